@@ -1,0 +1,44 @@
+# The same commands that CI runs. Everything happens in .venv; nothing outside this folder is touched but pip's cache.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+export DAGSTER_HOME ?= $(CURDIR)/dagster_home
+export FUNGAL_STORE ?= $(CURDIR)/store
+
+.PHONY: grow ui test lint types validate check setup clean
+
+grow: setup  ## Grow: from pictures to videos and the field guide, with the profile pocket.
+	$(BIN)/fungal grow $(ARGS)
+
+ui: setup  ## The Dagster UI on localhost, with the same runs and outputs.
+	$(BIN)/fungal ui $(ARGS)
+
+test: setup  ## The tests.
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup  ## Ruff, lint and format.
+	$(BIN)/ruff check fungal_assets fungal_assets_tests benchmarks
+	$(BIN)/ruff format --check fungal_assets fungal_assets_tests benchmarks
+
+types: setup  ## Mypy.
+	$(BIN)/mypy
+
+validate: setup  ## The definitions load.
+	$(BIN)/dagster definitions validate -w workspace.yaml
+
+check: lint types validate test  ## All that CI runs.
+
+setup: $(STAMP)
+
+$(STAMP): setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt pip setuptools wheel
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $(STAMP)
+
+clean:  ## Remove the environment, the store and the Dagster runs of this folder.
+	rm -rf $(VENV) store build *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	find dagster_home -mindepth 1 ! -name dagster.yaml -delete
