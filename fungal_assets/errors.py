@@ -1,0 +1,30 @@
+"""The exceptions that the package raises on purpose, in one small tree.
+
+    FungalError                 anything a user can cause or mend; the command line prints it without a traceback
+    ├── InputError              what was given cannot be used: a folder, a table, a setting
+    ├── ProvenanceError         an artefact is missing, incomplete or not what its record says
+    ├── TrainingError           training cannot go on: loss is not finite, gradients are dead, weights do not fit
+    └── MissingExtraError       an optional library is not installed
+
+A message says what was found, what was expected, and the next thing to type. Bugs raise the built-in exceptions.
+"""
+
+
+class FungalError(Exception):
+    """Base of everything that the package raises on purpose."""
+
+
+class InputError(FungalError):
+    """What was given cannot be used."""
+
+
+class ProvenanceError(FungalError):
+    """An artefact is missing, incomplete, or not what its record says."""
+
+
+class TrainingError(FungalError):
+    """Training cannot go on, and the message says what to change."""
+
+
+class MissingExtraError(FungalError):
+    """An optional library is not installed; the message is the command that installs it."""

@@ -1,0 +1,140 @@
+"""Tables of images as sharded Parquet, in the layout that the `datasets` library reads natively.
+
+An image is a struct of its encoded bytes and a path, never re-encoded here. Shards have small row groups, so that a
+reader streams; rows go to shards by a stable hash of their id, so that one changed image touches one shard.
+Belongs here: writing and streaming such tables. What is in the pictures does not.
+
+Layout and writer options follow the verified notes in the design's `research/data.md` B2.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fungal_assets.errors import ProvenanceError
+
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+ROW_GROUP_ROWS = 100
+
+
+def image_schema(columns: Mapping[str, pa.DataType]) -> pa.Schema:
+    """Arrow schema of an image table: `image` first, then `columns`; readable by `datasets` as an `Image` feature."""
+    features: dict[str, Any] = {"image": {"_type": "Image"}}
+    features |= {name: _feature(kind) for name, kind in columns.items()}
+    fields = [("image", IMAGE), *columns.items()]
+    return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
+
+
+def _feature(kind: pa.DataType) -> dict[str, Any]:
+    return {"dtype": {"double": "float64", "float": "float32"}.get(str(kind), str(kind)), "_type": "Value"}
+
+
+def shard_count(total_bytes: int, *, max_shard_mb: float = 256.0, least: int = 2) -> int:
+    """How many shards hold `total_bytes` at `max_shard_mb` megabytes each, never fewer than `least`."""
+    return max(least, math.ceil(total_bytes / (max_shard_mb * 1e6)))
+
+
+def shard_of(row_id: str, shards: int) -> int:
+    """The shard, 0 to `shards` - 1, that a row with this id always goes to."""
+    return int.from_bytes(hashlib.sha256(row_id.encode()).digest()[:8], "big") % shards
+
+
+class ShardWriter:
+    """Writes rows into `shards` Parquet files `<stem>-00000-of-0000N.parquet`, holding one row group of each in memory.
+
+    Args:
+        folder: Where the shards go; made if missing.
+        schema: Arrow schema of the rows.
+        shards: How many files.
+        id_column: The column whose hash picks the shard.
+        stem: First part of the file names.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        schema: pa.Schema,
+        *,
+        shards: int,
+        id_column: str = "image_id",
+        stem: str = "train",
+    ):
+        folder.mkdir(parents=True, exist_ok=True)
+        names = [folder / f"{stem}-{index:05d}-of-{shards:05d}.parquet" for index in range(shards)]
+        self._schema, self._id_column, self._rows = schema, id_column, [[] for _ in names]
+        self._writers = [
+            pq.ParquetWriter(name, schema, compression="NONE", write_page_index=True) for name in names
+        ]
+        self.row_count = 0
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Add one row."""
+        index = shard_of(str(row[self._id_column]), len(self._writers))
+        self._rows[index].append(dict(row))
+        self.row_count += 1
+        if len(self._rows[index]) >= ROW_GROUP_ROWS:
+            self._flush(index)
+
+    def _flush(self, index: int) -> None:
+        if self._rows[index]:
+            self._writers[index].write_table(pa.Table.from_pylist(self._rows[index], schema=self._schema))
+            self._rows[index] = []
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for index, writer in enumerate(self._writers):
+            self._flush(index)
+            writer.close()
+
+
+def shard_paths(folder: Path) -> list[Path]:
+    """The shards of a folder in order.
+
+    Raises:
+        ProvenanceError: There is none, or one of the set that the names promise is missing.
+    """
+    paths = sorted(folder.glob("*-of-*.parquet"))
+    promised = {int(path.stem.rsplit("-", 1)[1]) for path in paths}
+    if len(promised) != 1 or promised != {len(paths)}:
+        raise ProvenanceError(
+            f"{folder} holds {len(paths)} parquet shards {[path.name for path in paths]!r}, but their names promise "
+            f"{sorted(promised)!r}: one is missing or foreign. Grow the asset again."
+        )
+    return paths
+
+
+def read_rows(folder: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Stream all rows of all shards of a folder, a row group at a time."""
+    for path in shard_paths(folder):
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(
+                batch_size=ROW_GROUP_ROWS, columns=list(columns) if columns else None
+            ):
+                yield from batch.to_pylist()
+
+
+def count_rows(folder: Path) -> int:
+    """How many rows all shards of a folder hold, read from the footers."""
+    return sum(pq.read_metadata(path).num_rows for path in shard_paths(folder))
+
+
+def write_table(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema | None = None) -> int:
+    """Write one small Parquet table and return its number of rows; an empty one needs the schema."""
+    table = pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
+    pq.write_table(table, path)
+    return table.num_rows
+
+
+def read_table(path: Path) -> list[dict[str, Any]]:
+    """All rows of one small Parquet table."""
+    return pq.read_table(path).to_pylist()

@@ -1,0 +1,375 @@
+"""The artefact store: one folder per output, whose provenance record is written last.
+
+    <root>/<asset>/<partition or "all">/<fingerprint>/...files, provenance.json
+    <root>/<asset>/<partition or "all">/latest          names the newest complete fingerprint
+    <root>/<asset>/<partition or "all">/.working-<fingerprint>/    an output being made, or one that was killed
+
+The fingerprint hashes the asset's name, the hashes of its inputs, its config and its code version. So the same work
+always has the same folder: a complete one is not made again, and a killed one is gone on with in its working folder.
+The record's presence means complete; reading an output compares every file with it.
+
+The root is a folder or any fsspec URL (`s3://`, `gs://`, `memory://`). A remote output is made in a local scratch
+folder, copied up with its record last, and fetched into the same scratch when it is read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fungal_assets import __version__
+from fungal_assets.errors import ProvenanceError
+
+RECORD_NAME = "provenance.json"
+WHOLE = "all"
+Figures = Mapping[str, float | int | str]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What an output is made of and what it holds; kept beside it as JSON.
+
+    Args:
+        asset: Name of the asset.
+        partition: Its partition key, or None.
+        fingerprint: Hash of all that decides the output.
+        inputs: Content hash of each input, by `asset` or `asset/partition`.
+        config: The settings, seed included.
+        code_version: Version of the asset's code.
+        package_version: Version of this package that made it.
+        licences: Licences of what went in, as SPDX ids.
+        figures: The numbers that the report shows.
+        files: SHA-256 and size in bytes of every file, by relative POSIX path.
+        content_hash: One hash over `files`; what outputs downstream name as their input.
+        seconds: Wall time of the making, the work of killed runs left out.
+        finished_at: UTC, ISO 8601.
+    """
+
+    asset: str
+    partition: str | None
+    fingerprint: str
+    inputs: dict[str, str]
+    config: dict[str, Any]
+    code_version: str
+    package_version: str = __version__
+    licences: list[str] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    content_hash: str = ""
+    seconds: float = 0.0
+    finished_at: str = ""
+
+
+@dataclass(frozen=True)
+class Output:
+    """One complete output: where its files are on this machine, and its record."""
+
+    path: Path
+    record: Record
+
+    @property
+    def name(self) -> str:
+        """`asset` or `asset/partition`, as records and messages call it."""
+        return output_name(self.record.asset, self.record.partition)
+
+
+@dataclass(frozen=True)
+class Making:
+    """The result of `Store.make`: the output, and whether it was there already."""
+
+    output: Output
+    was_complete: bool
+
+
+def output_name(asset: str, partition: str | None) -> str:
+    """`asset` or `asset/partition`."""
+    return asset if partition is None else f"{asset}/{partition}"
+
+
+def fingerprint_of(
+    asset: str, partition: str | None, inputs: Mapping[str, str], config: Mapping[str, Any], code_version: str
+) -> str:
+    """16 hex digits over everything that decides an output."""
+    decided = [asset, partition, dict(inputs), dict(config), code_version]
+    return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file, as hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """SHA-256 and size of every file below a folder, by relative POSIX path; the record and hidden names left out."""
+    return {
+        name: {"sha256": hash_file(folder / name), "bytes": (folder / name).stat().st_size}
+        for name in _file_names(folder)
+    }
+
+
+def hash_folder(folder: Path) -> str:
+    """One hash over the names and contents of all files below a folder."""
+    return _content_hash(hash_files(folder))
+
+
+def _content_hash(files: Mapping[str, Mapping[str, Any]]) -> str:
+    pairs = sorted((name, entry["sha256"]) for name, entry in files.items())
+    return hashlib.sha256(json.dumps(pairs).encode()).hexdigest()
+
+
+def _file_names(folder: Path) -> list[str]:
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(
+        path.as_posix()
+        for path in paths
+        if path.as_posix() != RECORD_NAME and not any(part.startswith(".") for part in path.parts)
+    )
+
+
+def mismatches(output: Output) -> list[str]:
+    """Every way in which the files differ from the record, one sentence each; none means intact."""
+    found, kept = hash_files(output.path), output.record.files
+    faults = [f"{name} is missing" for name in sorted(kept.keys() - found.keys())]
+    faults += [f"{name} is not in the record" for name in sorted(found.keys() - kept.keys())]
+    changed = [name for name in sorted(kept.keys() & found.keys()) if kept[name] != found[name]]
+    return faults + [f"{name} has other bytes than the record says" for name in changed]
+
+
+class Store:
+    """Outputs of assets under one root.
+
+    Args:
+        root: A folder or an fsspec URL.
+        scratch: Local folder for the files of a remote root; a folder in the system's cache by default.
+    """
+
+    def __init__(self, root: str | Path, *, scratch: Path | None = None):
+        self.root = str(root)
+        self._is_remote = "://" in self.root and not self.root.startswith("file://")
+        key = hashlib.sha256(self.root.encode()).hexdigest()[:12]
+        default = Path(tempfile.gettempdir()) / f"fungal_assets-{os.getuid()}" / key
+        self._local = (
+            (scratch or default) if self._is_remote else Path(self.root.removeprefix("file://")).absolute()
+        )
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def find(self, asset: str, partition: str | None = None) -> Output | None:
+        """The newest complete output, or None. Its files are not compared with the record."""
+        place = self._place(asset, partition)
+        pointer = self._read_text(f"{place}/latest")
+        if pointer is None:
+            return None
+        return self._load(f"{place}/{pointer.strip()}")
+
+    def get(self, asset: str, partition: str | None = None) -> Output:
+        """The newest complete output, its files compared with the record.
+
+        Raises:
+            ProvenanceError: There is none, or files differ; every mismatch is listed with the remedy.
+        """
+        output = self.find(asset, partition)
+        if output is None:
+            raise ProvenanceError(
+                f"{output_name(asset, partition)!r} has no complete output in {self.root!r}. "
+                f"Materialise it first: fungal grow --until {asset}"
+            )
+        faults = mismatches(output)
+        if faults:
+            raise ProvenanceError(
+                f"{output.name!r} at {output.path} is not what its record says: {'; '.join(faults)}. "
+                f"Grow it again (fungal grow --until {asset}): it is remade from its inputs."
+            )
+        return output
+
+    def partitions(self, asset: str) -> list[str]:
+        """Partition keys of an asset that have a complete output."""
+        if self._is_remote:
+            files, root = self._remote()
+            names = [path.rsplit("/", 1)[-1] for path in files.ls(f"{root}/{asset}", detail=False)]
+        else:
+            names = [path.name for path in (self._local / asset).glob("*")]
+        return sorted(name for name in names if name != WHOLE and self.find(asset, name))
+
+    # -- making ------------------------------------------------------------------------------------------------------
+
+    def make(
+        self,
+        asset: str,
+        partition: str | None,
+        *,
+        inputs: Sequence[Output],
+        config: Mapping[str, Any],
+        code_version: str,
+        build: Callable[[Path], Figures],
+        licences: Iterable[str] = (),
+        sources: Mapping[str, str] | None = None,
+    ) -> Making:
+        """Make an output, or find that it is there.
+
+        Args:
+            asset: Name of the asset.
+            partition: Its partition key, or None.
+            inputs: The outputs that it reads.
+            config: The settings, JSON-able.
+            code_version: Version of the asset's code.
+            build: Fills the folder that it is given and returns the figures. It may find there what a killed run
+                left, and should go on from it.
+            licences: SPDX ids of what comes in beside the inputs' own.
+            sources: Hashes of inputs that are not outputs of this store, by name.
+
+        Returns:
+            The output, and whether it was complete before. A complete output whose files no longer match its record
+            is made again.
+        """
+        hashes = {output.name: output.record.content_hash for output in inputs} | dict(sources or {})
+        fingerprint = fingerprint_of(asset, partition, hashes, config, code_version)
+        place = self._place(asset, partition)
+        with self._lock(place):
+            done = self._load(f"{place}/{fingerprint}")
+            if done is not None and not mismatches(done):
+                self._point(place, fingerprint)
+                return Making(done, was_complete=True)
+            self._discard(f"{place}/{fingerprint}")
+            working = self._local / place / f".working-{fingerprint}"
+            working.mkdir(parents=True, exist_ok=True)
+            start_s = time.monotonic()
+            figures = dict(build(working))
+            inherited = {licence for output in inputs for licence in output.record.licences}
+            record = Record(
+                asset=asset,
+                partition=partition,
+                fingerprint=fingerprint,
+                inputs=hashes,
+                config=dict(config),
+                code_version=code_version,
+                licences=sorted(inherited | set(licences)),
+                figures=figures,
+                seconds=round(time.monotonic() - start_s, 3),
+            )
+            return Making(self._seal(place, working, record), was_complete=False)
+
+    def _seal(self, place: str, working: Path, record: Record) -> Output:
+        """Write the record, rename the working folder, copy up where remote, and point to it."""
+        for hidden in [path for path in working.glob(".*") if path.name != RECORD_NAME]:
+            shutil.rmtree(hidden) if hidden.is_dir() else hidden.unlink()
+        files = hash_files(working)
+        finished_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        record = dataclasses.replace(
+            record, files=files, content_hash=_content_hash(files), finished_at=finished_at
+        )
+        write_atomically(
+            working / RECORD_NAME, json.dumps(dataclasses.asdict(record), indent=1, sort_keys=True)
+        )
+        final = self._local / place / record.fingerprint
+        working.rename(final)
+        if self._is_remote:
+            self._copy_up(place, final)
+        self._point(place, record.fingerprint)
+        return Output(final, record)
+
+    # -- notes -------------------------------------------------------------------------------------------------------
+
+    def write_note(self, name: str, note: Mapping[str, Any]) -> None:
+        """Keep a small JSON document at the root, beside the assets."""
+        text = json.dumps(dict(note), indent=1)
+        if self._is_remote:
+            files, root = self._remote()
+            files.makedirs(root, exist_ok=True)
+            files.pipe_file(f"{root}/{name}", text.encode())
+        else:
+            self._local.mkdir(parents=True, exist_ok=True)
+            write_atomically(self._local / name, text)
+
+    def read_note(self, name: str) -> dict[str, Any] | None:
+        """The document of that name, or None."""
+        text = self._read_text(name)
+        return None if text is None else json.loads(text)
+
+    # -- places ------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _place(asset: str, partition: str | None) -> str:
+        return f"{asset}/{partition or WHOLE}"
+
+    def _load(self, place: str) -> Output | None:
+        folder = self._local / place
+        if self._is_remote and not (folder / RECORD_NAME).exists():
+            self._copy_down(place)
+        if not (folder / RECORD_NAME).exists():
+            return None
+        return Output(folder, Record(**json.loads((folder / RECORD_NAME).read_text())))
+
+    def _read_text(self, name: str) -> str | None:
+        if self._is_remote:
+            files, root = self._remote()
+            return files.cat_file(f"{root}/{name}").decode() if files.exists(f"{root}/{name}") else None
+        path = self._local / name
+        return path.read_text() if path.exists() else None
+
+    def _point(self, place: str, fingerprint: str) -> None:
+        if self._is_remote:
+            files, root = self._remote()
+            files.makedirs(f"{root}/{place}", exist_ok=True)
+            files.pipe_file(f"{root}/{place}/latest", fingerprint.encode())
+        else:
+            write_atomically(self._local / place / "latest", fingerprint)
+
+    def _discard(self, place: str) -> None:
+        """Put a complete folder that no longer matches its record out of the way, kept for a look."""
+        folder = self._local / place
+        if folder.exists():
+            folder.rename(folder.with_name(f".damaged-{folder.name}-{time.time_ns()}"))
+
+    @contextmanager
+    def _lock(self, place: str) -> Iterator[None]:
+        """One maker of an output at a time on this machine; the lock of a killed process is free."""
+        from filelock import FileLock
+
+        folder = self._local / place
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            yield
+
+    # -- remote roots ------------------------------------------------------------------------------------------------
+
+    def _remote(self) -> tuple[Any, str]:
+        import fsspec
+
+        files, root = fsspec.core.url_to_fs(self.root)
+        return files, str(root).rstrip("/")
+
+    def _copy_up(self, place: str, folder: Path) -> None:
+        files, root = self._remote()
+        target = f"{root}/{place}/{folder.name}"
+        for name in [*_file_names(folder), RECORD_NAME]:
+            files.makedirs(f"{target}/{name}".rsplit("/", 1)[0], exist_ok=True)
+            files.put_file(str(folder / name), f"{target}/{name}")
+
+    def _copy_down(self, place: str) -> None:
+        files, root = self._remote()
+        if not files.exists(f"{root}/{place}/{RECORD_NAME}"):
+            return
+        folder = self._local / place
+        record = json.loads(files.cat_file(f"{root}/{place}/{RECORD_NAME}"))
+        for name in [*record["files"], RECORD_NAME]:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            files.get_file(f"{root}/{place}/{name}", str(folder / name))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees the old one or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}-{os.getpid()}")
+    temporary.write_text(text)
+    temporary.replace(path)

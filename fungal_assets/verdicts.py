@@ -1,0 +1,25 @@
+"""What a check says: one shape for every test of the art.
+
+Pure stages return verdicts about folders that they read; the Dagster layer turns each into an asset check result.
+A verdict never raises: a failed check is a finding, not an accident.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One finding about an artefact.
+
+    Args:
+        passed: Whether the claim that the check is named for holds.
+        finding: One sentence: what was found, what was expected, and if it failed what to do.
+        figures: The numbers behind it, JSON-able.
+    """
+
+    passed: bool
+    finding: str
+    figures: Mapping[str, float | int | str] = field(default_factory=dict)

@@ -1,0 +1,71 @@
+"""Shards: every row is found again, in any number of shards, and a missing shard is named."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fungal_assets.errors import ProvenanceError
+from fungal_assets.shards import (
+    ShardWriter,
+    count_rows,
+    image_schema,
+    read_rows,
+    shard_count,
+    shard_of,
+    shard_paths,
+)
+
+SCHEMA = image_schema({"image_id": pa.string(), "text": pa.string()})
+
+
+def write(folder, rows, shards):
+    with ShardWriter(folder, SCHEMA, shards=shards) as writer:
+        for index in range(rows):
+            image = {"bytes": bytes([index % 256]) * 10, "path": f"{index}.png"}
+            writer.write({"image": image, "image_id": f"id-{index}", "text": f"text {index}"})
+    return writer.row_count
+
+
+@pytest.mark.parametrize("shards", [1, 2, 50])
+def test_every_row_is_found_again(tmp_path, shards):
+    assert write(tmp_path, 333, shards) == 333
+    rows = list(read_rows(tmp_path))
+    assert count_rows(tmp_path) == 333 and len(shard_paths(tmp_path)) == shards
+    assert {row["image_id"] for row in rows} == {f"id-{index}" for index in range(333)}
+    assert all(row["image"]["path"] == f"{row['text'].split()[1]}.png" for row in rows)
+
+
+def test_a_missing_shard_is_named(tmp_path):
+    write(tmp_path, 30, 3)
+    shard_paths(tmp_path)[1].unlink()
+    with pytest.raises(ProvenanceError, match=r"holds 2 parquet shards.*promise \[3\]"):
+        list(read_rows(tmp_path))
+
+
+def test_the_same_rows_make_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        write(tmp_path / name, 120, 2)
+    for one, two in zip(shard_paths(tmp_path / "a"), shard_paths(tmp_path / "b"), strict=True):
+        assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_row_goes_to_the_same_shard_whatever_else_there_is():
+    assert [shard_of("x", 7) for _ in range(3)] == [shard_of("x", 7)] * 3
+    assert {shard_of(f"id-{index}", 4) for index in range(100)} == {0, 1, 2, 3}
+
+
+def test_row_groups_are_small_and_the_schema_names_the_image(tmp_path):
+    write(tmp_path, 450, 2)
+    metadata = pq.read_metadata(shard_paths(tmp_path)[0])
+    assert all(metadata.row_group(index).num_rows <= 100 for index in range(metadata.num_row_groups))
+    features = json.loads(pq.read_schema(shard_paths(tmp_path)[0]).metadata[b"huggingface"])["info"][
+        "features"
+    ]
+    assert features["image"] == {"_type": "Image"}
+
+
+def test_shards_hold_at_most_their_size():
+    assert shard_count(1) == 2
+    assert shard_count(int(1e9), max_shard_mb=256) == 4

@@ -1,0 +1,177 @@
+"""The artefact store: what is complete is whole, what was killed goes on, what changed is named."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fungal_assets.errors import ProvenanceError
+from fungal_assets.store import RECORD_NAME, Store, fingerprint_of, hash_folder, mismatches
+
+
+def make(
+    store, *, asset="spores", partition=None, inputs=(), config=None, text="print", version="1", calls=None
+):
+    def build(folder: Path):
+        if calls is not None:
+            calls.append(sorted(path.name for path in folder.iterdir()))
+        (folder / "sub").mkdir(exist_ok=True)
+        (folder / "sub" / "spore.txt").write_text(text)
+        return {"count": 1}
+
+    return store.make(
+        asset,
+        partition,
+        inputs=inputs,
+        config=config or {"seed": 0},
+        code_version=version,
+        build=build,
+        licences=["CC0-1.0"],
+    )
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+def test_an_output_is_found_again_with_its_figures(store):
+    made = make(store, partition="128").output
+    found = store.get("spores", "128")
+    assert found == made
+    assert (found.path / "sub" / "spore.txt").read_text() == "print"
+    assert found.record.figures == {"count": 1} and found.record.licences == ["CC0-1.0"]
+    assert store.partitions("spores") == ["128"]
+
+
+def test_the_same_work_is_not_done_twice(store):
+    calls = []
+    assert not make(store, calls=calls).was_complete
+    assert make(store, calls=calls).was_complete
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"config": {"seed": 1}}, {"version": "2"}, {"partition": "64"}, {"asset": "hyphae"}],
+    ids=["config", "code version", "partition", "asset"],
+)
+def test_changed_work_is_done_again(store, change):
+    make(store)
+    assert not make(store, **change).was_complete
+
+
+def test_an_input_of_other_content_makes_other_work(store):
+    first, second = make(store, text="a").output, make(store, text="b", config={"seed": 1}).output
+    assert not make(store, asset="caps", inputs=[first]).was_complete
+    assert make(store, asset="caps", inputs=[first]).was_complete
+    assert not make(store, asset="caps", inputs=[second]).was_complete
+
+
+def test_going_back_to_an_earlier_config_points_to_the_earlier_output(store):
+    first = make(store, config={"seed": 0}).output
+    make(store, config={"seed": 1}, text="other")
+    assert make(store, config={"seed": 0}).was_complete
+    assert store.get("spores").path == first.path
+
+
+def test_a_build_that_fails_leaves_no_output_and_its_work_is_gone_on_with(store):
+    def fail(folder):
+        (folder / "half.txt").write_text("half")
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError):
+        store.make("spores", None, inputs=[], config={"seed": 0}, code_version="1", build=fail)
+    assert store.find("spores") is None
+    calls = []
+    make(store, calls=calls)
+    assert calls == [["half.txt"]]
+
+
+def test_a_killed_build_is_gone_on_with(tmp_path):
+    script = (
+        "import os, signal, sys\nfrom fungal_assets.store import Store\n"
+        "def build(folder):\n"
+        "    step = folder / 'step.txt'\n"
+        "    if not step.exists():\n"
+        "        step.write_text('1'); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return {'went_on': 1}\n"
+        "print(Store(sys.argv[1]).make('a', None, inputs=[], config={}, code_version='1', build=build).output.path)\n"
+    )
+    run = [sys.executable, "-c", script, str(tmp_path / "store")]
+    assert subprocess.run(run).returncode == -9
+    assert Store(tmp_path / "store").find("a") is None
+    assert subprocess.run(run, capture_output=True).returncode == 0
+    assert Store(tmp_path / "store").get("a").record.figures == {"went_on": 1}
+
+
+def test_hidden_files_are_dropped_when_an_output_is_sealed(store):
+    def build(folder):
+        (folder / ".resume").mkdir()
+        (folder / ".resume" / "state").write_text("x")
+        (folder / "kept.txt").write_text("x")
+        return {}
+
+    output = store.make("a", None, inputs=[], config={}, code_version="1", build=build).output
+    assert sorted(path.name for path in output.path.iterdir()) == ["kept.txt", RECORD_NAME]
+
+
+def test_every_mismatch_is_named_with_the_remedy(store):
+    path = make(store).output.path
+    (path / "sub" / "spore.txt").write_text("tampered")
+    (path / "foreign.txt").write_text("x")
+    with pytest.raises(ProvenanceError) as error:
+        store.get("spores")
+    assert "sub/spore.txt has other bytes" in str(error.value)
+    assert "foreign.txt is not in the record" in str(error.value)
+    assert "fungal grow --until spores" in str(error.value)
+    (path / "sub" / "spore.txt").unlink()
+    assert any("is missing" in fault for fault in mismatches(store.find("spores")))
+
+
+def test_a_damaged_output_is_made_again_and_kept_for_a_look(store):
+    path = make(store).output.path
+    (path / "sub" / "spore.txt").write_text("tampered")
+    assert not make(store).was_complete
+    assert (store.get("spores").path / "sub" / "spore.txt").read_text() == "print"
+    assert list(path.parent.glob(".damaged-*"))
+
+
+def test_a_missing_output_says_what_to_type(store):
+    with pytest.raises(
+        ProvenanceError, match="'spores/128' has no complete output.*fungal grow --until spores"
+    ):
+        store.get("spores", "128")
+
+
+def test_the_record_says_what_came_from_what(store):
+    source = make(store).output
+    made = make(store, asset="caps", inputs=[source]).output
+    record = json.loads((made.path / RECORD_NAME).read_text())
+    assert record["inputs"] == {"spores": source.record.content_hash}
+    assert record["content_hash"] == hash_folder(made.path)
+    assert record["licences"] == ["CC0-1.0"]
+
+
+def test_the_fingerprint_doesnt_depend_on_the_order_of_settings():
+    one = fingerprint_of("a", None, {"x": "1", "y": "2"}, {"p": 1, "q": 2}, "1")
+    assert one == fingerprint_of("a", None, {"y": "2", "x": "1"}, {"q": 2, "p": 1}, "1")
+
+
+def test_a_remote_store_keeps_and_fetches(tmp_path):
+    import fsspec
+
+    made = make(Store("memory://studio/kept", scratch=tmp_path / "one")).output
+    fetched = Store("memory://studio/kept", scratch=tmp_path / "two").get("spores")
+    assert fetched.path != made.path and fetched.record == made.record
+    assert (fetched.path / "sub" / "spore.txt").read_text() == "print"
+    assert make(Store("memory://studio/kept", scratch=tmp_path / "three")).was_complete
+    fsspec.filesystem("memory").rm("/studio", recursive=True)
+
+
+def test_notes_are_read_back(store):
+    assert store.read_note("growth.json") is None
+    store.write_note("growth.json", {"seconds": 1.5})
+    assert store.read_note("growth.json") == {"seconds": 1.5}
