@@ -1,0 +1,23 @@
+"""The fungarium: pictures of fungi from signed-distance forms, with every trait known.
+
+`sample_traits` draws traits, `render` makes the picture, `describe` says it in words. Importing this package
+imports torch: do so inside functions.
+"""
+
+from fungal_assets.pocket.fungarium.captions import caption_words, describe
+from fungal_assets.pocket.fungarium.morphotypes import HABITATS, MORPHOTYPES
+from fungal_assets.pocket.fungarium.rendering import Picture, render, render_picture
+from fungal_assets.pocket.fungarium.sampling import sample_traits
+from fungal_assets.pocket.fungarium.traits import Traits
+
+__all__ = [
+    "HABITATS",
+    "MORPHOTYPES",
+    "Picture",
+    "Traits",
+    "caption_words",
+    "describe",
+    "render",
+    "render_picture",
+    "sample_traits",
+]

@@ -1,0 +1,117 @@
+"""Captions: the traits of a picture in words.
+
+`caption_words` gives the exact words, `describe` a caption in which some drop out by chance; the morphotype
+and its colour nearly always stay. Only what the traits make true is said.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fungal_assets.pocket.fungarium.morphotypes import MORPHOTYPE_TABLE
+from fungal_assets.pocket.fungarium.traits import Traits
+
+_PLACES = {
+    "field": ("in a field", "in the grass", "in a meadow"),
+    "moss": ("in moss", "on green moss", "on the mossy forest floor"),
+    "leaf_litter": ("in leaf litter", "among fallen leaves", "on the forest floor"),
+    "log": ("on a log", "on a fallen log", "on a mossy log"),
+    "tree_trunk": ("on a tree trunk", "on the bark of a tree"),
+    "sand": ("in sand", "on a sandy beach", "on a dune"),
+    "snow": ("in snow", "in the snow", "on snowy ground"),
+    "dark_room": ("on a black background", "in a dark room"),
+}
+_SHELF_PLACES = {
+    "field": ("on a tree in a field",),
+    "moss": ("on a tree in the forest",),
+    "leaf_litter": ("on a tree in the autumn forest",),
+    "sand": ("on a tree in the sand",),
+    "snow": ("on a tree in the snow", "on a snowy tree"),
+}
+_COUNTS = ("one", "two", "three", "four", "five")
+_OPENINGS = ("a photo of", "a photo of", "a photo of", "a picture of", "a close photo of")
+
+
+def caption_words(traits: Traits) -> dict[str, str | None]:
+    """Returns the words that are true of the picture, by slot; None where a slot has nothing to say."""
+    kind = MORPHOTYPE_TABLE[traits.morphotype]
+    places = _SHELF_PLACES.get(traits.habitat) if kind.is_shelf else None
+    shape = {"conical": "a conical cap", "flat": "a flat cap", "funnel": "a funnel shaped cap"}.get(
+        traits.cap_shape
+    )
+    spots = "white spots" if traits.spots else None
+    return {
+        "morphotype": kind.words[0],
+        "color": traits.cap_color,
+        "count": _COUNTS[traits.count - 1],
+        "spots": spots,
+        "cap_shape": shape if traits.morphotype == "agaric" else None,
+        "stem": f"a {traits.stem_color} stem" if _shows_stem(traits) else None,
+        "texture": traits.texture
+        if traits.texture != "smooth" and traits.morphotype in ("agaric", "bolete")
+        else None,
+        "place": (places or _PLACES[traits.habitat])[0],
+        "view": traits.view,
+        "closeness": traits.closeness,
+    }
+
+
+def _shows_stem(traits: Traits) -> bool:
+    stemmed = traits.morphotype in (
+        "agaric",
+        "bolete",
+        "fly_agaric",
+        "ink_cap",
+        "parasol",
+        "morel",
+        "stinkhorn",
+    )
+    return stemmed and traits.elevation_deg < 35 and traits.stem_color != traits.cap_color
+
+
+def _plural(noun: str) -> str:
+    return noun.removesuffix("us") + "i" if noun.endswith("fungus") else noun + "s"
+
+
+def _article(words: str) -> str:
+    return f"an {words}" if words[0] in "aeiou" else f"a {words}"
+
+
+def _subject(traits: Traits, rng: np.random.Generator) -> str:
+    words, kind = caption_words(traits), MORPHOTYPE_TABLE[traits.morphotype]
+    noun = kind.words[0] if rng.random() < 0.6 else str(rng.choice(kind.words))
+    texture = f"{words['texture']} " if words["texture"] and rng.random() < 0.5 else ""
+    color = f"{traits.cap_color} " if rng.random() < 0.95 else ""
+    if traits.count == 1:
+        return _article(f"{texture}{color}{noun}")
+    counted = words["count"] if traits.count == 2 or rng.random() < 0.6 else "a cluster of"
+    return f"{counted} {texture}{color}{_plural(noun)}"
+
+
+def describe(traits: Traits, *, rng_seed: int) -> str:
+    """Writes a caption, such as "a photo of a red fly agaric mushroom with white spots, growing in moss".
+
+    Args:
+        traits: what the picture shows.
+        rng_seed: the same seed gives the same caption; another may drop or swap words.
+    """
+    rng = np.random.default_rng(rng_seed)
+    words = caption_words(traits)
+    opening = str(rng.choice(_OPENINGS if traits.closeness == "up close" else _OPENINGS[:4]))
+    text = f"{opening} {_subject(traits, rng)}"
+    details = [
+        words[slot]
+        for slot, chance in (("spots", 0.9), ("cap_shape", 0.5), ("stem", 0.4))
+        if words[slot] and rng.random() < chance
+    ]
+    if details:
+        text += " with " + " and ".join(str(d) for d in details)
+    if rng.random() < 0.85:
+        kind = MORPHOTYPE_TABLE[traits.morphotype]
+        choices = (_SHELF_PLACES.get(traits.habitat) if kind.is_shelf else None) or _PLACES[traits.habitat]
+        verb = "growing " if traits.habitat != "dark_room" and rng.random() < 0.5 else ""
+        text += f"{', ' if verb else ' '}{verb}{choices[0] if rng.random() < 0.6 else rng.choice(choices)}"
+    for slot, chance in (("view", 0.75), ("closeness", 0.85)):
+        if words[slot] and rng.random() < chance:
+            text += f", {words[slot]}"
+    return text
