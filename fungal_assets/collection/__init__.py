@@ -1,0 +1,1 @@
+"""Photographs from a source, admitted or rejected with a reason, and prepared as squares."""

@@ -1,0 +1,93 @@
+"""What must hold for the collected pictures, each claim as one verdict about a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from fungal_assets.collection.admission import count_reasons
+from fungal_assets.shards import count_rows, read_rows, read_table
+from fungal_assets.verdicts import Verdict
+
+MIN_CONTRAST = 2
+NAMED = 5
+
+
+def check_nothing_is_lost(raw_images: Path, *, candidates: int) -> Verdict:
+    """Every candidate is admitted or rejected with a reason.
+
+    Args:
+        raw_images: Output of `admission.admit_images`.
+        candidates: How many there were, by the output's figures.
+    """
+    admitted, rejects = count_rows(raw_images), read_table(raw_images / "rejects.parquet")
+    unexplained = sum(not row["reason"] for row in rejects)
+    missing = candidates - admitted - len(rejects)
+    finding = f"{candidates} candidates: {admitted} admitted, {len(rejects)} rejected, each with a reason."
+    if missing or unexplained:
+        finding = (
+            f"{missing} of {candidates} candidates are neither admitted nor rejected and {unexplained} "
+            "rejects have no reason; expected none. Grow raw_images again."
+        )
+    figures = {"admitted": admitted, "rejected": len(rejects), "missing": missing, **count_reasons(rejects)}
+    return Verdict(not missing and not unexplained, finding, figures)
+
+
+def check_ids_match_bytes(raw_images: Path) -> Verdict:
+    """Image ids are unique, and each is the start of the hash of its bytes."""
+    ids: set[str] = set()
+    repeated, foreign = [], []
+    for row in read_rows(raw_images, ["image", "image_id", "sha256"]):
+        digest, image_id = hashlib.sha256(row["image"]["bytes"]).hexdigest(), row["image_id"]
+        if image_id in ids:
+            repeated.append(image_id)
+        if row["sha256"] != digest or image_id != digest[:16]:
+            foreign.append(image_id)
+        ids.add(image_id)
+    finding = f"{len(ids)} ids, each unique and the hash of its bytes."
+    if repeated or foreign:
+        finding = (
+            f"ids that occur twice: {_name(repeated)}; ids that are not the hash of their bytes: "
+            f"{_name(foreign)}. Grow raw_images again."
+        )
+    return Verdict(
+        not repeated and not foreign, finding, {"repeated": len(repeated), "foreign": len(foreign)}
+    )
+
+
+def check_squares(prepared_images: Path, raw_images: Path, *, size_px: int) -> Verdict:
+    """The prepared images are those admitted, all RGB squares of the right size, none blank."""
+    expected = {row["image_id"] for row in read_rows(raw_images, ["image_id"])}
+    found, misshapen, blank = [], [], []
+    for row in read_rows(prepared_images, ["image", "image_id"]):
+        image = Image.open(io.BytesIO(row["image"]["bytes"]))
+        found.append(row["image_id"])
+        if image.mode != "RGB" or image.size != (size_px, size_px):
+            misshapen.append(row["image_id"])
+        elif max(high - low for low, high in image.getextrema()) < MIN_CONTRAST:
+            blank.append(row["image_id"])
+    faults = {
+        "missing": sorted(expected - set(found)),
+        "foreign": sorted(set(found) - expected),
+        "repeated": [image_id for image_id, count in Counter(found).items() if count > 1],
+        "misshapen": misshapen,
+        "blank": blank,
+    }
+    finding = f"{len(found)} RGB squares of {size_px} px, one for each specimen, none blank."
+    if any(faults.values()):
+        listed = "; ".join(f"{kind}: {_name(ids)}" for kind, ids in faults.items() if ids)
+        finding = (
+            f"expected one RGB square of {size_px} px per specimen; {listed}. Grow prepared_images again."
+        )
+    return Verdict(not any(faults.values()), finding, {kind: len(ids) for kind, ids in faults.items()})
+
+
+def _name(ids: Sequence[str]) -> str:
+    """A few ids and how many more there are."""
+    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+    return (", ".join(ids[:NAMED]) or "none") + more

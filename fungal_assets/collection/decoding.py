@@ -1,0 +1,153 @@
+"""Encoded bytes to upright sRGB pixels, with all that cameras and software do to pictures on the way.
+
+Belongs here: opening, turning, colour. Whether a picture is admitted is decided in `admission`.
+
+Only Pillow ever sees the bytes, and only in the formats listed: it reads the size from the header before it
+decodes. A JPEG is decoded at the smallest scale that still holds the wanted size (`draft`), which is several
+times cheaper.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageCms
+
+ALLOWED_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")
+GROUND = "white"
+ORIENTATION_TAG = 0x0112
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class Square:
+    """A decoded centre square.
+
+    Args:
+        image: RGB in sRGB, upright.
+        original_side_px: Shorter side of the original; below the side of `image` where it was enlarged.
+        is_profile_ignored: The picture carries a colour profile that cannot be used and was read as sRGB.
+    """
+
+    image: Image.Image
+    original_side_px: int
+    is_profile_ignored: bool
+
+
+def open_image(data: bytes) -> Image.Image:
+    """Open a picture without decoding it; raises whatever Pillow raises on bytes that it cannot use."""
+    return Image.open(io.BytesIO(data), formats=ALLOWED_FORMATS)
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height in pixels after the EXIF turn, of a picture that is not decoded yet."""
+    width_px, height_px = image.size
+    is_turned = (
+        image.format != "TIFF" and image.getexif().get(ORIENTATION_TAG, 1) >= 5
+    )  # Pillow turns TIFF itself
+    return (height_px, width_px) if is_turned else (width_px, height_px)
+
+
+def read_square(data: bytes, size_px: int) -> Square:
+    """Decode the centre square of a picture once, at `size_px`.
+
+    The first frame of an animation counts; what is transparent lies on white; 16-bit, CMYK, Lab and palette
+    pictures and colour profiles come out as 8-bit sRGB.
+
+    Args:
+        data: An encoded picture.
+        size_px: Side of the result; a smaller original is enlarged.
+
+    Raises:
+        OSError: The data are truncated or broken; Pillow may raise other exceptions on hostile bytes.
+    """
+    image = open_image(data)
+    width_px, height_px = image.size
+    side_px = min(width_px, height_px)
+    image.draft(None, (max(1, width_px * size_px // side_px), max(1, height_px * size_px // side_px)))
+    image.load()
+    turn = TURNS.get(image.getexif().get(ORIENTATION_TAG, 1))
+    profile, is_ignored = _profile(image)
+    square = _centre(_to_rgb(image, profile), size_px)
+    return Square(square if turn is None else square.transpose(turn), side_px, is_ignored)
+
+
+def _centre(image: Image.Image, size_px: int) -> Image.Image:
+    width_px, height_px = image.size
+    side_px = min(width_px, height_px)
+    left, top = (width_px - side_px) // 2, (height_px - side_px) // 2
+    box = (left, top, left + side_px, top + side_px)
+    return image.resize((size_px, size_px), Image.Resampling.LANCZOS, box=box, reducing_gap=2.0)
+
+
+def _profile(image: Image.Image) -> tuple[ImageCms.ImageCmsProfile | None, bool]:
+    """The colour profile of a picture, or None, and whether there is one that cannot be used."""
+    data = image.info.get("icc_profile")
+    if not data:
+        return None, False
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
+        space = profile.profile.xcolor_space.strip()
+    except (OSError, ImageCms.PyCMSError):
+        return None, True
+    spaces = {
+        "RGB": "RGB",
+        "RGBA": "RGB",
+        "P": "RGB",
+        "CMYK": "CMYK",
+        "L": "GRAY",
+        "LA": "GRAY",
+        "LAB": "Lab",
+    }
+    is_fit = spaces.get(image.mode) == space
+    return (profile, False) if is_fit else (None, True)
+
+
+def _to_rgb(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> Image.Image:
+    if image.mode == "LAB":
+        return _convert_profile(image, profile or ImageCms.createProfile("LAB"))
+    if image.mode.startswith("I") or image.mode == "F":
+        return Image.fromarray(_to_8_bit(np.asarray(image))).convert("RGB")
+    if image.has_transparency_data:
+        return _convert_profile(_on_ground(image.convert("RGBA")), _rgb_only(profile))
+    if profile is None:
+        return image.convert("RGB")
+    is_plain = image.mode in ("RGB", "CMYK", "L")
+    return _convert_profile(image if is_plain else image.convert("RGB"), profile)
+
+
+def _rgb_only(profile: ImageCms.ImageCmsProfile | None) -> ImageCms.ImageCmsProfile | None:
+    is_rgb = profile is not None and profile.profile.xcolor_space.strip() == "RGB"
+    return profile if is_rgb else None
+
+
+def _convert_profile(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> Image.Image:
+    if profile is None:
+        return image
+    return ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+
+
+def _on_ground(image: Image.Image) -> Image.Image:
+    ground = Image.new("RGBA", image.size, GROUND)
+    return Image.alpha_composite(ground, image).convert("RGB")
+
+
+def _to_8_bit(values: np.ndarray) -> np.ndarray:
+    """Grey values of 16 or 32 bits or floats (0 to 1, 0 to 255 or 0 to 65535) as uint8."""
+    highest = float(values.max(initial=0))
+    if np.issubdtype(values.dtype, np.floating) and highest <= 1:
+        scaled = values * 255.0
+    else:
+        is_16_bit = values.dtype == np.uint16 or highest > 255
+        scaled = values / 257.0 if is_16_bit else values
+    return np.clip(np.nan_to_num(scaled), 0, 255).round().astype(np.uint8)

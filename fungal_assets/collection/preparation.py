@@ -1,0 +1,87 @@
+"""Specimens as upright RGB squares of one size, ready for a model.
+
+Belongs here: the squares of one resolution. Judging pictures does not: whatever was admitted is prepared.
+
+Each original is decoded once, at the smallest scale that holds the square. A smaller original is enlarged,
+and counted.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from PIL import Image
+
+from fungal_assets.collection.decoding import read_square
+from fungal_assets.collection.parallel import map_in_order
+from fungal_assets.previews import contact_sheet
+from fungal_assets.progress import Tell, follow, stay_silent
+from fungal_assets.shards import ShardWriter, count_rows, image_schema, read_rows, shard_count
+from fungal_assets.store import Figures
+
+SQUARES = image_schema({"image_id": pa.string()})
+SHEET_TILES = 100
+TILE_PX = 96
+BYTES_PER_PIXEL = 1.5
+
+
+def prepare_images(
+    raw_images: Path, folder: Path, *, size_px: int, jpeg_quality: int, tell: Tell = stay_silent
+) -> Figures:
+    """Write the centre square of every specimen at `size_px`.
+
+    Args:
+        raw_images: Output of `admission.admit_images`.
+        folder: Where `images-*.parquet` (JPEG without chroma subsampling) and `contact_sheet.webp` go.
+        size_px: Side of the squares.
+        jpeg_quality: 1 to 100.
+        tell: Told how far it is.
+
+    Returns:
+        `images`, `size_px`, `upscaled` (originals whose shorter side is under `size_px`) and `megabytes`.
+    """
+    count = count_rows(raw_images)
+    for stale in folder.glob("images-*.parquet"):
+        stale.unlink()
+    tiles: list[Image.Image] = []
+    upscaled = total_bytes = 0
+    every = max(1, count // SHEET_TILES)
+    rows = map_in_order(
+        functools.partial(prepare_image, size_px=size_px, jpeg_quality=jpeg_quality),
+        read_rows(raw_images, ["image", "image_id"]),
+    )
+    shards = shard_count(int(count * size_px**2 * BYTES_PER_PIXEL))
+    with ShardWriter(folder / ".images", SQUARES, shards=shards, stem="images") as writer:
+        for index, (row, is_upscaled) in enumerate(follow(rows, tell, "preparation", count)):
+            writer.write(row)
+            upscaled += is_upscaled
+            total_bytes += len(row["image"]["bytes"])
+            if index % every == 0 and len(tiles) < SHEET_TILES:
+                tiles.append(Image.open(io.BytesIO(row["image"]["bytes"])).resize((TILE_PX, TILE_PX)))
+    contact_sheet(tiles, columns=min(10, len(tiles)), tile_px=TILE_PX).save(
+        folder / "contact_sheet.webp", quality=80
+    )
+    for path in (folder / ".images").glob("*.parquet"):
+        path.replace(folder / path.name)
+    return {
+        "images": count,
+        "size_px": size_px,
+        "upscaled": upscaled,
+        "megabytes": round(total_bytes / 1e6, 3),
+    }
+
+
+def prepare_image(
+    specimen: dict[str, Any], *, size_px: int, jpeg_quality: int
+) -> tuple[dict[str, Any], bool]:
+    """The row of one specimen's square, and whether its original is smaller than the square."""
+    square = read_square(specimen["image"]["bytes"], size_px)
+    buffer = io.BytesIO()
+    square.image.save(buffer, "JPEG", quality=jpeg_quality, subsampling=0)
+    image_id = specimen["image_id"]
+    row = {"image": {"bytes": buffer.getvalue(), "path": f"{image_id}.jpg"}, "image_id": image_id}
+    return row, square.original_side_px < size_px

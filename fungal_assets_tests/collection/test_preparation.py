@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fungal_assets.collection.admission import admit_images
+from fungal_assets.collection.preparation import prepare_images
+from fungal_assets.shards import read_rows
+from fungal_assets_tests.collection.drawing import encode, picture, write_pictures
+
+
+@pytest.fixture
+def raw_images(tmp_path):
+    source = write_pictures(tmp_path / "source", 5)
+    (source / "wide.jpg").write_bytes(encode(picture(50, 400, 200), "JPEG"))
+    (tmp_path / "raw").mkdir()
+    admit_images(tmp_path / "raw", source=str(source), min_side_px=16, max_megapixels=4.0)
+    return tmp_path / "raw"
+
+
+def _prepare(raw_images, folder, size_px):
+    folder.mkdir()
+    return prepare_images(raw_images, folder, size_px=size_px, jpeg_quality=95)
+
+
+@pytest.mark.parametrize("size_px, upscaled", [(64, 0), (96, 0), (128, 5), (256, 6)])
+def test_every_specimen_becomes_a_square_and_enlarged_ones_are_counted(
+    raw_images, tmp_path, size_px, upscaled
+):
+    figures = _prepare(raw_images, tmp_path / "out", size_px)
+    squares = {row["image_id"]: row["image"] for row in read_rows(tmp_path / "out")}
+    assert squares.keys() == {row["image_id"] for row in read_rows(raw_images)}
+    assert {Image.open(io.BytesIO(square["bytes"])).size for square in squares.values()} == {
+        (size_px, size_px)
+    }
+    assert (figures["images"], figures["upscaled"], figures["size_px"]) == (6, upscaled, size_px)
+    assert (tmp_path / "out" / "contact_sheet.webp").exists()
+
+
+def test_a_square_of_the_same_size_shows_the_original(raw_images, tmp_path):
+    _prepare(raw_images, tmp_path / "out", 96)
+    originals = {row["image_id"]: row for row in read_rows(raw_images) if row["width"] == 96}
+    for row in read_rows(tmp_path / "out"):
+        if row["image_id"] in originals:
+            before = np.asarray(Image.open(io.BytesIO(originals[row["image_id"]]["image"]["bytes"])), float)
+            after = np.asarray(Image.open(io.BytesIO(row["image"]["bytes"])), float)
+            assert np.abs(before - after).mean() < 2
+
+
+def test_the_same_specimens_give_the_same_files(raw_images, tmp_path):
+    for name in ("one", "two"):
+        _prepare(raw_images, tmp_path / name, 64)
+    for path in (tmp_path / "one").glob("*.*"):
+        if path.is_file():
+            assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_squares_have_full_chroma(raw_images, tmp_path):
+    _prepare(raw_images, tmp_path / "out", 64)
+    row = next(iter(read_rows(tmp_path / "out")))
+    with Image.open(io.BytesIO(row["image"]["bytes"])) as image:
+        assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3
