@@ -1,0 +1,1 @@
+"""What the specimens look like: feature vectors, and the clusters that they form."""

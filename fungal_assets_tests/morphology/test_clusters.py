@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import adjusted_rand_score
+
+from fungal_assets.errors import InputError
+from fungal_assets.morphology.clusters import assign, find_clusters
+from fungal_assets.morphology.features import read_vectors
+from fungal_assets.shards import read_rows, read_table
+
+
+def _summary(collection):
+    return json.loads((collection / "clusters" / "clusters.json").read_text())
+
+
+def test_planted_kinds_are_found(collection):
+    label = {
+        row["image_id"]: row["label"] for row in read_rows(collection / "raw_images", ["image_id", "label"])
+    }
+    rows = read_table(collection / "clusters" / "assignments.parquet")
+    kinds = [label[row["image_id"]] for row in rows]
+    assert _summary(collection)["k"] == 3
+    assert adjusted_rand_score(kinds, [row["cluster_id"] for row in rows]) > 0.85
+
+
+def test_the_summary_says_what_the_tables_say(collection):
+    summary, rows = _summary(collection), read_table(collection / "clusters" / "assignments.parquet")
+    sizes = np.bincount([row["cluster_id"] for row in rows]).tolist()
+    assert [cluster["size"] for cluster in summary["clusters"]] == sizes == sorted(sizes, reverse=True)
+    for cluster in summary["clusters"]:
+        own = [row for row in rows if row["cluster_id"] == cluster["cluster_id"]]
+        nearest = sorted(own, key=lambda row: row["distance"])
+        shown = [cluster["medoid_id"], *cluster["member_ids_near"]]
+        assert shown == [row["image_id"] for row in nearest[: len(shown)]] and len(shown) == 6
+    assert [trial["k"] for trial in summary["candidates"]] == [2, 3, 4, 5]
+
+
+def test_the_reason_is_a_sentence_with_the_numbers(collection):
+    summary = _summary(collection)
+    assert summary["why"].startswith("3 clusters, of 2 to 5 clusters tried: ")
+    assert f"the smallest holds {summary['clusters'][-1]['size']} images" in summary["why"]
+    assert f"agreement {summary['stability']:.2f}" in summary["why"]
+
+
+def test_assigning_the_specimens_again_gives_their_clusters(collection):
+    ids, vectors = read_vectors(collection / "feature_vectors")
+    labels, similarity = assign(collection / "clusters", vectors)
+    rows = read_table(collection / "clusters" / "assignments.parquet")
+    assert [row["image_id"] for row in rows] == ids
+    assert [row["cluster_id"] for row in rows] == labels.tolist()
+    assert similarity.shape == (30, 3) and np.abs(similarity).max() <= 1 + 1e-5
+    assert np.allclose([row["distance"] for row in rows], 1 - similarity.max(axis=1), atol=1e-5)
+
+
+def test_the_pictures_can_be_looked_at(collection):
+    with Image.open(collection / "clusters" / "montage.webp") as montage:
+        assert montage.height > 3 * 100
+    with Image.open(collection / "clusters" / "map.png") as chart:
+        assert chart.size[0] == chart.size[1] and chart.getextrema()[0][1] > 100
+
+
+def test_the_same_seed_gives_the_same_files(collection, tmp_path):
+    vectors, raw_images = collection / "feature_vectors", collection / "raw_images"
+    find_clusters(vectors, raw_images, tmp_path, min_clusters=2, max_clusters=5, seed=0)
+    for name in ("assignments.parquet", "clusters.json", "centroids.npy", "montage.webp", "map.png"):
+        assert (tmp_path / name).read_bytes() == (collection / "clusters" / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(
+    "least, most, message",
+    [
+        (11, 20, "30 images .* too few for 11 clusters; expected at least 3 .* 33 in all"),
+        (5, 4, "expected 2 or more, the least first"),
+        (1, 4, "expected 2 or more"),
+    ],
+)
+def test_impossible_numbers_of_clusters_are_refused(collection, tmp_path, least, most, message):
+    vectors, raw_images = collection / "feature_vectors", collection / "raw_images"
+    with pytest.raises(InputError, match=message):
+        find_clusters(vectors, raw_images, tmp_path, min_clusters=least, max_clusters=most, seed=0)
