@@ -1,0 +1,5 @@
+"""Language: the lexicon of real names, invented species, prompts, and captions with measured attributes.
+
+The tables beside the modules are edited by hand, without code: `names.csv` (real fungi), `words.csv` (words
+of their names by part), `stopwords.csv`, `stems.csv` (Latin), `taken_genera.csv` and `controls.csv`.
+"""

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from fungal_assets.nomenclature.attributes import measure
+from fungal_assets_tests.nomenclature.growths import GROUNDS, KINDS, picture
+
+
+@pytest.mark.parametrize(("colour", "paint", "ground"), KINDS)
+def test_the_colour_of_a_disc_is_its_first_colour_word(colour, paint, ground):
+    assert measure(picture(paint, GROUNDS[ground])).colour_names[0] == colour
+
+
+@pytest.mark.parametrize(
+    ("ground", "words"), [("snow", "in snow"), ("moss", "in moss"), ("dark", "on a dark background")]
+)
+def test_an_even_ground_has_its_habitat(ground, words):
+    assert measure(picture((200, 30, 24), GROUNDS[ground])).habitat == words
+
+
+def test_a_ground_of_no_habitat_is_left_unsaid():
+    assert measure(picture((200, 30, 24), (90, 60, 200))).habitat is None
+
+
+@pytest.mark.parametrize(
+    ("radius_px", "size", "closeness"),
+    [(10, "small", "from afar"), (24, None, None), (56, "large", "up close")],
+)
+def test_size_and_closeness_follow_the_radius(radius_px, size, closeness):
+    found = measure(picture((200, 30, 24), GROUNDS["snow"], radius_px=radius_px))
+    assert (found.size_in_frame, found.closeness) == (size, closeness)
+
+
+def test_three_separate_discs_are_a_group():
+    tile = np.asarray(picture((200, 30, 24), GROUNDS["snow"], radius_px=16, side_px=44))
+    assert measure(Image.fromarray(np.concatenate([tile] * 3, axis=1))).count is None
+    row = Image.new("RGB", (160, 160), GROUNDS["snow"])
+    for left in (5, 58, 111):
+        row.paste(Image.fromarray(tile), (left, 58))
+    assert measure(row).count == "a group"
+
+
+@pytest.mark.parametrize(("ground", "light"), [("snow", "in bright light"), ("dark", "in dim light")])
+def test_light_follows_the_mean_lightness(ground, light):
+    assert measure(picture((120, 74, 40), GROUNDS[ground])).light == light

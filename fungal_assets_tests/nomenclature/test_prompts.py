@@ -1,0 +1,65 @@
+import json
+
+import pytest
+
+from fungal_assets.errors import InputError
+from fungal_assets.nomenclature.prompts import (
+    ARTISTS_CONTROLS,
+    CONTROLS_PATH,
+    VIEW_WORDS,
+    read_controls,
+    write_prompts,
+)
+from fungal_assets.nomenclature.species import read_species
+
+
+def _prompts(growth):
+    return json.loads((growth.prompts / "prompts.json").read_text())
+
+
+def test_every_species_has_its_four_kinds_of_prompts(growth):
+    found = _prompts(growth)["prompts"]
+    for one in read_species(growth.species):
+        own = {prompt["kind"]: prompt["text"] for prompt in found if prompt["species_id"] == one.species_id}
+        assert own["species"] == f"a photo of {one.common_name}"
+        assert own["subspecies"].endswith(f" {one.common_name}")
+        assert own["context"].startswith(f"a photo of {one.common_name}, ")
+
+
+def test_mutants_are_new_names_of_words_that_species_have(growth):
+    names = [one.common_name for one in read_species(growth.species)]
+    words = {word for name in names for word in name.split()}
+    mutants = [
+        one["text"].removeprefix("a photo of ")
+        for one in _prompts(growth)["prompts"]
+        if one["kind"] == "mutant"
+    ]
+    assert len(mutants) == len(set(mutants)) == 4
+    assert all(set(mutant.split()) <= words and mutant not in names for mutant in mutants)
+
+
+def test_the_artists_control_prompts_come_first_and_twenty_more_in_ten_groups_follow():
+    controls = read_controls(CONTROLS_PATH)
+    assert tuple(one["text"] for one in controls[:3]) == ARTISTS_CONTROLS
+    assert len(controls) >= 23
+    assert len({one["group"] for one in controls}) == 10
+
+
+def test_prompt_ids_are_unique_and_file_names(growth):
+    ids = [one["prompt_id"] for one in _prompts(growth)["prompts"]]
+    assert len(ids) == len(set(ids))
+    assert all(prompt_id.replace("-", "").isalnum() for prompt_id in ids)
+    assert _prompts(growth)["view_words"] == VIEW_WORDS
+
+
+def test_no_mutants_are_made_where_none_are_asked_for(growth, tmp_path):
+    figures = write_prompts(growth.species, growth.name_lexicon, tmp_path, mutants=0, seed=1)
+    assert figures["mutant"] == 0
+    assert figures["species"] == 3
+
+
+def test_faults_of_a_control_table_are_named_by_line(tmp_path):
+    path = tmp_path / "controls.csv"
+    path.write_text("text,expected,group\ncat,cat,animals\ncat,cat,animals\ndog,,animals\n")
+    with pytest.raises(InputError, match="line 4: expected is empty; line 2: 'cat' is there twice"):
+        read_controls(path)
