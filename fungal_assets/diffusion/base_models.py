@@ -1,0 +1,162 @@
+"""Base models: finding one by name, knowing it by its hash, and loading it as a pipeline.
+
+A base model id is a card's name (`"pocket"`), a local diffusers folder, or an id on the Hugging Face hub.
+Weights tuned on one base model mean nothing on another, so each is known by the hash over its files, not by
+its name. Only safetensors are loaded, never a pickle.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fungal_assets.diffusion.cards import PACKAGE_DIR, Card, find_card
+from fungal_assets.errors import InputError
+from fungal_assets.store import hash_folder
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers import StableDiffusionPipeline
+
+PIPELINE_CLASS = "StableDiffusionPipeline"
+_HUB_PATTERNS = ["model_index.json", "*/*.json", "*/*.txt", "*/*.safetensors"]
+_HUB_LEFT_OUT = ["*.fp16.*", "*non_ema*", "safety_checker/*", "feature_extractor/*"]
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """One base model, found.
+
+    Args:
+        id: Its name: the card's or hub's id, or a local folder's own name, so that it says nothing of this
+            machine.
+        path_or_hub_id: Where its files lie on this machine; a model of the hub has been fetched.
+        revision: Commit of the hub repository, or None for a local folder.
+        sha256: `hash_folder` over its files.
+    """
+
+    id: str
+    path_or_hub_id: str
+    revision: str | None
+    sha256: str
+
+    @property
+    def path(self) -> Path:
+        """The diffusers folder."""
+        return Path(self.path_or_hub_id)
+
+    def as_json(self) -> dict[str, str]:
+        """What records of weights keep of it: `id` and `sha256`."""
+        return {"id": self.id, "sha256": self.sha256}
+
+
+def resolve_base_model(base_model: str) -> BaseModel:
+    """Find a base model, fetch it if it is one of the hub's, and hash its files.
+
+    Args:
+        base_model: A card's name, a local diffusers folder, or a hub id.
+
+    Raises:
+        InputError: It is none of these, its folder holds no diffusers pipeline, or the hub did not give it.
+    """
+    name = str(base_model)
+    card = find_card(name)
+    if card is not None and card.path is not None:
+        return _from_folder(PACKAGE_DIR / card.path, card.name)
+    if Path(name).is_dir():
+        return _from_folder(Path(name), Path(name).resolve().name)
+    hub_id = card.hub_id if card is not None and card.hub_id else name
+    if hub_id.count("/") != 1 or hub_id.startswith(("/", ".")):
+        raise InputError(
+            f"base model {name!r} is not a folder, not a card and not a hub id. Give 'pocket', a folder "
+            f"with a model_index.json, or an id such as 'stable-diffusion-v1-5/stable-diffusion-v1-5'."
+        )
+    return _from_hub(hub_id, card)
+
+
+def _from_folder(folder: Path, name: str, revision: str | None = None) -> BaseModel:
+    if not (folder / "model_index.json").is_file():
+        raise InputError(
+            f"base model {name!r} has no model_index.json in {folder}: that is no diffusers folder. Give a "
+            f"folder that was written by save_pretrained; a single-file checkpoint has to be converted first."
+        )
+    return BaseModel(name, str(folder), revision, hash_folder(folder))
+
+
+def _from_hub(hub_id: str, card: Card | None) -> BaseModel:
+    from huggingface_hub import snapshot_download
+
+    try:
+        path = snapshot_download(
+            hub_id,
+            revision=card.revision if card else None,
+            allow_patterns=_HUB_PATTERNS,
+            ignore_patterns=_HUB_LEFT_OUT,
+        )
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"base model {hub_id!r} could not be fetched from the hub: {error}. Check the id and the "
+            f"network, log in (hf auth login) if its licence must be accepted, or give a local folder."
+        ) from error
+    return _from_folder(Path(path), hub_id, revision=Path(path).name)
+
+
+def load_pipeline(
+    base: str | Path, *, device: torch.device | str, dtype: torch.dtype
+) -> StableDiffusionPipeline:
+    """Load a pipeline onto a device, without a safety checker and without progress bars.
+
+    Args:
+        base: A base model id or a diffusers folder, such as a `pipeline/` of pruned weights.
+        device: Where its parts go.
+        dtype: Type of its weights.
+
+    Returns:
+        A `StableDiffusionPipeline` in evaluation mode.
+
+    Raises:
+        InputError: Not found, or a pipeline of another family.
+    """
+    from diffusers import StableDiffusionPipeline
+
+    folder = base if isinstance(base, Path) else resolve_base_model(base).path
+    _check_family(folder)
+    try:
+        pipeline = StableDiffusionPipeline.from_pretrained(
+            folder,
+            dtype=dtype,
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+            use_safetensors=True,
+            local_files_only=True,
+        )
+    except OSError as error:
+        raise InputError(
+            f"{folder} could not be loaded: {error}. It must be a whole diffusers folder with safetensors "
+            f"weights; pickled weights (.bin, .ckpt) are not opened."
+        ) from error
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline.to(device)
+
+
+def _check_family(folder: Path) -> None:
+    found = read_json(folder / "model_index.json").get("_class_name")
+    if found != PIPELINE_CLASS:
+        raise InputError(
+            f"{folder} holds a {found!r}; this version works with {PIPELINE_CLASS!r} (Stable Diffusion 1.x "
+            f"and 2.x and the pocket model). Choose a base model of that kind."
+        )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+        InputError: The file is not there.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} is missing: {path.parent} is not the folder that was expected here.")
+    return json.loads(path.read_text(encoding="utf-8"))

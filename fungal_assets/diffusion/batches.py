@@ -1,0 +1,141 @@
+"""What each training step sees, decided by the seed and the step's number alone.
+
+There is no generator whose state could be lost: step 217 draws the same rows, noise and noise levels in any
+run. Rows come in a fresh random order per epoch, so each is seen equally often. The share of rehearsal is met
+exactly over time, by rounding its running total, which also works at a batch size of one.
+
+A numeric kernel: imports torch at module level, so import this module inside functions only.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch  # noqa: TID253
+
+from fungal_assets.diffusion.encoding import EMPTY_PROMPT, VARIANTS, EncodedDataset, key_of
+from fungal_assets.diffusion.objectives import Objective, stratified_steps
+from fungal_assets.diffusion.rehearsal import Rehearsal
+
+CAPTION_DROPOUT = 0.1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The inputs and targets of one step, on the device; the first `specimens` of B rows are specimens.
+
+    Args:
+        x_t: float32, shape (B, C, H, W): noisy latents.
+        timesteps: int64, shape (B,).
+        text: float32, shape (B, L, D).
+        target: float32, shape (B, C, H, W): what the model should predict.
+        weight: float32, shape (B,).
+        specimens: How many rows come from the dataset; the others are rehearsal.
+    """
+
+    x_t: torch.Tensor
+    timesteps: torch.Tensor
+    text: torch.Tensor
+    target: torch.Tensor
+    weight: torch.Tensor
+    specimens: int
+
+
+@dataclass(frozen=True)
+class Batches:
+    """All batches of one training run, by step.
+
+    Args:
+        encoded: The dataset.
+        rehearsal: The points to rehearse, or None.
+        objective: Noise schedule and weights.
+        batch_size: Rows in a step, rehearsal included.
+        rehearsal_share: Share of them that is rehearsal, 0 to below 1; without `rehearsal` it must be 0.
+        seed: Decides everything drawn.
+        device: Where batches go.
+    """
+
+    encoded: EncodedDataset
+    rehearsal: Rehearsal | None
+    objective: Objective
+    batch_size: int
+    rehearsal_share: float
+    seed: int
+    device: torch.device
+
+    def _rehearsed_before(self, step: int) -> int:
+        return math.floor(step * self.batch_size * self.rehearsal_share + 1e-9)
+
+    def _specimens_before(self, step: int) -> int:
+        return step * self.batch_size - self._rehearsed_before(step)
+
+    def rows_of(self, step: int) -> torch.Tensor:
+        """Dataset rows of a step, int64: the next ones in the order of their epoch."""
+        first, last = self._specimens_before(step), self._specimens_before(step + 1)
+        count = self.encoded.row_count
+        orders = {epoch: self._order(epoch) for epoch in range(first // count, (last - 1) // count + 1)}
+        return torch.tensor(
+            [int(orders[at // count][at % count]) for at in range(first, last)], dtype=torch.int64
+        )
+
+    def rows_seen(self, steps: int) -> int:
+        """How many different rows the first `steps` steps train on."""
+        return min(self._specimens_before(steps), self.encoded.row_count)
+
+    def epochs(self, steps: int) -> float:
+        """How often each row is seen in the first `steps` steps, on average."""
+        return self._specimens_before(steps) / self.encoded.row_count
+
+    def _order(self, epoch: int) -> torch.Tensor:
+        return torch.randperm(self.encoded.row_count, generator=self._generator("order", epoch))
+
+    def _generator(self, purpose: str, number: int) -> torch.Generator:
+        return torch.Generator().manual_seed(int(key_of(self.seed, purpose, number), 16) >> 1)
+
+    def at(self, step: int) -> Batch:
+        """The batch of a step."""
+        generator = self._generator("step", step)
+        specimens = self._specimens(self.rows_of(step), generator, dropout=CAPTION_DROPOUT, has_flips=True)
+        rehearsed = self._rehearsed_before(step + 1) - self._rehearsed_before(step)
+        if self.rehearsal is None or rehearsed == 0:
+            return self._sent(*specimens, specimens=len(specimens[0]))
+        both = zip(specimens, self._rehearsal(self.rehearsal, rehearsed, generator), strict=True)
+        return self._sent(*(torch.cat(pair) for pair in both), specimens=len(specimens[0]))
+
+    def probe(self, number: int, count: int) -> Batch:
+        """A fixed batch to measure by: `count` rows from the `number`-th on, no flips, every caption."""
+        rows = torch.arange(number * count, (number + 1) * count) % self.encoded.row_count
+        drawn = self._specimens(rows, self._generator("probe", number), dropout=0.0, has_flips=False)
+        return self._sent(*drawn, specimens=count)
+
+    def _specimens(
+        self, rows: torch.Tensor, generator: torch.Generator, *, dropout: float, has_flips: bool
+    ) -> tuple[torch.Tensor, ...]:
+        """x_t, timesteps, text, target of dataset rows."""
+        count, encoded = len(rows), self.encoded
+        variants = torch.randint(VARIANTS if has_flips else 1, (count,), generator=generator)
+        x_0 = encoded.latents[rows, variants]
+        e = torch.randn(x_0.shape, generator=generator)
+        t = stratified_steps(count, self.objective.steps, generator)
+        is_dropped = torch.rand(count, generator=generator) < dropout
+        text = encoded.embeddings[torch.where(is_dropped, EMPTY_PROMPT, encoded.caption_ids[rows])]
+        on_cpu = Objective(self.objective.alpha_bar.cpu(), self.objective.prediction_type, 0.0)
+        return on_cpu.noised(x_0, e, t), t, text, on_cpu.target(x_0, e, t)
+
+    @staticmethod
+    def _rehearsal(rehearsal: Rehearsal, count: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+        """The same four for rehearsal points."""
+        points = torch.randint(rehearsal.row_count, (count,), generator=generator)
+        is_dropped = torch.rand(count, generator=generator) < CAPTION_DROPOUT
+        text = rehearsal.embeddings[torch.where(is_dropped, EMPTY_PROMPT, rehearsal.prompt_ids[points])]
+        target = torch.where(
+            is_dropped.view(-1, 1, 1, 1), rehearsal.unprompted[points], rehearsal.prompted[points]
+        )
+        return rehearsal.x_t[points], rehearsal.timesteps[points], text, target
+
+    def _sent(
+        self, x_t: torch.Tensor, t: torch.Tensor, text: torch.Tensor, target: torch.Tensor, *, specimens: int
+    ) -> Batch:
+        x_t, t, text, target = (tensor.to(self.device) for tensor in (x_t, t, text, target))
+        return Batch(x_t, t, text, target, self.objective.weight(t), specimens)

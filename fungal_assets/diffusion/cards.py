@@ -1,0 +1,67 @@
+"""The model cards: what is known of each base model that a profile may name, read from `cards.yaml`.
+
+Licences, revisions and native sizes live in that one data file and nowhere else. Finding a model's files is
+in `base_models`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fungal_assets.errors import InputError
+
+PACKAGE_DIR = Path(__file__).parent.parent
+CARDS_PATH = PACKAGE_DIR / "cards.yaml"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of one base model.
+
+    Args:
+        name: The card's key, such as `"pocket"`.
+        hub_id: Its repository on the Hugging Face hub, or None.
+        path: Its folder inside the package, POSIX, or None.
+        revision: Pinned commit of the hub repository, or None.
+        licence: SPDX id or the hub's licence tag.
+        family: Architecture, `"sd1"` or `"sdxl"`.
+        native_px: Side of the pictures that it was trained on, pixels.
+    """
+
+    name: str
+    hub_id: str | None
+    path: str | None
+    revision: str | None
+    licence: str
+    family: str
+    native_px: int
+
+
+def read_cards(path: Path = CARDS_PATH) -> dict[str, Card]:
+    """All cards by name, in the file's order."""
+    import yaml
+
+    rows = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return {name: Card(name=name, **row) for name, row in rows.items()}
+
+
+def find_card(base_model: str) -> Card | None:
+    """The card whose name or hub id is `base_model`, or None."""
+    cards = read_cards().values()
+    return next((card for card in cards if base_model in (card.name, card.hub_id)), None)
+
+
+def licence_of(base_model: str) -> str:
+    """Licence of a base model that has a card.
+
+    Raises:
+        InputError: No card names this base model.
+    """
+    card = find_card(base_model)
+    if card is None:
+        raise InputError(
+            f"base model {base_model!r} has no card, so its licence is not known; the cards are "
+            f"{', '.join(read_cards())}. Add one to {CARDS_PATH.name}."
+        )
+    return card.licence

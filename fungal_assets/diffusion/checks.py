@@ -1,0 +1,144 @@
+"""Checks on tuned and pruned weights: what must be true of them before anyone looks at a picture."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from fungal_assets.diffusion.base_models import load_pipeline, read_json
+from fungal_assets.shards import count_rows, read_table
+from fungal_assets.store import hash_file, hash_folder
+from fungal_assets.verdicts import Verdict
+
+LEAST_FALL = 0.005
+LORA_START = "lora_B"
+
+
+def check_loss_moves(fine_tuned_weights: Path) -> Verdict:
+    """The loss on the fixed probe fell by `LEAST_FALL` of itself, and the loss of every step was finite.
+
+    The probe decides, as it has the same rows and noise before and after; single steps differ by luck of the
+    draw.
+    Their smoothed ends (a tenth of the steps each) stand in the figures.
+    """
+    training = read_json(fine_tuned_weights / "training.json")
+    curve = read_table(fine_tuned_weights / "loss.parquet")
+    losses = [row["specimen_loss"] for row in curve if row["specimen_loss"] is not None]
+    broken = [row["step"] for row in curve if not math.isfinite(row["loss"])]
+    span = max(1, len(losses) // 10)
+    before, after = training["probe_loss_before"], training["probe_loss_after"]
+    fall = 1 - after / before if before else 0.0
+    figures = {
+        "fall": round(fall, 4),
+        "probe_loss_before": before,
+        "probe_loss_after": after,
+        "smoothed_first": sum(losses[:span]) / span if losses else 0.0,
+        "smoothed_last": sum(losses[-span:]) / span if losses else 0.0,
+        "steps_not_finite": len(broken),
+    }
+    finding = (
+        f"probe loss {before:.4f} before, {after:.4f} after: a fall of {fall:.1%}, {LEAST_FALL:.1%} expected."
+    )
+    if broken:
+        finding += f" The loss of {len(broken)} steps is not finite, the first at step {broken[0]}."
+    passed = not broken and fall >= LEAST_FALL
+    return Verdict(
+        passed, finding if passed else f"{finding} Raise max_steps or change learning_rate.", figures
+    )
+
+
+def check_every_row_trained_on(fine_tuned_weights: Path, captioned_dataset: Path) -> Verdict:
+    """As many rows were trained on as the footers of the dataset's shards promise."""
+    training = read_json(fine_tuned_weights / "training.json")
+    promised, seen = count_rows(captioned_dataset / "data"), training["rows_trained_on"]
+    figures = {"rows": promised, "rows_trained_on": seen, "epochs": training["epochs"]}
+    finding = f"{seen} of {promised} rows were trained on, {training['epochs']:.2f} times each on average."
+    if seen == promised == training["rows"]:
+        return Verdict(True, finding, figures)
+    needed = math.ceil(training["steps"] / max(training["epochs"], 1e-9))
+    return Verdict(False, f"{finding} Raise max_steps to at least {needed}, or batch_size.", figures)
+
+
+def check_weights_changed(fine_tuned_weights: Path, *, base_model: str) -> Verdict:
+    """The tuned weights are finite and differ from the base model's.
+
+    Args:
+        fine_tuned_weights: A complete output.
+        base_model: What they were tuned on; read only for method `"full"`.
+    """
+    training = read_json(fine_tuned_weights / "training.json")
+    tensors = _read_numpy(fine_tuned_weights / training["weights_file"])
+    not_finite = [name for name, values in tensors.items() if not np.isfinite(values).all()]
+    changed = _changed(tensors, training["method"], base_model)
+    figures = {"tensors": len(tensors), "not_finite": len(not_finite), "changed": changed}
+    finding = f"{len(tensors)} tensors, {len(not_finite)} not finite; {changed} changed from the base model."
+    passed = not not_finite and changed > 0
+    return Verdict(
+        passed, finding if passed else f"{finding} Tune again with a lower learning_rate.", figures
+    )
+
+
+def _changed(tensors: dict[str, np.ndarray], method: str, base_model: str) -> int:
+    if method == "lora":
+        # A LoRA starts as nothing: its second matrices are zero until they learn.
+        return sum(bool(values.any()) for name, values in tensors.items() if LORA_START in name)
+    import torch
+
+    unet = load_pipeline(base_model, device="cpu", dtype=torch.float32).unet.state_dict()
+    return sum(not np.array_equal(values, unet[name].numpy()) for name, values in tensors.items())
+
+
+def _read_numpy(path: Path) -> dict[str, np.ndarray]:
+    from safetensors.numpy import load_file
+
+    return load_file(path)
+
+
+def check_pruned_from_tuned(pruned_weights: Path, fine_tuned_weights: Path) -> Verdict:
+    """The pruned weights say that they come from these tuned ones, and their files are what they say."""
+    weights = read_json(pruned_weights / "weights.json")
+    training = read_json(fine_tuned_weights / "training.json")
+    claims = {
+        "tuned weights": (weights["tuned_sha256"], hash_file(fine_tuned_weights / training["weights_file"])),
+        "base model": (weights["base_model"]["sha256"], training["base_model"]["sha256"]),
+        "pipeline": (weights["pipeline_sha256"], hash_folder(pruned_weights / "pipeline")),
+    }
+    if weights["lora_sha256"] is not None:
+        claims["lora"] = (weights["lora_sha256"], hash_file(pruned_weights / training["weights_file"]))
+    differing = [name for name, (said, found) in claims.items() if said != found]
+    figures = {"claims": len(claims), "differing": len(differing)}
+    if differing:
+        return Verdict(
+            False, f"hashes differ for: {', '.join(differing)}. Grow pruned_weights again.", figures
+        )
+    return Verdict(
+        True, f"all {len(claims)} hashes agree: these weights come from these tuned weights.", figures
+    )
+
+
+def check_pruned_loads(pruned_weights: Path) -> Verdict:
+    """The pipeline loads, all its weights are finite, and one denoising step gives a finite answer."""
+    import torch
+
+    pipeline = load_pipeline(pruned_weights / "pipeline", device="cpu", dtype=torch.float32)
+    parts = {"unet": pipeline.unet, "vae": pipeline.vae, "text_encoder": pipeline.text_encoder}
+    broken = [name for name, part in parts.items() if not _is_finite(part)]
+    side = pipeline.unet.config.sample_size
+    with torch.no_grad():
+        text = pipeline.encode_prompt("a photo", "cpu", 1, False)[0]
+        x_t = torch.randn(
+            1, pipeline.unet.config.in_channels, side, side, generator=torch.Generator().manual_seed(0)
+        )
+        answer = pipeline.unet(x_t, torch.tensor([500]), text, return_dict=False)[0]
+    spread = float(answer.std())
+    figures = {"parts_not_finite": len(broken), "prediction_spread": spread}
+    if broken or not math.isfinite(spread):
+        names = ", ".join(broken) or "the prediction"
+        return Verdict(False, f"not finite: {names}. Tune with a lower learning_rate.", figures)
+    return Verdict(True, f"loads, all weights finite, a prediction with spread {spread:.3f}.", figures)
+
+
+def _is_finite(part: object) -> bool:
+    return all(bool(param.isfinite().all()) for param in part.parameters())  # type: ignore[attr-defined]

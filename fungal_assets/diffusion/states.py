@@ -1,0 +1,122 @@
+"""The whole state of a training run on disk: what learns, what the optimiser remembers, and how far it is.
+
+One state is a folder with `state.safetensors` and `state.json`, written under a hidden name and renamed, so a
+run that is killed at any moment leaves whole states only; the two newest are kept, and a damaged one is
+passed over for the one before it. No generator state is needed: see `batches`.
+
+A numeric kernel: imports torch at module level, so import this module inside functions only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch  # noqa: TID253
+
+from fungal_assets.diffusion.encoding import read_tensors, write_tensors
+from fungal_assets.progress import Tell
+from fungal_assets.store import hash_file, write_atomically
+
+KEPT_STATES = 2
+TENSORS_NAME, JSON_NAME = "state.safetensors", "state.json"
+
+
+@dataclass
+class Progress:
+    """How far a run is; every number survives JSON exactly.
+
+    Args:
+        step: Steps done.
+        probe_loss: Loss on the probe before the first step.
+        curve: One row per step done: step, loss, specimen_loss, rehearsal_loss, learning_rate.
+    """
+
+    step: int = 0
+    probe_loss: float = 0.0
+    curve: list[dict[str, float | None]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What learns and the optimiser over it, in the same order."""
+
+    parameters: Mapping[str, torch.nn.Parameter]
+    optimiser: torch.optim.Optimizer
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Everything that changes in training, by name."""
+        found: dict[str, torch.Tensor] = {f"weights.{name}": param for name, param in self.parameters.items()}
+        memory = self.optimiser.state_dict()["state"]
+        for index, name in enumerate(self.parameters):
+            found |= {f"{key}.{name}": value for key, value in memory.get(index, {}).items()}
+        return found
+
+    def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Put back what `tensors` gave."""
+        memory: dict[int, dict[str, torch.Tensor]] = {}
+        for index, (name, param) in enumerate(self.parameters.items()):
+            param.data.copy_(tensors[f"weights.{name}"])
+            keys = ("step", "exp_avg", "exp_avg_sq")
+            memory[index] = {key: tensors[f"{key}.{name}"] for key in keys if f"{key}.{name}" in tensors}
+        groups = self.optimiser.state_dict()["param_groups"]
+        state = {index: values for index, values in memory.items() if values}
+        self.optimiser.load_state_dict({"state": state, "param_groups": groups})
+
+
+def write_state(folder: Path, learner: Learner, progress: Progress, run_key: str) -> None:
+    """Write one state into a folder; the same state is the same bytes."""
+    write_tensors(folder / TENSORS_NAME, learner.tensors())
+    sha256 = hash_file(folder / TENSORS_NAME)
+    record = {"run_key": run_key, "sha256": sha256} | dataclasses.asdict(progress)
+    write_atomically(folder / JSON_NAME, json.dumps(record, indent=1, sort_keys=True))
+
+
+def keep_state(states: Path, learner: Learner, progress: Progress, run_key: str) -> None:
+    """Add a state to the folder of states and drop all but the newest two."""
+    final = states / f"step-{progress.step:08d}"
+    if final.exists():
+        return
+    new = states / ".new"
+    shutil.rmtree(new, ignore_errors=True)
+    write_state(new, learner, progress, run_key)
+    new.rename(final)
+    for old in sorted(states.glob("step-*"))[:-KEPT_STATES]:
+        shutil.rmtree(old)
+
+
+def resume(states: Path, learner: Learner, run_key: str, tell: Tell) -> Progress | None:
+    """Load the newest whole state of this very run, or find that there is none.
+
+    Args:
+        states: Folder of states; may be missing.
+        learner: Takes the tensors.
+        run_key: Hash of all that decides the run; a state of another run is not used.
+        tell: Hears of every state that was passed over, and why.
+    """
+    for folder in sorted(states.glob("step-*"), reverse=True):
+        record = _read_record(folder)
+        if record is None:
+            tell(f"the state in {folder} is damaged; going on from the one before it")
+            shutil.rmtree(folder)
+        elif record["run_key"] != run_key:
+            tell(f"the state in {folder} belongs to a run with other settings; it is not used")
+            shutil.rmtree(folder)
+        else:
+            learner.load(read_tensors(folder / TENSORS_NAME))
+            return Progress(record["step"], record["probe_loss"], record["curve"])
+    return None
+
+
+def _read_record(folder: Path) -> dict[str, Any] | None:
+    """The state's JSON if its tensors are the ones that it names, else None."""
+    try:
+        record = json.loads((folder / JSON_NAME).read_text())
+        return record if record["sha256"] == hash_file(folder / TENSORS_NAME) else None
+    except (OSError, ValueError, KeyError):
+        return None

@@ -1,0 +1,261 @@
+"""Fine-tuning a base model on a captioned dataset: the stage behind `fine_tuned_weights`.
+
+Here the parts are put together: base model, encoded dataset, rehearsal, method, loop, and the files that
+stay. What is kept says nothing of when or how fast it was made, so the same work has the same hash; times are
+in the figures.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, resolve_base_model
+from fungal_assets.diffusion.curves import write_curve
+from fungal_assets.diffusion.devices import deterministic, pick_device
+from fungal_assets.errors import InputError
+from fungal_assets.progress import Tell, stay_silent
+from fungal_assets.store import Figures, hash_folder, write_atomically
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionPipeline
+
+    from fungal_assets.diffusion.batches import Batches
+    from fungal_assets.diffusion.loop import Loop
+    from fungal_assets.diffusion.methods import Method
+    from fungal_assets.diffusion.states import Progress
+
+CACHE_NAME, STATES_NAME = ".cache", ".resume"
+
+
+def ignore_loss(_step: int, _loss: float) -> None:
+    """Do nothing with a loss; the default of `on_loss`."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of a run that decide its result; the fields are those of `tune`."""
+
+    max_steps: int
+    batch_size: int
+    learning_rate: float
+    lora_rank: int
+    rehearsal_prompts: int
+    rehearsal_share: float
+    min_snr_gamma: float
+    seed: int
+
+    def check(self) -> None:
+        """Refuse settings that cannot be, all at once.
+
+        Raises:
+            InputError: Some cannot be.
+        """
+        least = {"max_steps": 1, "batch_size": 1, "lora_rank": 1, "rehearsal_prompts": 0, "min_snr_gamma": 0}
+        faults = [
+            f"{name} is {getattr(self, name)}, at least {bound} expected"
+            for name, bound in least.items()
+            if getattr(self, name) < bound
+        ]
+        if not self.learning_rate > 0:
+            faults.append(f"learning_rate is {self.learning_rate}, above 0 expected")
+        if not 0 <= self.rehearsal_share < 1:
+            faults.append(f"rehearsal_share is {self.rehearsal_share}, 0 to below 1 expected")
+        if self.rehearsal_share > 0 and self.rehearsal_prompts == 0:
+            faults.append("rehearsal_share is above 0 but rehearsal_prompts is 0; set both or neither")
+        if faults:
+            raise InputError(f"these settings of fine_tuned_weights cannot be: {'; '.join(faults)}.")
+
+
+def tune(
+    captioned_dataset: Path,
+    prompts: Path,
+    folder: Path,
+    *,
+    method: str,
+    base_model: str,
+    max_steps: int,
+    batch_size: int,
+    learning_rate: float,
+    lora_rank: int,
+    rehearsal_prompts: int,
+    rehearsal_share: float,
+    min_snr_gamma: float,
+    checkpoint_every_s: float,
+    seed: int,
+    tell: Tell = stay_silent,
+    on_loss: Callable[[int, float], None] = ignore_loss,
+) -> Figures:
+    """Fine-tune a base model; called again on the folder of a broken run, it goes on where that one was.
+
+    Args:
+        captioned_dataset: A complete output; every row of every shard of its `data/` is read.
+        prompts: A complete output; its control prompts are rehearsed.
+        folder: Filled with the weights, `loss.parquet`, `loss.png`, `training.json` and `resume/`.
+        method: `"lora"` or `"full"`.
+        base_model: Card name, local folder or hub id.
+        max_steps: Steps of the optimiser.
+        batch_size: Rows in a step, rehearsal included.
+        learning_rate: Peak; it warms up over a twentieth of the steps and falls as a cosine to a tenth.
+        lora_rank: Rank of the added matrices; only for `"lora"`.
+        rehearsal_prompts: How many control prompts the base model rehearses.
+        rehearsal_share: Share of each batch that is rehearsal, 0 to below 1.
+        min_snr_gamma: Caps the weight of nearly clean noise levels; 0 for none.
+        checkpoint_every_s: Seconds between two resume states.
+        seed: Decides everything random.
+        tell: Progress.
+        on_loss: Hears the number and loss of every step done.
+
+    Raises:
+        InputError: A setting, the method or the base model cannot be used.
+        TrainingError: A row was lost or cannot be read, or training cannot go on.
+    """
+    from fungal_assets.diffusion.methods import get_method
+
+    start_s = time.monotonic()
+    recipe = Recipe(
+        max_steps,
+        batch_size,
+        learning_rate,
+        lora_rank,
+        rehearsal_prompts,
+        rehearsal_share,
+        min_snr_gamma,
+        seed,
+    )
+    recipe.check()
+    chosen = get_method(method, lora_rank=lora_rank)
+    base = resolve_base_model(base_model)
+    data = captioned_dataset / "data"
+    with deterministic(pick_device()):
+        pipeline, batches, controls, truncated = _prepare(data, prompts, folder, base, recipe, tell)
+        loop = _loop(
+            pipeline,
+            batches,
+            chosen,
+            recipe,
+            folder,
+            [base.sha256, hash_folder(data), controls],
+            checkpoint_every_s,
+        )
+        loop_start_s = time.monotonic()
+        progress = loop.run(tell, on_loss)
+        loop_s = time.monotonic() - loop_start_s
+        last_probe_loss = loop.probe_loss()
+    result = {
+        "rows": batches.encoded.row_count,
+        "rows_trained_on": batches.rows_seen(max_steps),
+        "steps": progress.step,
+        "epochs": round(batches.epochs(max_steps), 3),
+        "captions_truncated": truncated,
+        "rehearsal_points": batches.rehearsal.row_count if batches.rehearsal else 0,
+        "probe_loss_before": progress.probe_loss,
+        "probe_loss_after": last_probe_loss,
+        "parameters": sum(param.numel() for param in loop.parameters.values()),
+    }
+    _write(
+        folder, pipeline, chosen, loop, progress, _record(base, chosen, recipe, controls, batches) | result
+    )
+    times = {"seconds": round(time.monotonic() - start_s, 1), "training_seconds": round(loop_s, 1)}
+    return result | times | {"weights_mb": round((folder / chosen.weights_file).stat().st_size / 1e6, 3)}
+
+
+def _prepare(
+    data: Path, prompts: Path, folder: Path, base: BaseModel, recipe: Recipe, tell: Tell
+) -> tuple[StableDiffusionPipeline, Batches, list[str], int]:
+    """Load, encode and rehearse; returns also the control prompts and the number of truncated captions."""
+    import torch
+
+    from fungal_assets.diffusion.batches import Batches
+    from fungal_assets.diffusion.encoding import count_truncated, encode_dataset
+    from fungal_assets.diffusion.objectives import Objective
+    from fungal_assets.diffusion.rehearsal import control_prompts, rehearse
+    from fungal_assets.shards import read_rows
+
+    device, cache = pick_device(), folder / CACHE_NAME
+    pipeline = load_pipeline(base.path, device=device, dtype=torch.float32)
+    encoded = encode_dataset(data, pipeline, base_sha256=base.sha256, cache=cache, tell=tell)
+    captions = sorted({row["text"] for row in read_rows(data, ["text"])})
+    truncated = count_truncated(pipeline, captions)
+    if truncated:
+        tell(
+            f"{truncated} of {len(captions)} captions are longer than the text encoder reads; their ends "
+            f"are not learnt"
+        )
+    objective = Objective.of(pipeline.scheduler, recipe.min_snr_gamma, device)
+    controls = control_prompts(prompts, recipe.rehearsal_prompts) if recipe.rehearsal_share > 0 else []
+    shape = encoded.latents.shape[2:]
+    settings = {
+        "objective": objective,
+        "latent_shape": shape,
+        "base_sha256": base.sha256,
+        "seed": recipe.seed,
+    }
+    rehearsal = rehearse(pipeline, controls, **settings, cache=cache, tell=tell) if controls else None
+    pipeline.vae.to("cpu")
+    pipeline.text_encoder.to("cpu")
+    pipeline.unet.train()
+    batches = Batches(
+        encoded, rehearsal, objective, recipe.batch_size, recipe.rehearsal_share, recipe.seed, device
+    )
+    return pipeline, batches, controls, truncated
+
+
+def _loop(
+    pipeline: StableDiffusionPipeline,
+    batches: Batches,
+    method: Method,
+    recipe: Recipe,
+    folder: Path,
+    decided_by: list[Any],
+    checkpoint_every_s: float,
+) -> Loop:
+    from fungal_assets.diffusion.encoding import key_of
+    from fungal_assets.diffusion.loop import Loop
+
+    return Loop(
+        pipeline.unet,
+        method.attach(pipeline, seed=recipe.seed),
+        batches,
+        max_steps=recipe.max_steps,
+        learning_rate=recipe.learning_rate,
+        states=folder / STATES_NAME,
+        run_key=key_of(method.name, vars(recipe), decided_by),
+        checkpoint_every_s=checkpoint_every_s,
+    )
+
+
+def _record(
+    base: BaseModel, method: Method, recipe: Recipe, controls: list[str], batches: Batches
+) -> dict[str, Any]:
+    """What `training.json` says beside the results."""
+    settings = vars(recipe) | {"lora_rank": recipe.lora_rank if method.name == "lora" else None}
+    return {
+        "base_model": base.as_json(),
+        "method": method.name,
+        "weights_file": method.weights_file,
+        "rehearsed_prompts": controls,
+        "prediction_type": batches.objective.prediction_type,
+        "resolution_px": batches.encoded.latents.shape[-1] * 8,
+        **settings,
+    }
+
+
+def _write(
+    folder: Path,
+    pipeline: StableDiffusionPipeline,
+    method: Method,
+    loop: Loop,
+    progress: Progress,
+    record: dict[str, Any],
+) -> None:
+    from fungal_assets.diffusion.states import write_state
+
+    method.save(pipeline, folder)
+    write_curve(folder, progress.curve)
+    write_state(folder / "resume", loop.learner, progress, loop.run_key)
+    write_atomically(folder / "training.json", json.dumps(record, indent=1, sort_keys=True))

@@ -1,0 +1,76 @@
+import json
+
+import pytest
+import torch
+
+from fungal_assets.diffusion.base_models import load_pipeline, resolve_base_model
+from fungal_assets.diffusion.cards import PACKAGE_DIR, find_card, licence_of, read_cards
+from fungal_assets.diffusion.devices import deterministic, mixed_precision, pick_device
+from fungal_assets.errors import InputError
+from fungal_assets.pocket import MODEL_DIR
+from fungal_assets.store import hash_folder
+
+
+def test_a_local_folder_is_known_by_its_name_and_the_hash_of_its_files(base_dir):
+    base = resolve_base_model(str(base_dir))
+    assert (base.id, base.path, base.revision) == ("tiny", base_dir, None)
+    assert base.sha256 == hash_folder(base_dir)
+    assert base.as_json() == {"id": "tiny", "sha256": base.sha256}
+
+
+def test_a_pipeline_loads_with_the_weights_that_were_saved(base_dir, pipeline):
+    loaded = load_pipeline(base_dir, device="cpu", dtype=torch.float32)
+    assert loaded.safety_checker is None
+    for name, values in pipeline.unet.state_dict().items():
+        assert torch.equal(loaded.unet.state_dict()[name], values)
+    assert load_pipeline(str(base_dir), device="cpu", dtype=torch.float16).unet.dtype == torch.float16
+
+
+@pytest.mark.parametrize("name", ["nowhere", "./a/b", "/no/such", "a/b/c"])
+def test_what_is_neither_folder_nor_card_nor_hub_id_is_refused(name):
+    with pytest.raises(InputError, match="not a folder, not a card and not a hub id"):
+        resolve_base_model(name)
+
+
+def test_a_folder_without_a_pipeline_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no model_index.json"):
+        resolve_base_model(str(tmp_path))
+
+
+def test_a_pipeline_of_another_family_is_refused(tmp_path):
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionXLPipeline"}))
+    with pytest.raises(InputError, match="holds a 'StableDiffusionXLPipeline'; this version works with"):
+        load_pipeline(tmp_path, device="cpu", dtype=torch.float32)
+
+
+def test_pickled_weights_are_not_opened(pipeline, tmp_path):
+    pipeline.save_pretrained(tmp_path)
+    weights = tmp_path / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.unlink()
+    torch.save(pipeline.unet.state_dict(), weights.with_suffix(".bin"))
+    with pytest.raises(InputError, match="pickled weights"):
+        load_pipeline(tmp_path, device="cpu", dtype=torch.float32)
+
+
+def test_the_cards_name_the_model_in_the_package_and_those_of_the_hub():
+    cards = read_cards()
+    assert list(cards) == ["pocket", "stable-diffusion-1.5", "stable-diffusion-xl"]
+    assert PACKAGE_DIR / cards["pocket"].path == MODEL_DIR
+    assert find_card("stable-diffusion-v1-5/stable-diffusion-v1-5") == cards["stable-diffusion-1.5"]
+    assert licence_of("stable-diffusion-1.5") == "creativeml-openrail-m"
+    assert find_card("/some/folder") is None
+    with pytest.raises(InputError, match="has no card"):
+        licence_of("/some/folder")
+
+
+def test_deterministic_algorithms_are_on_inside_and_as_before_outside():
+    assert not torch.are_deterministic_algorithms_enabled()
+    with deterministic(torch.device("cpu")):
+        assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_the_device_is_found_and_a_cpu_computes_in_float32():
+    assert pick_device().type in ("cuda", "mps", "cpu")
+    with mixed_precision(torch.device("cpu")):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32

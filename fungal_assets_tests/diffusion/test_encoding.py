@@ -1,0 +1,91 @@
+import io
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from PIL import Image
+
+from fungal_assets.diffusion.encoding import (
+    count_truncated,
+    embed_texts,
+    encode_dataset,
+    encode_pixels,
+    read_tensors,
+)
+from fungal_assets.errors import TrainingError
+from fungal_assets.progress import stay_silent
+from fungal_assets.shards import ShardWriter, image_schema
+from fungal_assets_tests.diffusion.conftest import write_dataset
+
+
+def encode(folder, pipeline, cache):
+    return encode_dataset(folder / "data", pipeline, base_sha256="b", cache=cache, tell=stay_silent)
+
+
+@pytest.mark.parametrize("shards", [1, 2, 9])
+def test_every_row_of_every_shard_is_encoded(shards, pipeline, tmp_path):
+    encoded = encode(write_dataset(tmp_path / "dataset", 11, shards=shards), pipeline, tmp_path)
+    assert encoded.latents.shape == (11, 2, 4, 8, 8)
+    assert len(set(encoded.latents[:, 0].sum(dim=(1, 2, 3)).tolist())) == 11
+    assert len(encoded.embeddings) == 3
+    assert sorted(set(encoded.caption_ids.tolist())) == [1, 2]
+
+
+def test_the_second_variant_is_the_latent_of_the_mirror_image(pipeline):
+    pixels = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    plain, mirrored = encode_pixels(pipeline, pixels), encode_pixels(pipeline, pixels.flip(-1))
+    torch.testing.assert_close(plain[:, 1], mirrored[:, 0])
+    assert not torch.allclose(plain[:, 0], plain[:, 1])
+
+
+def test_embeddings_are_those_of_sampling(pipeline):
+    ours = embed_texts(pipeline, ["", "a photo of golden bonnet"])
+    tokens = pipeline.tokenizer(
+        "a photo of golden bonnet", padding="max_length", return_tensors="pt"
+    ).input_ids
+    torch.testing.assert_close(ours[1:], pipeline.text_encoder(tokens)[0])
+
+
+def test_a_second_call_reads_the_cache_and_another_dataset_has_its_own(pipeline, tmp_path):
+    dataset = write_dataset(tmp_path / "a", 3)
+    first = encode(dataset, pipeline, tmp_path / "cache")
+    (path,) = (tmp_path / "cache").glob("encoded-*.safetensors")
+    assert torch.equal(read_tensors(path)["latents"], first.latents)
+    assert torch.equal(encode(dataset, None, tmp_path / "cache").latents, first.latents)
+    encode(write_dataset(tmp_path / "b", 4), pipeline, tmp_path / "cache")
+    assert len(list((tmp_path / "cache").glob("encoded-*.safetensors"))) == 2
+
+
+def png(width: int, height: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((height, width, 3), np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"not a picture", "row 'second' holds no readable picture"),
+        (png(64, 64)[:60], "row 'second' holds no readable picture"),
+        (None, "row 'second' holds no readable picture"),
+        (png(32, 64), "row 'second' is 32 x 64 px; expected 64 x 64 px"),
+    ],
+    ids=["garbage", "truncated", "missing", "other size"],
+)
+def test_a_row_that_cannot_be_trained_on_stops_the_run_and_is_named(data, message, pipeline, tmp_path):
+    schema = image_schema({"image_id": pa.string(), "text": pa.string()})
+    with ShardWriter(tmp_path / "data", schema, shards=1) as writer:
+        for image_id, content in (("first", png(64, 64)), ("second", data)):
+            writer.write({"image": {"bytes": content, "path": ""}, "image_id": image_id, "text": "a photo"})
+    with pytest.raises(TrainingError, match=message):
+        encode(tmp_path, pipeline, tmp_path)
+
+
+def test_an_empty_dataset_is_refused(pipeline, tmp_path):
+    with pytest.raises(TrainingError, match="hold no rows"):
+        encode(write_dataset(tmp_path, 0), pipeline, tmp_path)
+
+
+def test_captions_past_the_end_of_the_text_encoder_are_counted(pipeline):
+    assert count_truncated(pipeline, ["a cap", "mushroom " * 100]) == 1

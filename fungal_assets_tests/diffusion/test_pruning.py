@@ -1,0 +1,231 @@
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from fungal_assets.diffusion.checks import (
+    check_every_row_trained_on,
+    check_loss_moves,
+    check_pruned_from_tuned,
+    check_pruned_loads,
+    check_weights_changed,
+)
+from fungal_assets.diffusion.encoding import read_tensors, write_tensors
+from fungal_assets.diffusion.methods import LORA_TARGETS
+from fungal_assets.diffusion.pruning import KOHYA_FILE, prune_weights
+from fungal_assets.errors import ProvenanceError
+from fungal_assets.shards import read_table, write_table
+from fungal_assets.store import hash_file, hash_folder
+from fungal_assets_tests.diffusion.conftest import SETTINGS, write_dataset
+
+LORA = "lora/pytorch_lora_weights.safetensors"
+PLAIN = """
+import sys
+import numpy as np
+import torch
+from diffusers import StableDiffusionPipeline
+
+base, pruned, out = sys.argv[1:]
+
+def load(folder):
+    return StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32, safety_checker=None)
+
+def draw(pipeline):
+    noise = torch.Generator().manual_seed(0)
+    return pipeline("a photo", num_inference_steps=5, generator=noise, output_type="np").images[0]
+
+pictures = {"base": draw(load(base)), "fused": draw(load(pruned + "/pipeline"))}
+for name, file in (("lora", "pytorch_lora_weights.safetensors"), ("kohya", "kohya_lora_weights.safetensors")):
+    pipeline = load(base)
+    pipeline.load_lora_weights(pruned + "/lora", weight_name=file)
+    pictures[name] = draw(pipeline)
+np.savez(out, **pictures)
+assert not [name for name in sys.modules if name.startswith("fungal_assets")]
+"""
+# Half precision keeps 11 bits: after 5 steps of a model at random weights less than a grey level of 255.
+TOLERANCE = 1 / 255
+
+
+@pytest.fixture(scope="session")
+def strongly_tuned_dir(tuned_dir, tmp_path_factory):
+    """The tuned LoRA with large random second matrices, so that it changes every picture for all to see."""
+    folder = tmp_path_factory.mktemp("strong") / "tuned"
+    shutil.copytree(tuned_dir, folder)
+    generator = torch.Generator().manual_seed(0)
+    lora = {
+        name: torch.randn(values.shape, generator=generator) * 0.5 if "lora_B" in name else values
+        for name, values in read_tensors(folder / LORA).items()
+    }
+    write_tensors(folder / LORA, lora)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pruned_dir(strongly_tuned_dir, base_dir, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pruned")
+    prune_weights(strongly_tuned_dir, folder, base_model=str(base_dir))
+    return folder
+
+
+def test_plain_diffusers_draws_the_same_from_the_pipeline_the_lora_and_the_kohya_lora(
+    base_dir, pruned_dir, tmp_path
+):
+    places = [str(base_dir), str(pruned_dir), str(tmp_path / "pictures.npz")]
+    done = subprocess.run(
+        [sys.executable, "-c", PLAIN, *places], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    pictures = np.load(tmp_path / "pictures.npz")
+    assert np.abs(pictures["fused"] - pictures["base"]).max() > 20 * TOLERANCE
+    assert np.abs(pictures["fused"] - pictures["lora"]).max() < TOLERANCE
+    assert np.abs(pictures["kohya"] - pictures["lora"]).max() < 1e-5
+
+
+def test_each_fused_layer_is_the_base_plus_up_times_down(strongly_tuned_dir, base_dir, pruned_dir):
+    name = "unet/diffusion_pytorch_model.safetensors"
+    base, fused = read_tensors(base_dir / name), read_tensors(pruned_dir / "pipeline" / name)
+    lora = read_tensors(strongly_tuned_dir / LORA)
+    layers = {key.removeprefix("unet.").split(".lora_")[0] for key in lora}
+    assert len(layers) == len([key for key in base if is_target(key)]) == len(lora) // 2
+    for key, values in base.items():
+        expected = values
+        if key.removesuffix(".weight") in layers:
+            down, up = (lora[f"unet.{key.removesuffix('.weight')}.lora_{part}.weight"] for part in "AB")
+            expected = values + (up.flatten(1) @ down.flatten(1)).view(values.shape)
+        torch.testing.assert_close(fused[key].float(), expected, rtol=1e-3, atol=1e-5, msg=key)
+
+
+def is_target(key: str) -> bool:
+    return key.endswith(tuple(f".{target}.weight" for target in LORA_TARGETS))
+
+
+def test_a_lora_that_does_not_fit_layer_by_layer_is_refused(strongly_tuned_dir, base_dir, tmp_path):
+    """Half of the names in diffusers' older form, as its own conversion leaves them."""
+    shutil.copytree(strongly_tuned_dir, tmp_path / "tuned")
+    old = {".to_q.lora_A": ".to_q.lora.down", ".to_q.lora_B": ".to_q.lora.up"}
+    lora = read_tensors(tmp_path / "tuned" / LORA)
+    for new_part, old_part in old.items():
+        lora = {key.replace(new_part, old_part): values for key, values in lora.items()}
+    write_tensors(tmp_path / "tuned" / LORA, lora)
+    with pytest.raises(ProvenanceError, match="holds 96 tensors and .* found their layer"):
+        prune_weights(tmp_path / "tuned", tmp_path / "pruned", base_model=str(base_dir))
+
+
+def test_pruned_weights_are_half_precision_and_name_no_path_of_this_machine(pruned_dir, base_dir):
+    files = sorted(pruned_dir.rglob("*.safetensors"))
+    assert len(files) == 5
+    for path in files:
+        kinds = {values.dtype for values in read_tensors(path).values() if values.is_floating_point()}
+        assert kinds == {torch.float16}, path
+    for path in pruned_dir.rglob("*.json"):
+        assert str(base_dir.parent) not in path.read_text(), path
+
+
+def test_the_record_holds_the_hashes_of_what_lies_there(pruned_dir, strongly_tuned_dir, base_dir):
+    record = json.loads((pruned_dir / "weights.json").read_text())
+    assert record == {
+        "base_model": {"id": "tiny", "sha256": hash_folder(base_dir)},
+        "method": "lora",
+        "tuned_sha256": hash_file(strongly_tuned_dir / LORA),
+        "lora_sha256": hash_file(pruned_dir / LORA),
+        "pipeline_sha256": hash_folder(pruned_dir / "pipeline"),
+    }
+
+
+def test_pruning_again_gives_the_same_bytes(strongly_tuned_dir, base_dir, pruned_dir, tmp_path):
+    prune_weights(strongly_tuned_dir, tmp_path, base_model=str(base_dir))
+    assert hash_folder(tmp_path) == hash_folder(pruned_dir)
+
+
+def test_another_base_model_is_refused_by_name_and_hash(tuned_dir, tmp_path):
+    from fungal_assets.pocket.architecture import build_pipeline
+
+    build_pipeline("tiny", seed=1).save_pretrained(tmp_path / "impostor")
+    with pytest.raises(
+        ProvenanceError, match="tuned on base model 'tiny'.*but 'impostor'.*Give base_model 'tiny'"
+    ):
+        prune_weights(tuned_dir, tmp_path / "pruned", base_model=str(tmp_path / "impostor"))
+    assert not (tmp_path / "pruned").exists()
+
+
+def test_every_kohya_layer_has_down_up_and_the_alpha_of_its_rank(pruned_dir):
+    kohya, ours = read_tensors(pruned_dir / KOHYA_FILE), read_tensors(pruned_dir / LORA)
+    layers = {name.split(".")[0] for name in kohya}
+    assert len(layers) * 2 == len(ours)
+    for layer in layers:
+        assert layer.startswith("lora_unet_")
+        assert kohya[f"{layer}.alpha"] == kohya[f"{layer}.lora_down.weight"].shape[0] == SETTINGS["lora_rank"]
+        assert f"{layer}.lora_up.weight" in kohya
+    assert any(layer.endswith("attentions_0_transformer_blocks_0_attn2_to_out_0") for layer in layers)
+
+
+def test_the_full_method_prunes_to_the_tuned_unet(base_dir, dataset_dir, prompts_dir, tmp_path):
+    from fungal_assets.diffusion.training import tune
+
+    (tmp_path / "pruned").mkdir()
+    settings = SETTINGS | {"method": "full", "max_steps": 2, "checkpoint_every_s": 1e9}
+    tune(dataset_dir, prompts_dir, tmp_path / "tuned", base_model=str(base_dir), **settings)
+    prune_weights(tmp_path / "tuned", tmp_path / "pruned", base_model=str(base_dir))
+    name = "unet/diffusion_pytorch_model.safetensors"
+    tuned, pruned = read_tensors(tmp_path / "tuned" / name), read_tensors(tmp_path / "pruned/pipeline" / name)
+    assert all(torch.equal(tuned[key].half(), pruned[key]) for key in tuned)
+    assert json.loads((tmp_path / "pruned/weights.json").read_text())["lora_sha256"] is None
+    assert check_weights_changed(tmp_path / "tuned", base_model=str(base_dir)).passed
+    assert check_pruned_from_tuned(tmp_path / "pruned", tmp_path / "tuned").passed
+
+
+def test_the_checks_pass_on_what_was_tuned_and_pruned(
+    tuned_dir, dataset_dir, base_dir, pruned_dir, strongly_tuned_dir
+):
+    assert check_loss_moves(tuned_dir).passed, check_loss_moves(tuned_dir)
+    assert check_every_row_trained_on(tuned_dir, dataset_dir).passed
+    assert check_weights_changed(tuned_dir, base_model=str(base_dir)).passed
+    assert check_pruned_from_tuned(pruned_dir, strongly_tuned_dir).passed
+    assert check_pruned_loads(pruned_dir).passed
+
+
+def test_a_loss_that_does_not_fall_or_is_not_finite_fails(tuned_dir, tmp_path):
+    shutil.copytree(tuned_dir, tmp_path / "still")
+    record = json.loads((tmp_path / "still/training.json").read_text())
+    record["probe_loss_after"] = record["probe_loss_before"]
+    (tmp_path / "still/training.json").write_text(json.dumps(record))
+    verdict = check_loss_moves(tmp_path / "still")
+    assert not verdict.passed and "a fall of 0.0%" in verdict.finding
+    shutil.copytree(tuned_dir, tmp_path / "broken")
+    rows = read_table(tmp_path / "broken/loss.parquet")
+    rows[2]["loss"] = float("nan")
+    write_table(tmp_path / "broken/loss.parquet", rows)
+    verdict = check_loss_moves(tmp_path / "broken")
+    assert not verdict.passed and "the first at step 3" in verdict.finding
+
+
+def test_a_dataset_larger_than_what_was_trained_on_fails(tuned_dir, tmp_path):
+    verdict = check_every_row_trained_on(tuned_dir, write_dataset(tmp_path, 14))
+    assert not verdict.passed and verdict.finding.startswith("13 of 14 rows")
+
+
+def test_untouched_or_broken_weights_fail(tuned_dir, base_dir, tmp_path):
+    shutil.copytree(tuned_dir, tmp_path / "tuned")
+    lora = read_tensors(tuned_dir / LORA)
+    write_tensors(tmp_path / "tuned" / LORA, {n: v * 0 if "lora_B" in n else v for n, v in lora.items()})
+    assert not check_weights_changed(tmp_path / "tuned", base_model=str(base_dir)).passed
+    write_tensors(tmp_path / "tuned" / LORA, {n: v + float("inf") for n, v in lora.items()})
+    verdict = check_weights_changed(tmp_path / "tuned", base_model=str(base_dir))
+    assert not verdict.passed and verdict.figures["not_finite"] == len(lora)
+
+
+def test_pruned_weights_of_another_tuning_fail(pruned_dir, tuned_dir):
+    verdict = check_pruned_from_tuned(pruned_dir, tuned_dir)
+    assert not verdict.passed and "hashes differ for: tuned weights" in verdict.finding
+
+
+def test_a_pruned_pipeline_with_infinite_weights_fails(pruned_dir, tmp_path):
+    shutil.copytree(pruned_dir / "pipeline", tmp_path / "pipeline")
+    path = tmp_path / "pipeline/unet/diffusion_pytorch_model.safetensors"
+    write_tensors(path, {name: values * float("inf") for name, values in read_tensors(path).items()})
+    verdict = check_pruned_loads(tmp_path)
+    assert not verdict.passed and "unet" in verdict.finding

@@ -1,0 +1,170 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fungal_assets.diffusion.training import tune
+from fungal_assets.errors import InputError, ProvenanceError, TrainingError
+from fungal_assets.shards import read_table
+from fungal_assets.store import hash_files, hash_folder
+from fungal_assets_tests.diffusion.conftest import SETTINGS, write_dataset
+
+KILLED = """
+import json, os, signal, sys
+from pathlib import Path
+from fungal_assets.diffusion.training import tune
+
+def die(step, loss):
+    if step == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+dataset, prompts, folder, base, settings = sys.argv[1:]
+tune(Path(dataset), Path(prompts), Path(folder), base_model=base, on_loss=die, **json.loads(settings))
+"""
+
+
+def test_a_run_killed_and_called_again_ends_bit_equal_to_an_unbroken_one(
+    base_dir, dataset_dir, prompts_dir, tuned_dir, tmp_path
+):
+    places = [str(path) for path in (dataset_dir, prompts_dir, tmp_path, base_dir)]
+    killed = subprocess.run([sys.executable, "-c", KILLED, *places, json.dumps(SETTINGS)], env=os.environ)
+    assert killed.returncode == -signal.SIGKILL
+    assert not (tmp_path / "training.json").exists()
+    lines = []
+    tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **SETTINGS, tell=lines.append)
+    assert "training goes on from step 3 of 6" in lines
+    assert hash_files(tmp_path) == hash_files(tuned_dir)
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit, RuntimeError])
+def test_an_interruption_saves_the_step_it_came_at(
+    interruption, base_dir, dataset_dir, prompts_dir, tuned_dir, tmp_path
+):
+    def interrupt(step, _loss):
+        if step == 4:
+            raise interruption
+
+    settings = SETTINGS | {"checkpoint_every_s": 1e9}
+    with pytest.raises(interruption):
+        tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **settings, on_loss=interrupt)
+    assert [path.name for path in (tmp_path / ".resume").iterdir()] == ["step-00000004"]
+    tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **settings)
+    assert hash_folder(tmp_path) == hash_folder(tuned_dir)
+
+
+def test_a_damaged_newest_state_is_passed_over_for_the_one_before(
+    base_dir, dataset_dir, prompts_dir, tuned_dir, tmp_path
+):
+    def interrupt(step, _loss):
+        if step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **SETTINGS, on_loss=interrupt)
+    assert sorted(path.name for path in (tmp_path / ".resume").iterdir()) == [
+        "step-00000003",
+        "step-00000004",
+    ]
+    (tmp_path / ".resume/step-00000004/state.safetensors").write_bytes(b"half a file")
+    lines = []
+    tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **SETTINGS, tell=lines.append)
+    assert any("damaged" in line for line in lines)
+    assert "training goes on from step 3 of 6" in lines
+    assert hash_folder(tmp_path) == hash_folder(tuned_dir)
+
+
+def test_a_state_of_a_run_with_other_settings_is_not_used(
+    base_dir, dataset_dir, prompts_dir, tuned_dir, tmp_path
+):
+    tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **SETTINGS | {"seed": 4})
+    lines = []
+    tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **SETTINGS, tell=lines.append)
+    assert any("other settings" in line for line in lines)
+    assert hash_folder(tmp_path) == hash_folder(tuned_dir)
+
+
+def test_what_is_kept_says_what_was_trained_on(tuned_dir, base_dir):
+    record = json.loads((tuned_dir / "training.json").read_text())
+    assert record["rows"] == record["rows_trained_on"] == 13
+    assert record["base_model"] == {"id": "tiny", "sha256": hash_folder(base_dir)}
+    assert record["rehearsed_prompts"] == ["hamburger", "girl holding a basket"]
+    assert (record["steps"], record["lora_rank"], record["resolution_px"]) == (6, 4, 64)
+    assert not [name for name in record if "second" in name]
+    curve = read_table(tuned_dir / "loss.parquet")
+    assert [row["step"] for row in curve] == [1, 2, 3, 4, 5, 6]
+    assert all(row["rehearsal_loss"] is not None for row in curve)
+    assert {path.name for path in tuned_dir.glob("resume/*")} == {"state.safetensors", "state.json"}
+
+
+def test_rehearsal_starts_at_no_loss_because_the_base_model_agrees_with_itself(tuned_dir):
+    first = read_table(tuned_dir / "loss.parquet")[0]
+    assert first["rehearsal_loss"] < 1e-9 < first["specimen_loss"]
+
+
+def test_the_full_method_changes_the_whole_unet(base_dir, dataset_dir, prompts_dir, tmp_path):
+    from safetensors.numpy import load_file
+
+    settings = SETTINGS | {"method": "full", "max_steps": 2, "checkpoint_every_s": 1e9}
+    figures = tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **settings)
+    name = "unet/diffusion_pytorch_model.safetensors"
+    tuned, base = load_file(tmp_path / name), load_file(base_dir / name)
+    assert tuned.keys() == base.keys()
+    assert sum((tuned[key] != base[key]).any() for key in base) > 0.9 * len(base)
+    assert figures["parameters"] == sum(values.size for values in base.values())
+
+
+def test_a_model_that_answers_nan_is_refused_with_what_to_change(
+    pipeline, dataset_dir, prompts_dir, tmp_path
+):
+    import copy
+
+    broken = copy.deepcopy(pipeline.unet)
+    broken.conv_out.weight.data.fill_(float("nan"))
+    parts = {name: part for name, part in pipeline.components.items() if name != "unet"}
+    type(pipeline)(unet=broken, **parts, requires_safety_checker=False).save_pretrained(tmp_path / "base")
+    with pytest.raises(TrainingError, match="must be finite. Lower learning_rate"):
+        tune(dataset_dir, prompts_dir, tmp_path, base_model=str(tmp_path / "base"), **SETTINGS)
+
+
+def test_a_model_without_effect_is_refused_as_dead(pipeline, dataset_dir, prompts_dir, tmp_path):
+    import copy
+
+    dead = copy.deepcopy(pipeline.unet)
+    dead.conv_out.weight.data.zero_()
+    parts = {name: part for name, part in pipeline.components.items() if name != "unet"}
+    type(pipeline)(unet=dead, **parts, requires_safety_checker=False).save_pretrained(tmp_path / "base")
+    with pytest.raises(TrainingError, match="all gradients are zero"):
+        tune(dataset_dir, prompts_dir, tmp_path, base_model=str(tmp_path / "base"), **SETTINGS)
+
+
+def test_a_missing_shard_is_named(base_dir, prompts_dir, tmp_path):
+    dataset = write_dataset(tmp_path / "dataset", 6)
+    next((dataset / "data").glob("*-00001-of-*")).unlink()
+    with pytest.raises(ProvenanceError, match="train-00000-of-00002.parquet.*one is missing"):
+        tune(dataset, prompts_dir, tmp_path, base_model=str(base_dir), **SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"method": "textual_inversion"}, "planned but not implemented"),
+        ({"method": "hypernetwork"}, "not known; use one of"),
+        ({"max_steps": 0, "rehearsal_share": 1.0}, "max_steps is 0.*rehearsal_share is 1.0"),
+        ({"rehearsal_prompts": 0}, "set both or neither"),
+        ({"base_model": "nowhere"}, "not a folder, not a card and not a hub id"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(change, message, base_dir, dataset_dir, prompts_dir, tmp_path):
+    with pytest.raises(InputError, match=message):
+        tune(dataset_dir, prompts_dir, tmp_path, **{"base_model": str(base_dir)} | SETTINGS | change)
+
+
+def test_the_module_loads_no_heavy_library():
+    code = "import sys, fungal_assets.diffusion.training, fungal_assets.diffusion.pruning, "
+    code += "fungal_assets.diffusion.checks; print({'torch', 'diffusers', 'peft', 'yaml'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path.cwd())
+    assert done.stdout.strip() == "set()", done.stderr
