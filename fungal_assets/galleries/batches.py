@@ -1,0 +1,139 @@
+"""Pictures of one model, made in batches and written as they come.
+
+A batch always has the same size; what is missing is filled with repeats, which are thrown away. With that
+rule a picture has the same bytes whatever is beside it and wherever it stands (on one machine; between two
+batch sizes the arithmetic differs in the last bits). Each picture's first noise comes from its own CPU
+generator, so a plain call `pipeline(prompt, generator=torch.Generator().manual_seed(seed))` gives the same
+picture.
+
+Belongs here: denoising and the PNG with its parameters. What is asked for is in `planning`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
+
+from fungal_assets.galleries.planning import Picture
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers import StableDiffusionPipeline
+
+PARAMETERS = "parameters"
+_CACHED_PROMPTS = 64
+Embeddings = tuple["torch.Tensor", "torch.Tensor"]
+
+
+def make_pictures(
+    pictures: Sequence[Picture], weights: Path, sha256: str, folder: Path, settings: Mapping[str, Any]
+) -> Iterator[Picture]:
+    """Make pictures with one model and write them; the model is loaded only if there is something to make.
+
+    Args:
+        pictures: What to make.
+        weights: Diffusers folder of the model.
+        sha256: Its proven hash, for the pictures' parameters.
+        folder: The gallery.
+        settings: What decides a picture beside its prompt and seed, as `parameters_of` takes it.
+
+    Yields:
+        Each picture once it is on disk.
+    """
+    if not pictures:
+        return
+    pipeline = _load(weights, settings["scheduler"])
+    embed = lru_cache(_CACHED_PROMPTS)(lambda text: _embed(pipeline, text, settings["negative_prompt"]))
+    size = settings["batch_size"]
+    for start in range(0, len(pictures), size):
+        batch = pictures[start : start + size]
+        images = _denoise(pipeline, [*batch, *batch[-1:] * (size - len(batch))], embed, settings)
+        for picture, image in zip(batch, images, strict=False):
+            save_picture(folder / picture.path, image, parameters_of(picture, settings, sha256))
+            yield picture
+
+
+def _load(weights: Path, scheduler: str) -> StableDiffusionPipeline:
+    import diffusers
+    import torch
+
+    from fungal_assets.diffusion.base_models import load_pipeline
+    from fungal_assets.diffusion.devices import pick_device
+
+    device = pick_device()
+    dtype = torch.float16 if device.type == "cuda" else torch.float32
+    pipeline = load_pipeline(weights, device=device, dtype=dtype)
+    pipeline.scheduler = getattr(diffusers, scheduler).from_config(pipeline.scheduler.config)
+    return pipeline
+
+
+def _embed(pipeline: StableDiffusionPipeline, text: str, negative_prompt: str) -> Embeddings:
+    """Text embeddings of a prompt and of the negative prompt, each of shape (1, L, D)."""
+    import torch
+
+    with torch.inference_mode():
+        return pipeline.encode_prompt(text, pipeline.device, 1, True, negative_prompt)
+
+
+def _denoise(
+    pipeline: StableDiffusionPipeline,
+    batch: Sequence[Picture],
+    embed: Callable[[str], Embeddings],
+    settings: Mapping[str, Any],
+) -> list[Image.Image]:
+    import torch
+
+    positive, negative = zip(*(embed(picture.text) for picture in batch), strict=True)
+    return pipeline(
+        prompt_embeds=torch.cat(positive),
+        negative_prompt_embeds=torch.cat(negative),
+        generator=[torch.Generator().manual_seed(picture.seed) for picture in batch],
+        num_inference_steps=settings["num_inference_steps"],
+        guidance_scale=settings["guidance_scale"],
+        width=settings["width"],
+        height=settings["height"],
+    ).images
+
+
+def parameters_of(picture: Picture, settings: Mapping[str, Any], sha256: str) -> dict[str, Any]:
+    """All that decides a picture, as its PNG keeps it."""
+    return {
+        "prompt": picture.text,
+        "prompt_id": picture.prompt_id,
+        "seed": picture.seed,
+        "model": picture.model,
+        "model_sha256": sha256,
+        **settings,
+    }
+
+
+def save_picture(path: Path, image: Image.Image, parameters: Mapping[str, Any]) -> None:
+    """Write a PNG with its parameters under a temporary name, and rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    info = PngInfo()
+    info.add_text(PARAMETERS, json.dumps(dict(parameters), sort_keys=True))
+    temporary = path.with_name(f".{path.name}-{os.getpid()}")
+    image.save(temporary, "PNG", pnginfo=info)
+    temporary.replace(path)
+
+
+def read_parameters(path: Path) -> dict[str, Any]:
+    """The parameters in a PNG; empty if it has none."""
+    with Image.open(path) as image:
+        return json.loads(image.info.get(PARAMETERS, "{}"))
+
+
+def is_made(folder: Path, picture: Picture, settings: Mapping[str, Any], sha256: str) -> bool:
+    """Whether a gallery holds this very picture: same prompt, seed, settings and weights."""
+    path = folder / picture.path
+    try:
+        return path.is_file() and read_parameters(path) == parameters_of(picture, settings, sha256)
+    except UnidentifiedImageError:  # no picture at all, so it is made again
+        return False

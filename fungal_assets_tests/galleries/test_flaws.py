@@ -1,0 +1,66 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fungal_assets.galleries.flaws import find_flaws, grid_excess, silent_share
+from fungal_assets_tests.galleries.conftest import draw
+
+
+def pixelate(image, factor):
+    small = image.resize(tuple(round(side / factor) for side in image.size), Image.Resampling.BOX)
+    return small.resize(image.size, Image.Resampling.NEAREST)
+
+
+def smooth_noise(seed):
+    """A picture full of gentle gradients, as a photograph out of focus."""
+    cells = np.random.default_rng(seed).integers(0, 256, (9, 9, 3)).astype(np.uint8)
+    return Image.fromarray(cells).resize((128, 128), Image.Resampling.BICUBIC)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("picture", [draw, smooth_noise], ids=["flat-art", "gradients"])
+def test_clean_pictures_have_no_flaw(picture, seed):
+    found = find_flaws(picture(seed))
+    assert not found.is_blank
+    assert not found.is_pixelated
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4, 8])
+@pytest.mark.parametrize("picture", [draw, smooth_noise], ids=["flat-art", "gradients"])
+def test_enlarged_pixels_are_found_at_any_size(picture, factor):
+    assert find_flaws(pixelate(picture(1), factor)).is_pixelated
+
+
+def test_enlarged_pixels_are_found_under_noise_and_under_jpeg():
+    blocky = np.asarray(pixelate(smooth_noise(2), 4)).astype(float)
+    noisy = blocky + np.random.default_rng(0).normal(0, 2, blocky.shape)
+    assert find_flaws(Image.fromarray(noisy.clip(0, 255).astype(np.uint8))).is_pixelated
+    buffer = io.BytesIO()
+    pixelate(smooth_noise(2), 4).save(buffer, "JPEG", quality=90)
+    assert find_flaws(Image.open(buffer).convert("RGB")).is_pixelated
+
+
+def test_flat_art_is_as_flat_as_pixelated_pictures_so_flatness_decides_nothing():
+    flat, blocky = find_flaws(draw(3)), find_flaws(pixelate(smooth_noise(3), 4))
+    assert flat.flat_share > 0.5
+    assert blocky.flat_share > 0.5
+    assert (flat.is_pixelated, blocky.is_pixelated) == (False, True)
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_a_picture_of_one_colour_is_blank_and_not_pixelated(level):
+    found = find_flaws(Image.new("RGB", (64, 64), (level,) * 3))
+    assert found.is_blank
+    assert not found.is_pixelated
+
+
+def test_the_measures_have_their_closed_forms():
+    comb = np.zeros(24)
+    comb[3::4] = 1.0
+    assert grid_excess(comb, 4) == 1.0
+    assert grid_excess(np.ones(24), 4) == 0.0
+    assert grid_excess(comb, 3) == 0.0
+    assert silent_share(comb) == pytest.approx(15 / 21)
+    assert silent_share(np.ones(24)) == silent_share(np.zeros(24)) == 0.0
