@@ -1,0 +1,71 @@
+"""A form's folder: the volume as it is kept, and its notes.
+
+    form.npz    density float16 (D, H, W) and colour float16 (3, D, H, W), both before activation; notes as JSON text
+    mesh.glb, views.webp
+    form.json   the notes; written last, so that its presence means complete
+
+Belongs here: reading and writing of volumes and notes. Torch kernel.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch  # noqa: TID253
+
+from fungal_assets.errors import ProvenanceError
+from fungal_assets.forms.volume import Volume
+
+NOTES_NAME, VOLUME_NAME, MESH_NAME, VIEWS_NAME = "form.json", "form.npz", "mesh.glb", "views.webp"
+LIST_NAME = "forms.json"
+
+
+def save_volume(path: Path, volume: Volume, notes: Mapping[str, Any]) -> None:
+    """Write a volume and its notes under a temporary name and rename it."""
+    temporary = path.with_name(f".{path.name}")
+    text = json.dumps(dict(notes) | {"extent": volume.bounds}, sort_keys=True)
+    with temporary.open("wb") as file:
+        np.savez_compressed(
+            file,
+            density=volume.density.numpy().astype(np.float16),
+            colour=volume.colour.clamp(-12, 12).numpy().astype(np.float16),
+            metadata=np.array(text),
+        )
+    temporary.replace(path)
+
+
+def load_volume(path: Path) -> Volume:
+    """A kept volume, float32.
+
+    Raises:
+        ProvenanceError: It is missing or cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            extent = json.loads(str(kept["metadata"]))["extent"]
+            density, colour = (
+                torch.from_numpy(kept[name].astype(np.float32)) for name in ("density", "colour")
+            )
+    except (OSError, ValueError, KeyError) as error:
+        raise ProvenanceError(
+            f"{path} is no kept form: {error}. Grow it again: fungal grow --until forms_3d"
+        ) from error
+    return Volume(density, colour, (tuple(extent[0]), tuple(extent[1])))
+
+
+def list_forms(forms_3d: Path) -> list[dict[str, Any]]:
+    """The notes of every form, in the order of `forms.json`.
+
+    Raises:
+        ProvenanceError: There is no list.
+    """
+    path = forms_3d / LIST_NAME
+    if not path.exists():
+        raise ProvenanceError(
+            f"{path} is missing: the forms are not complete. Run: fungal grow --until forms_3d"
+        )
+    return json.loads(path.read_text())["forms"]

@@ -1,0 +1,76 @@
+"""A grown volume made one clean body, and how solid it is.
+
+Belongs here: pieces, haze and the figures of solidity. Torch kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch  # noqa: TID253
+from scipy import ndimage  # noqa: TID253
+
+from fungal_assets.errors import InputError
+from fungal_assets.forms.priors import alpha_entropy
+from fungal_assets.forms.volume import EMPTY, Camera, Volume, render
+
+HALF_OPAQUE = 0.5
+_LEAST_ALPHA = 0.05
+
+
+def matter_level(cell_alpha: np.ndarray) -> float:
+    """The opacity that divides a form from the air: one half, or less for a form that is glassy all over.
+
+    Args:
+        cell_alpha: float, any shape, 0 to 1.
+
+    Raises:
+        InputError: Nothing is there at all.
+    """
+    densest = float(cell_alpha.max())
+    if densest < _LEAST_ALPHA:
+        raise InputError(
+            f"the form is empty: its densest cell has an opacity of {densest:.3f}, expected {_LEAST_ALPHA} at least. "
+            "Grow it with more iterations, another seed or a higher guidance_scale."
+        )
+    if densest > 2 * HALF_OPAQUE * 0.9 or (cell_alpha > HALF_OPAQUE).mean() > 1e-3:
+        return HALF_OPAQUE
+    return densest / 2
+
+
+def largest_piece(is_matter: np.ndarray) -> np.ndarray:
+    """The largest face-connected piece of a mask, its inner hollows filled: bool, the mask's shape."""
+    pieces, count = ndimage.label(is_matter)
+    if count == 0:
+        return is_matter
+    sizes = np.bincount(pieces.ravel())[1:]
+    return ndimage.binary_fill_holes(pieces == 1 + int(sizes.argmax()))
+
+
+def count_pieces(is_matter: np.ndarray, *, least_share: float = 0.01) -> int:
+    """How many face-connected pieces of a mask hold at least `least_share` of its matter."""
+    pieces, _ = ndimage.label(is_matter)
+    sizes = np.bincount(pieces.ravel())[1:]
+    return int((sizes >= least_share * max(sizes.sum(), 1)).sum())
+
+
+def tidy(volume: Volume, *, margin: int = 2) -> Volume:
+    """The volume with everything emptied that is further than `margin` cells from its largest piece."""
+    cell_alpha = volume.cell_alpha().numpy()
+    piece = largest_piece(cell_alpha > matter_level(cell_alpha))
+    near = ndimage.binary_dilation(piece, iterations=margin)
+    density = torch.where(torch.from_numpy(near), volume.density, torch.tensor(EMPTY))
+    return Volume(density, volume.colour, volume.bounds)
+
+
+@torch.inference_mode()
+def solidity(volume: Volume, cameras: Sequence[Camera], *, size_px: int = 64) -> dict[str, float]:
+    """How much of the pictures a form covers, and how clear its outline is.
+
+    Returns:
+        alpha_coverage: Mean opacity of the pixels, 0 to 1.
+        alpha_entropy: Mean entropy of the opacity in bits per pixel, 0 for a body with a knife's edge.
+    """
+    alpha = torch.stack([render(volume, camera, size_px).alpha for camera in cameras])
+    return {"alpha_coverage": float(alpha.mean()), "alpha_entropy": float(alpha_entropy(alpha))}

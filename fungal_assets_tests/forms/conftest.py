@@ -1,0 +1,51 @@
+import json
+
+import numpy as np
+import pytest
+
+from fungal_assets.store import hash_folder
+
+
+@pytest.fixture(scope="session")
+def pruned_weights(tmp_path_factory):
+    """A tiny model at random weights, as the stage before keeps it."""
+    from fungal_assets.pocket.architecture import build_pipeline
+
+    folder = tmp_path_factory.mktemp("pruned_weights")
+    build_pipeline("tiny").save_pretrained(folder / "pipeline")
+    record = {
+        "pipeline_sha256": hash_folder(folder / "pipeline"),
+        "base_model": {"sha256": "0" * 64},
+        "method": "lora",
+    }
+    (folder / "weights.json").write_text(json.dumps(record))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def named_world(tmp_path_factory):
+    """The outputs species, prompts and clusters of three small species."""
+    root = tmp_path_factory.mktemp("world")
+    for name in ("species", "prompts", "clusters"):
+        (root / name).mkdir()
+    names, sizes = ("golden field bonnet", "pale wood cup", "dusky oak spike"), (10, 30, 20)
+    rows = [
+        {"species_id": f"species-{i:02d}", "cluster_id": i, "common_name": name, "scientific_name": "Aurata campi",
+         "slug": name.replace(" ", "-"), "colour_names": ["yellow"], "size": size}
+        for i, (name, size) in enumerate(zip(names, sizes, strict=True))
+    ]  # fmt: skip
+    (root / "species" / "species.json").write_text(json.dumps({"species": rows}))
+    prompts = [
+        {"prompt_id": f"{kind}-{row['slug']}", "kind": kind, "species_id": row["species_id"],
+         "text": f"a {medium} of a {row['common_name']}"}
+        for kind, medium in (("context", "drawing"), ("species", "photo"))
+        for row in rows
+    ]  # fmt: skip
+    words = {"front": "front view", "side": "side view", "back": "back view", "above": "seen from above"}
+    wording = {"prompts": prompts, "view_words": words, "negative_prompt": ""}
+    (root / "prompts" / "prompts.json").write_text(json.dumps(wording))
+    rng = np.random.default_rng(0)
+    components = np.linalg.qr(rng.normal(size=(1280, 16)))[0].T.astype(np.float32)
+    np.savez(root / "clusters" / "projection.npz", mean=np.zeros(1280, np.float32), components=components)
+    np.save(root / "clusters" / "centroids.npy", rng.normal(size=(3, 16)).astype(np.float32))
+    return root

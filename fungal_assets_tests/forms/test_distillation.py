@@ -1,0 +1,151 @@
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from fungal_assets.forms.distillation import Recipe, distill, mix, timestep_span
+from fungal_assets.forms.views import BARE
+from fungal_assets.forms.volume import Camera, Volume, render, upsample
+from fungal_assets_tests.forms.shapes import trace_toadstool
+
+LATENT_PX = 16
+
+
+def _pool(pictures):
+    return 2 * F.adaptive_avg_pool2d(pictures, LATENT_PX) - 1
+
+
+class ExactGuide:
+    """The exact denoiser of a world that holds nothing but views of one toadstool on plain grounds.
+
+    For clean pictures y_i it is eps = (x_t - sqrt(ab) E[y | x_t]) / sqrt(1 - ab), with the posterior of y_i in
+    proportion to exp(-|x_t - sqrt(ab) y_i|^2 / 2 (1 - ab)). It is told nothing of the camera.
+    """
+
+    def __init__(self):
+        self.alpha_bars = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2, 0)
+        heights = (-8, 0, 8, 16, 25, 36, 48, 60)
+        views = [trace_toadstool(Camera(0, e, fov_deg=f), 32, 2) for e in heights for f in (34, 37, 40)]
+        self.rgb = F.adaptive_avg_pool2d(torch.stack([rgb for rgb, _ in views]), LATENT_PX)
+        self.alpha = F.adaptive_avg_pool2d(torch.stack([alpha for _, alpha in views])[:, None], LATENT_PX)
+
+    def to_latents(self, pictures):
+        return _pool(pictures)
+
+    def direction(self, latents, timesteps, noise, embeddings, *, guidance_scale):
+        alpha_bar = self.alpha_bars[timesteps][:, None, None, None]
+        x_t = alpha_bar.sqrt() * latents + (1 - alpha_bar).sqrt() * noise
+        ground = (latents[:, :, [0, 0, -1, -1], [0, -1, 0, -1]].mean(-1) + 1) / 2
+        world = self.rgb[None] + (1 - self.alpha)[None] * ground[:, None, :, None, None]
+        world = 2 * world - 1
+        gaps = (x_t[:, None] - alpha_bar[:, None].sqrt() * world).square().sum((2, 3, 4))
+        posterior = torch.softmax(-gaps / (2 * (1 - alpha_bar[:, :, 0, 0])), 1)
+        clean = (posterior[:, :, None, None, None] * world).sum(1)
+        return (x_t - alpha_bar.sqrt() * clean) / (1 - alpha_bar).sqrt() - noise
+
+
+RECIPE = Recipe(
+    iterations=160,
+    grid_size=32,
+    view_size_px=32,
+    views_per_step=2,
+    guidance_scale=1.0,
+    seed=3,
+    guide_weight=0.02,
+)
+TEXTS = {BARE: torch.zeros(1, 1)}
+
+
+def _psnr(volume, cameras, size_px=32):
+    gaps = []
+    for camera in cameras:
+        rgb, alpha = trace_toadstool(camera, size_px)
+        view = render(volume, camera, size_px)
+        gaps += [(view.rgb - rgb).square().mean(), (view.alpha - alpha).square().mean()]
+    return -10 * math.log10(float(torch.stack(gaps).mean()))
+
+
+def test_the_exact_denoiser_of_a_toadstool_grows_that_toadstool():
+    volume = distill(ExactGuide(), TEXTS, RECIPE)
+    cameras = [Camera(20, 5), Camera(140, 20), Camera(250, 0)]
+    assert _psnr(volume, cameras) >= 19
+
+
+def test_a_volume_can_be_fitted_to_views_of_a_known_shape():
+    cameras = [Camera(360 * i / 12, (-5, 15, 40)[i % 3]) for i in range(12)]
+    truths = [trace_toadstool(camera, 48) for camera in cameras]
+    volume = Volume(torch.full((16, 16, 16), -1.0), torch.zeros(3, 16, 16, 16))
+    for grid_size, steps in ((24, 60), (48, 60)):
+        volume = upsample(volume, (grid_size,) * 3)
+        density, colour = volume.density.requires_grad_(), volume.colour.requires_grad_()
+        optimiser = torch.optim.Adam([density, colour], lr=0.3)
+        for step in range(steps):
+            index = step * 5 % 12
+            view = render(Volume(density, colour), cameras[index], 48)
+            rgb, alpha = truths[index]
+            loss = (view.rgb - rgb).square().mean() + (view.alpha - alpha).square().mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        volume = Volume(density.detach(), colour.detach())
+    assert _psnr(volume, [Camera(45, 5), Camera(110, 25), Camera(290, 10)], 48) >= 24
+
+
+def _short(**changes):
+    return Recipe(**{**RECIPE.__dict__, "iterations": 8, "grid_size": 16, "view_size_px": 16} | changes)
+
+
+def _killed_after(step, recipe, path):
+    def stop(done, _figures):
+        if done == step:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        distill(ExactGuide(), TEXTS, recipe, resume_path=path, save_every_s=0, on_step=stop)
+
+
+@pytest.mark.parametrize("step", [2, 4, 5, 7])
+def test_a_killed_run_that_goes_on_ends_as_an_unbroken_one(tmp_path, step):
+    unbroken = distill(ExactGuide(), TEXTS, _short())
+    _killed_after(step, _short(), tmp_path / "state")
+    told = []
+    resumed = distill(
+        ExactGuide(),
+        TEXTS,
+        _short(),
+        resume_path=tmp_path / "state",
+        on_step=lambda done, _: told.append(done - 1),
+    )
+    assert told[0] == step
+    assert torch.equal(resumed.density, unbroken.density)
+    assert torch.equal(resumed.colour, unbroken.colour)
+
+
+def test_the_state_of_another_recipe_is_not_gone_on_with(tmp_path):
+    _killed_after(5, _short(), tmp_path / "state")
+    told = []
+    distill(
+        ExactGuide(),
+        TEXTS,
+        _short(seed=9),
+        resume_path=tmp_path / "state",
+        on_step=lambda done, _: told.append(done - 1),
+    )
+    assert told[0] == 0
+
+
+def test_another_seed_grows_another_form():
+    first, second = (distill(ExactGuide(), TEXTS, _short(seed=seed)) for seed in (1, 2))
+    assert not torch.equal(first.density, second.density)
+
+
+def test_timesteps_fall_from_the_whole_to_the_detail():
+    assert timestep_span(0.0) == (420, 980)
+    assert timestep_span(1.0) == (20, 500)
+
+
+def test_embeddings_are_mixed_by_the_cameras_shares():
+    embeddings = {BARE: torch.zeros(2, 3), "front": torch.ones(2, 3), "side": torch.full((2, 3), 3.0)}
+    assert torch.allclose(mix(embeddings, Camera(45, 0)), torch.full((2, 3), 2.0))
+    assert torch.allclose(mix(embeddings, Camera(180, 0)), torch.zeros(2, 3))

@@ -1,0 +1,108 @@
+import json
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+
+from fungal_assets.errors import InputError, ProvenanceError
+from fungal_assets.forms.checks import check_guide, check_meshes
+from fungal_assets.forms.growing import (
+    Growth,
+    choose_species,
+    grow_form,
+    grow_forms,
+    read_species,
+    species_prompts,
+    species_seed,
+)
+from fungal_assets.forms.keeping import list_forms, load_volume
+
+SETTINGS = {
+    "species_names": [], "max_species": 2, "iterations": 4, "grid_size": 16, "view_size_px": 16,
+    "views_per_step": 1, "guidance_scale": 2.0, "processes": 1, "seed": 5,
+}  # fmt: skip
+
+
+def _grow(pruned_weights, world, folder, **changes):
+    inputs = (world / name for name in ("species", "prompts", "clusters"))
+    return grow_forms(pruned_weights, *inputs, folder, **SETTINGS | changes)
+
+
+@pytest.fixture(scope="module")
+def grown(pruned_weights, named_world, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("forms_3d")
+    return folder, _grow(pruned_weights, named_world, folder)
+
+
+def test_the_largest_species_are_grown_in_the_order_of_their_clusters(grown):
+    folder, figures = grown
+    assert [form["common_name"] for form in list_forms(folder)] == ["pale wood cup", "dusky oak spike"]
+    assert figures["forms"] == 2 and 0 <= figures["r_precision"] <= 1
+
+
+def test_each_form_is_kept_with_its_files_and_notes(grown, pruned_weights):
+    folder, _ = grown
+    notes = json.loads((folder / "pale-wood-cup" / "form.json").read_text())
+    assert {path.name for path in (folder / "pale-wood-cup").iterdir()} == {
+        "form.npz", "form.json", "mesh.glb", "views.webp",
+    }  # fmt: skip
+    assert notes["prompt"] == "a photo of a pale wood cup"
+    assert notes["seed"] == species_seed(5, "pale-wood-cup")
+    assert notes["faces"] > 100 and notes["iterations"] == 4
+    assert load_volume(folder / "pale-wood-cup" / "form.npz").density.shape == (16, 16, 16)
+    assert check_guide(folder, pruned_weights).passed
+    assert check_meshes(folder).passed
+
+
+def test_no_resume_state_is_left(grown):
+    assert not list((grown[0] / ".resume").glob("*"))
+
+
+def test_a_complete_species_is_not_grown_again(grown, pruned_weights, named_world, tmp_path):
+    folder = tmp_path / "again"
+    shutil.copytree(grown[0], folder)
+    shutil.rmtree(folder / "dusky-oak-spike")
+    kept = (folder / "pale-wood-cup" / "form.npz").stat().st_mtime_ns
+    _grow(pruned_weights, named_world, folder)
+    assert (folder / "pale-wood-cup" / "form.npz").stat().st_mtime_ns == kept
+    for name in ("density", "colour"):
+        first, second = (np.load(root / "dusky-oak-spike" / "form.npz")[name] for root in (grown[0], folder))
+        assert np.array_equal(first, second)
+
+
+def test_a_growth_can_be_sent_to_another_process(named_world):
+    growth = Growth({"slug": "a"}, "a photo", {}, "", named_world, "0", {"seed": 1}, named_world, named_world)
+    assert pickle.loads(pickle.dumps(growth)) == growth
+    assert pickle.loads(pickle.dumps(grow_form)) is grow_form
+
+
+def test_other_weights_are_refused_before_anything_is_grown(pruned_weights, named_world, tmp_path):
+    swapped = tmp_path / "weights"
+    shutil.copytree(pruned_weights, swapped)
+    (swapped / "pipeline" / "unet" / "config.json").write_text("{}")
+    with pytest.raises(ProvenanceError, match="not the tuned weights"):
+        _grow(swapped, named_world, tmp_path / "forms")
+    assert not (tmp_path / "forms").exists()
+
+
+def test_an_unknown_species_is_refused_and_all_names_listed(named_world):
+    rows = read_species(named_world / "species")
+    with pytest.raises(InputError, match="'blue elephant' not known.*'golden field bonnet', 'pale wood cup'"):
+        choose_species(rows, ["pale wood cup", "blue elephant"], 3)
+
+
+def test_named_species_are_chosen_by_name_or_slug(named_world):
+    rows = read_species(named_world / "species")
+    chosen = choose_species(rows, ["dusky-oak-spike", "golden field bonnet", "dusky oak spike"], 5)
+    assert [row["cluster_id"] for row in chosen] == [0, 2]
+
+
+def test_a_species_without_a_prompt_is_refused(named_world):
+    with pytest.raises(InputError, match="no species prompt for 'golden field bonnet'"):
+        species_prompts([], read_species(named_world / "species")[:1])
+
+
+def test_seeds_differ_by_species_and_by_seed():
+    seeds = {species_seed(seed, slug) for seed in (0, 1) for slug in ("a", "b")}
+    assert len(seeds) == 4 and all(0 <= seed < 2**31 for seed in seeds)
