@@ -1,0 +1,174 @@
+"""The field guide of a growth: plates of its species, what the model forgot, and what came from what.
+
+Belongs here: the order of the work and the guide's index for machines. A film of a form stands in for turning it by
+hand: a viewer of meshes would be a megabyte of foreign code, so the mesh is offered to be opened elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fungal_assets.exhibition.growth import Growth, read_growth
+from fungal_assets.exhibition.lineage import draw_lineage
+from fungal_assets.exhibition.media import Shelf, cut_montage, open_picture
+from fungal_assets.exhibition.pages import Site
+from fungal_assets.exhibition.plates import Plate, put_answer, set_plate
+from fungal_assets.exhibition.records import Ancestor, gather_ancestors, licences_of
+from fungal_assets.exhibition.scores import tally_controls
+from fungal_assets.progress import Tell, follow, stay_silent
+from fungal_assets.store import Figures, write_atomically
+
+INDEX_NAME = "guide.json"
+
+
+def build_field_guide(
+    species: Path,
+    clusters: Path,
+    captions: Path,
+    prompts: Path,
+    sample_galleries: Path,
+    forgetting_report: Path,
+    forms_3d: Path,
+    videos_3d: Path,
+    folder: Path,
+    *,
+    title: str,
+    tell: Tell = stay_silent,
+) -> Figures:
+    """Build the guide.
+
+    Args:
+        species: Output of the stage of that name; the next seven likewise, each with its record.
+        clusters: With `montage.webp`, from which the specimens are cut.
+        captions: With `captions.parquet`.
+        prompts: With `prompts.json`.
+        sample_galleries: With `gallery.parquet` and the pictures.
+        forgetting_report: With `report.json` and `scores.parquet`; `side_by_side.webp` where it was drawn.
+        forms_3d: One folder per species that was grown as an object.
+        videos_3d: One folder per species that was filmed.
+        folder: Where `index.html`, `species/`, `forgetting.html`, `provenance.html`, `guide.css`, `guide.json`
+            and `media/` go.
+        title: Title of the guide.
+        tell: Told how far it is.
+
+    Returns:
+        `species`, `forms`, `pages`, `pictures` and `size_mb`.
+
+    Raises:
+        InputError: A file of an input is missing or does not fit the others.
+        ProvenanceError: An input has no record.
+    """
+    inputs = (species, clusters, captions, prompts, sample_galleries, forgetting_report, forms_3d, videos_3d)
+    ancestors, growth = gather_ancestors(inputs), read_growth(*inputs)
+    shelf = Shelf(folder)
+    plates = _set_plates(growth, clusters, shelf, tell)
+    sheet = forgetting_report / "side_by_side.webp"
+    shared = {"title": title, "plates": plates, "partition": _partition_of(ancestors)}
+    site = Site(folder, shared)
+    site.write_style()
+    headline = _headline(growth, plates)
+    strays = [answer for wording in growth.strays if (answer := put_answer(wording, shelf)).pictures]
+    site.write_page("index.html", "index.html", headline=headline, strays=strays, clusters=growth.clusters)
+    for index, plate in enumerate(plates):
+        around = {"previous": plates[index - 1], "following": plates[(index + 1) % len(plates)]}
+        records = {each.name.partition("/")[0]: each for each in ancestors if each.is_input}
+        path = f"species/{plate.facts.slug}.html"
+        site.write_page(
+            path, "species.html", plate=plate, **around, recognition=growth.recognition, records=records
+        )
+    site.write_page(
+        "forgetting.html",
+        "forgetting.html",
+        report=growth.report,
+        rows=tally_controls(growth.scores),
+        sheet=shelf.put_picture(open_picture(sheet), "forgetting-side-by-side") if sheet.is_file() else None,
+    )
+    site.write_page(
+        "provenance.html",
+        "provenance.html",
+        ancestors=ancestors,
+        lineage=draw_lineage(ancestors),
+        licences=licences_of(ancestors),
+        seconds=sum(each.record.seconds for each in ancestors if each.record),
+    )
+    figures = {
+        "species": len(plates),
+        "forms": headline["forms"],
+        "pages": len(site.pages),
+        "pictures": shelf.picture_count,
+    }
+    _write_index(folder, title, plates, headline, ancestors, site.pages)
+    return figures | {"size_mb": _size_mb(folder)}
+
+
+def _set_plates(growth: Growth, clusters: Path, shelf: Shelf, tell: Tell) -> list[Plate]:
+    """All plates, with the specimens of each cut from the montage."""
+    rows = {cluster["cluster_id"]: row for row, cluster in enumerate(growth.clusters["clusters"])}
+    counts = [1 + len(cluster["member_ids_near"]) for cluster in growth.clusters["clusters"]]
+    tiles = cut_montage(open_picture(clusters / "montage.webp"), counts)
+    return [
+        set_plate(facts, number, tiles[rows[facts.cluster_id]], shelf)
+        for number, facts in enumerate(follow(growth.species, tell, "plates", len(growth.species)), 1)
+    ]
+
+
+def _partition_of(ancestors: Sequence[Ancestor]) -> str:
+    """The partition key of the growth, such as `lora|128`."""
+    keys = [
+        each.record.partition for each in ancestors if each.is_input and each.record and each.record.partition
+    ]
+    return keys[0] if keys else ""
+
+
+def _headline(growth: Growth, plates: Sequence[Plate]) -> dict[str, Any]:
+    """The numbers over the plates; None where a growth does not tell."""
+    return {
+        "species": len(plates),
+        "specimens": sum(plate.facts.size for plate in plates),
+        "forms": sum(plate.facts.form is not None for plate in plates),
+        "recognised": growth.recognition.get("species_recognised"),
+        "chance": growth.recognition.get("chance"),
+        "retention": growth.report["retention"],
+        "interval": growth.report.get("interval"),
+    }
+
+
+def _write_index(
+    folder: Path,
+    title: str,
+    plates: Sequence[Plate],
+    headline: Mapping[str, Any],
+    ancestors: Sequence[Ancestor],
+    pages: Sequence[str],
+) -> None:
+    """The guide for machines."""
+    index = {
+        "title": title,
+        "headline": headline,
+        "pages": list(pages),
+        "species": [_index_entry(plate) for plate in plates],
+        "inputs": {each.name: each.content_hash for each in ancestors if each.is_input},
+    }
+    write_atomically(folder / INDEX_NAME, json.dumps(index, indent=1, ensure_ascii=True))
+
+
+def _index_entry(plate: Plate) -> dict[str, Any]:
+    facts = plate.facts
+    return {
+        "species_id": facts.species_id,
+        "common_name": facts.common_name,
+        "scientific_name": facts.scientific_name,
+        "slug": facts.slug,
+        "page": plate.href,
+        "poster": plate.poster.href if plate.poster else None,
+        "video": plate.video,
+        "downloads": [download.href for download in plate.downloads],
+        "pictures": [picture.href for answer in plate.answers for picture in answer.pictures],
+    }
+
+
+def _size_mb(folder: Path) -> float:
+    return round(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6, 3)

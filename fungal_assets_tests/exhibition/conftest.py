@@ -1,0 +1,363 @@
+"""A tiny growth in the stages' own layouts, kept by the real store, for every test of the exhibition."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from fungal_assets.morphology.maps import draw_montage
+from fungal_assets.shards import write_table
+from fungal_assets.store import Output, Store
+
+PARTITION = "lora|128"
+WHOLE = ("species", "clusters", "captions", "prompts")
+GROWN = ("sample_galleries", "forgetting_report", "forms_3d", "videos_3d")
+NAMES = (
+    ("golden field bonnet", "Aurimyces pratensis", "golden-field-bonnet"),
+    ('witch\'s <b>"ear"</b> & cup', "Otidella œdipus", "witchs-ear"),
+    ("élan's coral", "Ramarina élani", "élans-coral"),
+)
+Paint = Callable[[str, int, int], Image.Image]
+Film = Callable[[Path, int], None]
+
+
+def paint_gradient(kind: str, species: int, index: int) -> Image.Image:
+    """A picture of its own for everything that is asked."""
+    ramp = np.linspace(0, 255, 32, dtype=np.uint8)
+    grey = np.broadcast_to(ramp, (32, 32))
+    level = np.full((32, 32), (species * 70 + index * 9 + len(kind)) % 256, np.uint8)
+    return Image.fromarray(np.stack([grey, level, grey.T], axis=-1))
+
+
+def film_gradient(path: Path, species: int) -> None:
+    """A film of three frames."""
+    write_film(path, [paint_gradient("film", species, index) for index in range(3)])
+
+
+def write_film(path: Path, frames: list[Image.Image]) -> None:
+    """Encode pictures of one size as H.264."""
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=24)
+        stream.width, stream.height, stream.pix_fmt = *frames[0].size, "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_image(frame)))
+        container.mux(stream.encode())
+
+
+class GrowthWriter:
+    """Makes every output of a growth with the store.
+
+    Args:
+        root: Root of the store.
+        names: Common name, scientific name and slug of each species.
+        grown: How many of the species, from the first, have a form.
+        samples: Gallery pictures per species.
+        controls: Control prompts as (word, kind, base hits, tuned hits) of four.
+        paint: Draws `kind` ("specimen", "sample", "subspecies", "mutant", "views", "control"), species, index.
+        film: Writes a turntable of a species.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        names=NAMES,
+        grown: int = 1,
+        samples: int = 2,
+        controls=(
+            ("hamburger", "food", 4, 3),
+            ("flower", "plants", 4, 4),
+            ("girl holding a basket", "people", 1, 0),
+        ),
+        paint: Paint = paint_gradient,
+        film: Film = film_gradient,
+    ):
+        self.store, self.names, self.grown, self.samples, self.controls = (
+            Store(root),
+            names,
+            grown,
+            samples,
+            controls,
+        )
+        self.paint, self.film = paint, film
+        self.outputs: dict[str, Output] = {}
+
+    def write(self) -> dict[str, Output]:
+        self._make(
+            "raw_images", [], lambda folder: (folder / "rejects.txt").write_text("none"), licences=["CC0-1.0"]
+        )
+        self._make(
+            "name_lexicon",
+            [],
+            lambda folder: (folder / "words.txt").write_text("bonnet"),
+            licences=["CC-BY-4.0"],
+        )
+        self._make("feature_vectors", ["raw_images"], lambda folder: (folder / "v.txt").write_text("1"))
+        self._make("clusters", ["feature_vectors", "raw_images"], self._clusters)
+        self._make("species", ["clusters", "raw_images", "name_lexicon"], self._species)
+        self._make("captions", ["raw_images", "clusters", "species"], self._captions)
+        self._make("prompts", ["species", "name_lexicon"], self._prompts)
+        for asset, inputs in (
+            ("prepared_images", ["raw_images"]),
+            ("captioned_dataset", ["prepared_images", "captions", "species", "raw_images"]),
+            ("fine_tuned_weights", ["captioned_dataset", "prompts"]),
+            ("pruned_weights", ["fine_tuned_weights"]),
+        ):
+            self._make(asset, inputs, lambda folder, name=asset: (folder / "x.txt").write_text(name))
+        self._make("sample_galleries", ["pruned_weights", "prompts", "clusters"], self._gallery)
+        self._make("forgetting_report", ["sample_galleries"], self._report)
+        self._make("forms_3d", ["pruned_weights", "species", "prompts", "clusters"], self._forms)
+        self._make("videos_3d", ["forms_3d"], self._videos)
+        return self.outputs
+
+    def _make(self, asset: str, inputs: list[str], fill: Callable[[Path], object], licences=()) -> None:
+        grown = (*GROWN, "fine_tuned_weights", "pruned_weights")
+        partition = (
+            PARTITION if asset in grown else "128" if asset.startswith(("prepared", "captioned")) else None
+        )
+
+        def build(folder: Path):
+            fill(folder)
+            return {}
+
+        self.outputs[asset] = self.store.make(
+            asset,
+            partition,
+            inputs=[self.outputs[name] for name in inputs],
+            config={"seed": 0, "learning_rate": 1e-3, "species_names": []},
+            code_version="1",
+            build=build,
+            licences=licences,
+        ).output
+
+    def _clusters(self, folder: Path) -> None:
+        clusters = [
+            {
+                "cluster_id": number,
+                "size": 30 - number,
+                "medoid_id": f"{number}-0",
+                "member_ids_near": [f"{number}-{index}" for index in range(1, 6)],
+                "colour_name": "golden",
+            }
+            for number in range(len(self.names))
+        ]
+        why = f"{len(clusters)} clusters: no split holds better when a fifth of the images is left out."
+        _write_json(folder / "clusters.json", {"k": len(clusters), "why": why, "clusters": clusters})
+        tiles = [
+            [self.paint("specimen", number, index) for index in range(11)] for number in range(len(clusters))
+        ]
+        draw_montage([[tile.resize((128, 128)) for tile in row] for row in tiles], ["row"] * len(tiles)).save(
+            folder / "montage.webp", quality=85
+        )
+
+    def _species(self, folder: Path) -> None:
+        rows = [
+            {
+                "species_id": f"species-{number:02d}",
+                "cluster_id": number,
+                "common_name": common,
+                "scientific_name": scientific,
+                "slug": slug,
+                "colour_names": ["golden", "brown"],
+                "size": 30 - number,
+            }
+            for number, (common, scientific, slug) in enumerate(self.names)
+        ]
+        _write_json(folder / "species.json", {"species": rows})
+
+    def _captions(self, folder: Path) -> None:
+        rows = [
+            {
+                "image_id": f"{number}-{index}",
+                "species_id": f"species-{number:02d}",
+                "caption": f"a photo of {common}, {['golden', 'pale brown'][index % 2]}, in a field",
+                "colour_names": [["golden"], ["brown", "golden"]][index % 2],
+                "size_in_frame": None,
+                "habitat": "in a field" if index else "on a log",
+                "count": "alone",
+                "closeness": None,
+            }
+            for number, (common, _, _) in enumerate(self.names)
+            for index in range(8)
+        ]
+        text, many = pa.string(), pa.list_(pa.string())
+        kinds = {name: many if name == "colour_names" else text for name in rows[0]}
+        write_table(folder / "captions.parquet", rows, pa.schema(list(kinds.items())))
+
+    def _prompt_rows(self) -> list[dict]:
+        rows = []
+        for number, (common, _, slug) in enumerate(self.names):
+            owner = f"species-{number:02d}"
+            rows += [
+                {"prompt_id": slug, "kind": "species", "species_id": owner, "text": f"a photo of {common}"},
+                {
+                    "prompt_id": f"{slug}-pale",
+                    "kind": "subspecies",
+                    "species_id": owner,
+                    "text": f"a photo of pale {common}",
+                },
+                {
+                    "prompt_id": f"{slug}-on-a-log",
+                    "kind": "context",
+                    "species_id": owner,
+                    "text": f"a photo of {common}, on a log",
+                },
+            ]
+        rows.append(
+            {
+                "prompt_id": "mutant-00",
+                "kind": "mutant",
+                "species_id": None,
+                "text": "a photo of coral bonnet",
+            }
+        )
+        rows += [
+            {
+                "prompt_id": f"control-{i:02d}",
+                "kind": "control",
+                "species_id": None,
+                "text": word,
+                "group": group,
+            }
+            for i, (word, group, _, _) in enumerate(self.controls)
+        ]
+        return rows
+
+    def _prompts(self, folder: Path) -> None:
+        _write_json(
+            folder / "prompts.json", {"prompts": self._prompt_rows(), "view_words": {}, "negative_prompt": ""}
+        )
+
+    def _gallery(self, folder: Path) -> None:
+        rows = []
+        for prompt in self._prompt_rows():
+            if prompt["kind"] in ("control", "context"):
+                continue
+            several = prompt["kind"] == "species"
+            number = int((prompt["species_id"] or "species-00")[-2:])
+            for index in range(self.samples if several else 1):
+                path = f"pictures/{prompt['prompt_id']}/tuned-{index}.png"
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                self.paint("sample" if several else prompt["kind"], number, index).save(folder / path)
+                rows.append({**prompt, "path": path, "model": "tuned", "index": index, "seed": index})
+        columns = ("path", "prompt_id", "kind", "species_id", "text", "model")
+        schema = pa.schema(
+            [*((name, pa.string()) for name in columns), ("index", pa.int32()), ("seed", pa.int64())]
+        )
+        write_table(
+            folder / "gallery.parquet", [{name: row[name] for name in schema.names} for row in rows], schema
+        )
+        entries = [
+            {
+                "species_id": f"species-{number:02d}",
+                "pictures": self.samples,
+                "recognised": 0.5 + 0.5 * (number % 2),
+            }
+            for number in range(len(self.names))
+        ]
+        summary = {"species_recognised": 0.75, "chance": 0.33, "pictures": 6, "species": entries}
+        _write_json(folder / "recognition.json", summary)
+
+    def _report(self, folder: Path) -> None:
+        rows = [
+            {
+                "prompt_id": f"control-{number:02d}",
+                "text": word,
+                "group": group,
+                "model": model,
+                "seed": seed,
+                "nearest": word if seed < hits else "mushroom",
+                "recognised": seed < hits,
+                "rank": 0 if seed < hits else 3,
+                "similarity": 0.6 if seed < hits else 0.3,
+            }
+            for number, (word, group, *both) in enumerate(self.controls)
+            for model, hits in zip(("base", "tuned"), both, strict=True)
+            for seed in range(4)
+        ]
+        write_table(folder / "scores.parquet", rows)
+        report = {
+            "retention": 0.7778,
+            "interval": [0.6, 0.95],
+            "min_retention": 0.8,
+            "base_recognised": 0.75,
+            "tuned_recognised": 0.5833,
+            "verdict": "Control knowledge is lost: 58% of the tuned model's control pictures are recognised.",
+            "advice": "Raise rehearsal_share of fine_tuned_weights (try double).",
+        }
+        _write_json(folder / "report.json", report)
+        self.paint("control", 0, 0).resize((768, 256)).save(folder / "side_by_side.webp")
+
+    def _forms(self, folder: Path) -> None:
+        forms = []
+        for number, (common, _, slug) in enumerate(self.names[: self.grown]):
+            form = {
+                "species_id": f"species-{number:02d}",
+                "slug": slug,
+                "prompt": f"a photo of {common}",
+                "seed": 7,
+                "guide_sha256": "ab" * 32,
+                "iterations": 250,
+                "grid_size": 48,
+                "seconds": 61.5,
+                "recognised": 0.875,
+            }
+            (folder / slug).mkdir()
+            _write_json(folder / slug / "form.json", form)
+            (folder / slug / "mesh.glb").write_bytes(b"glTF" + bytes(2000))
+            self.paint("views", number, 0).save(folder / slug / "views.webp")
+            forms.append(form)
+        _write_json(folder / "forms.json", {"forms": forms})
+
+    def _videos(self, folder: Path) -> None:
+        for number, (_, _, slug) in enumerate(self.names[: self.grown]):
+            (folder / slug).mkdir()
+            self.film(folder / slug / "turntable.mp4", number)
+            (folder / slug / "pyramid.mp4").write_bytes((folder / slug / "turntable.mp4").read_bytes())
+        _write_json(folder / "videos.json", {"videos": []})
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def guide_inputs(outputs: dict[str, Output]) -> list[Path]:
+    """The folders that the guide reads, in the order of its arguments."""
+    return [outputs[name].path for name in (*WHOLE, *GROWN)]
+
+
+@pytest.fixture(scope="session")
+def growth(tmp_path_factory) -> dict[str, Output]:
+    """All outputs of a growth of three species, of which the first has a form."""
+    return GrowthWriter(tmp_path_factory.mktemp("store")).write()
+
+
+@pytest.fixture(scope="session")
+def inputs(growth) -> list[Path]:
+    """The folders that the guide reads."""
+    return guide_inputs(growth)
+
+
+@pytest.fixture(scope="session")
+def whole(inputs, tmp_path_factory) -> Path:
+    """A guide that no test may touch."""
+    from fungal_assets.exhibition.field_guide import build_field_guide
+
+    folder = tmp_path_factory.mktemp("guide")
+    build_field_guide(*inputs, folder, title='Guide to "nothing" & <more>')
+    return folder
+
+
+@pytest.fixture
+def built(whole, tmp_path) -> Path:
+    """A guide that a test may spoil."""
+    return shutil.copytree(whole, tmp_path / "built")
