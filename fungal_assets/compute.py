@@ -105,7 +105,7 @@ def _run_workers(
         places = {future: index for index, future in enumerate(futures)}
         for done, future in enumerate(as_completed(futures), 1):
             _tell_of(_outcome(future), name(items[places[future]]), done, len(items), tell)
-        return [_outcome(future) for future in futures]
+        return [_outcome(future) for future in futures]  # type: ignore[misc]
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for child in set(multiprocessing.active_children()) - older_children:

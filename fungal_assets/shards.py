@@ -69,7 +69,8 @@ class ShardWriter:
     ):
         folder.mkdir(parents=True, exist_ok=True)
         names = [folder / f"{stem}-{index:05d}-of-{shards:05d}.parquet" for index in range(shards)]
-        self._schema, self._id_column, self._rows = schema, id_column, [[] for _ in names]
+        self._schema, self._id_column = schema, id_column
+        self._rows: list[list[dict[str, Any]]] = [[] for _ in names]
         self._writers = [
             pq.ParquetWriter(name, schema, compression="NONE", write_page_index=True) for name in names
         ]

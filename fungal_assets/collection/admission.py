@@ -23,7 +23,7 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
-from fungal_assets.collection.decoding import Square, open_image, read_square, upright_size
+from fungal_assets.collection.decoding import Square, contrast_of, open_image, read_square, upright_size
 from fungal_assets.collection.duplicates import Marks, SeenImages, mark_image
 from fungal_assets.collection.parallel import map_in_order
 from fungal_assets.collection.sources import Candidate, Fault, measure_source, open_source
@@ -184,7 +184,7 @@ def _look_inside(candidate: Candidate, sha256: str, image: Image.Image) -> Look:
     except Exception as error:  # as above
         reason = "truncated" if "truncated" in str(error).lower() else "broken"
         return Look(candidate, sha256, Fault(reason, _say(error)))
-    contrast = max(high - low for low, high in square.image.getextrema())
+    contrast = contrast_of(square.image)
     if contrast < MIN_CONTRAST:
         return Look(
             candidate, sha256, Fault("blank", f"its centre is one colour: {contrast} of 255 levels apart")

@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from fungal_assets.collection.admission import count_reasons
+from fungal_assets.collection.decoding import contrast_of
 from fungal_assets.shards import count_rows, read_rows, read_table
 from fungal_assets.verdicts import Verdict
 
@@ -69,7 +70,7 @@ def check_squares(prepared_images: Path, raw_images: Path, *, size_px: int) -> V
         found.append(row["image_id"])
         if image.mode != "RGB" or image.size != (size_px, size_px):
             misshapen.append(row["image_id"])
-        elif max(high - low for low, high in image.getextrema()) < MIN_CONTRAST:
+        elif contrast_of(image) < MIN_CONTRAST:
             blank.append(row["image_id"])
     faults = {
         "missing": sorted(expected - set(found)),

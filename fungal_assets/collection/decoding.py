@@ -115,7 +115,7 @@ def _profile(image: Image.Image) -> tuple[ImageCms.ImageCmsProfile | None, bool]
 
 def _to_rgb(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> Image.Image:
     if image.mode == "LAB":
-        return _convert_profile(image, profile or ImageCms.createProfile("LAB"))
+        return _convert_profile(image, profile or ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
     if image.mode.startswith("I") or image.mode == "F":
         return Image.fromarray(_to_8_bit(np.asarray(image))).convert("RGB")
     if image.has_transparency_data:
@@ -134,7 +134,9 @@ def _rgb_only(profile: ImageCms.ImageCmsProfile | None) -> ImageCms.ImageCmsProf
 def _convert_profile(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> Image.Image:
     if profile is None:
         return image
-    return ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    assert converted is not None, "only an in-place conversion returns nothing"
+    return converted
 
 
 def _on_ground(image: Image.Image) -> Image.Image:
@@ -151,3 +153,9 @@ def _to_8_bit(values: np.ndarray) -> np.ndarray:
         is_16_bit = values.dtype == np.uint16 or highest > 255
         scaled = values / 257.0 if is_16_bit else values
     return np.clip(np.nan_to_num(scaled), 0, 255).round().astype(np.uint8)
+
+
+def contrast_of(image: Image.Image) -> int:
+    """The widest range of an RGB picture's channels, 0 to 255; a blank picture has none."""
+    pixels = np.asarray(image).reshape(-1, 3)
+    return int((pixels.max(axis=0).astype(int) - pixels.min(axis=0)).max())

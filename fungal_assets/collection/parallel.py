@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -23,7 +23,7 @@ def map_in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> I
     """
     threads = min(MAX_THREADS, os.cpu_count() or 1)
     with ThreadPoolExecutor(threads) as pool:
-        waiting = deque()
+        waiting: deque[Future] = deque()
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))

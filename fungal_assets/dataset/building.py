@@ -96,7 +96,8 @@ class _ImageFolder:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
-        self._folder, self._lines = folder, {}
+        self._folder = folder
+        self._lines: dict[str, dict[str, Any]] = {}
 
     def add(self, row: Mapping[str, Any]) -> None:
         name = f"{row['image_id']}{Path(row['image']['path']).suffix}"

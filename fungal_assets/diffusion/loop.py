@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch  # noqa: TID253
 
@@ -98,7 +99,7 @@ class Loop:
     def _keep(self, progress: Progress) -> None:
         keep_state(self.states, self.learner, progress, self.run_key)
 
-    def _step(self, progress: Progress) -> dict[str, float]:
+    def _step(self, progress: Progress) -> dict[str, Any]:
         """One step of the optimiser; returns its row of the curve."""
         step = progress.step
         batch = self.batches.at(step)
@@ -133,7 +134,7 @@ class Loop:
         return float(torch.cat(probes).mean())
 
     @staticmethod
-    def _refuse_hopeless(row: Mapping[str, float], norm: float) -> None:
+    def _refuse_hopeless(row: Mapping[str, Any], norm: float) -> None:
         """Stop before the weights are spoilt."""
         if not all(torch.isfinite(torch.tensor([row["loss"], norm]))):
             raise TrainingError(
@@ -148,7 +149,7 @@ class Loop:
             )
 
 
-def _parts(losses: torch.Tensor, specimens: int) -> dict[str, float | None]:
+def _parts(losses: torch.Tensor, specimens: int) -> dict[str, Any]:
     """Mean loss of the specimens and of the rehearsal, None where a batch has none."""
     parts = {"specimen_loss": losses[:specimens], "rehearsal_loss": losses[specimens:]}
     return {name: float(part.mean()) if len(part) else None for name, part in parts.items()}

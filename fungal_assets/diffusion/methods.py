@@ -30,8 +30,15 @@ METHOD_NAMES = ("lora", "full")
 class Method(Protocol):
     """One way to fine-tune."""
 
-    name: str
-    weights_file: str
+    @property
+    def name(self) -> str:
+        """As in a partition key."""
+        ...
+
+    @property
+    def weights_file(self) -> str:
+        """Where the tuned weights lie, relative to the output."""
+        ...
 
     def attach(self, pipeline: StableDiffusionPipeline, *, seed: int) -> dict[str, torch.nn.Parameter]:
         """Make the pipeline ready to learn; returns what learns, by name."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -122,9 +123,7 @@ def check_films(videos_3d: Path) -> Verdict:
         films = json.loads((videos_3d / "videos.json").read_text())["videos"]
         for film in films:
             for name in ("turntable.mp4", "pyramid.mp4"):
-                fault = _judged(
-                    lambda path=videos_3d / film["slug"] / name, film=film: _film_verdict(path, film)
-                )
+                fault = _judged(partial(_film_verdict, videos_3d / film["slug"] / name, film))
                 faults += [] if fault.passed else [f"{film['common_name']}'s {name} {fault.finding}"]
         finding = (
             "; ".join(faults) + ". Film the forms again."

@@ -25,7 +25,7 @@ _MAGIC, _JSON, _BIN = 0x46546C67, 0x4E4F534A, 0x004E4942
 _VERTICES, _INDICES = 34962, 34963
 _TYPES = {np.dtype("<f4"): 5126, np.dtype("<u2"): 5123, np.dtype("<u4"): 5125}
 _SHAPES = {1: "SCALAR", 3: "VEC3", 4: "VEC4"}
-_DTYPES = {code: dtype for dtype, code in _TYPES.items()}
+_DTYPES: Mapping[int, Any] = {code: dtype for dtype, code in _TYPES.items()}
 _WIDTHS = {shape: width for width, shape in _SHAPES.items()}
 
 

@@ -29,7 +29,10 @@ def frame(volume: Volume) -> tuple[Volume, float]:
     small = crop(volume)
     low, high = small.bounds
     middle = [(low[i] + high[i]) / 2 for i in range(3)]
-    bounds = tuple(tuple(corner[i] - middle[i] for i in range(3)) for corner in small.bounds)
+    bounds = (
+        (low[0] - middle[0], low[1] - middle[1], low[2] - middle[2]),
+        (high[0] - middle[0], high[1] - middle[1], high[2] - middle[2]),
+    )
     wide = math.hypot(high[0] - low[0], high[2] - low[2]) / 2
     tall = (high[1] - low[1]) / 2
     reach = max(0.92 * wide, tall + 0.2 * wide)

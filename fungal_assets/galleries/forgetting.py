@@ -153,7 +153,7 @@ def pair_twins(rows: Sequence[Mapping[str, Any]], judged: Sequence[Judgement | N
 
 def _score(row: Mapping[str, Any], judgement: Judgement | None) -> dict[str, Any]:
     names = ("prompt_id", "text", "group", "model", "seed", "expected")
-    found = {"nearest": None, "recognised": None, "rank": None, "similarity": None}
+    found: dict[str, Any] = {"nearest": None, "recognised": None, "rank": None, "similarity": None}
     if judgement is not None:
         found = {
             "nearest": judgement.nearest,

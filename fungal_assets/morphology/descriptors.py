@@ -80,8 +80,10 @@ def share_explained(descriptors: np.ndarray, labels: np.ndarray, seed: int) -> f
         seed: Seed of the permutations.
     """
     rng = np.random.default_rng(seed)
-    chance = np.mean([_between_share(descriptors, rng.permutation(labels)) for _ in range(PERMUTATIONS)])
-    return float((_between_share(descriptors, labels) - chance) / max(1 - chance, 1e-9))
+    chance = float(
+        np.mean([_between_share(descriptors, rng.permutation(labels)) for _ in range(PERMUTATIONS)])
+    )
+    return float((_between_share(descriptors, labels) - chance) / max(1.0 - chance, 1e-9))
 
 
 def _between_share(descriptors: np.ndarray, labels: np.ndarray) -> float:

@@ -56,7 +56,8 @@ def caption_images(
     """
     names = {one.cluster_id: one for one in read_species(species)}
     cluster_of = {row["image_id"]: row["cluster_id"] for row in read_table(clusters / "assignments.parquet")}
-    rows, tiles = [], []
+    rows: list[dict[str, Any]] = []
+    tiles: list[tuple[Image.Image, str]] = []
     total = count_rows(raw_images)
     _refuse_unnamed(raw_images, cluster_of, names)
     step = max(1, total // _SHEET_TILES)

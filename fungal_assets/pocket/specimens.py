@@ -1,8 +1,8 @@
 """The shipped specimens: pictures of a dozen hidden morphotypes with gaps between them, and some deliberate trouble.
 
-Each hidden morphotype is a narrow slice of the fungarium: a form, one or two colours, the places where it grows. The
-truth goes into `specimen_traits.csv` beside them, which only tests read; the collection sees pictures and nothing else. Their seeds are
-apart from those of the base model's training pictures.
+Each hidden morphotype is a narrow slice of the fungarium: a form, one or two colours, the places where it grows.
+The truth goes into `specimen_traits.csv` beside them, which only tests read; the collection sees pictures and
+nothing else. Their seeds are apart from those of the base model's training pictures.
 """
 
 from __future__ import annotations
@@ -15,8 +15,12 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fungal_assets.progress import Tell, follow
+
+if TYPE_CHECKING:
+    from fungal_assets.pocket.fungarium import Traits
 
 SIZE_PX = 512
 WEBP_QUALITY = 82
@@ -71,7 +75,7 @@ def _file_name(kind: int, index: int) -> str:
     return f"specimen-{index * len(HIDDEN_MORPHOTYPES) + kind:04d}.webp"
 
 
-def _traits(kind: int, index: int) -> object:
+def _traits(kind: int, index: int) -> Traits:
     from fungal_assets.pocket.fungarium import sample_traits
 
     hidden = HIDDEN_MORPHOTYPES[kind]

@@ -6,6 +6,8 @@ Belongs here: the order of the draws and the choice of camera. What a morphotype
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from fungal_assets.errors import InputError
@@ -183,4 +185,4 @@ def sample_traits(
         sun_azimuth_deg=float(100 * (2 * chances[19] - 1)),
         sun_elevation_deg=float(38 + 27 * chances[20]),
     )
-    return Traits(**{**traits.to_dict(), "view": name_view(traits)})
+    return replace(traits, view=name_view(traits))
