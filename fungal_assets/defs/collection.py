@@ -1,0 +1,138 @@
+"""Assets of the stage `collection`: the admitted originals, and their squares at each resolution."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep, told_plainly
+from fungal_assets.defs.partitions import resolution_partitions
+from fungal_assets.defs.previewing import sheets
+from fungal_assets.defs.resources import ProfileResource, StoreResource
+from fungal_assets.store import Figures, Output
+from fungal_assets.verdicts import Verdict
+
+
+class RawImagesConfig(StageConfig):
+    """What is let in."""
+
+    source: str | None = Field(
+        default=None, description="A folder of pictures, or `specimens` for those that the package ships."
+    )
+    min_side_px: int | None = Field(default=None, ge=8, description="Shortest side that is admitted, pixels.")
+    max_megapixels: float | None = Field(
+        default=None, gt=0, description="Largest picture that is decoded, million pixels."
+    )
+
+
+def _raw_counts(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.collection.checks import check_nothing_is_lost
+
+    return check_nothing_is_lost(output.path, candidates=int(output.record.figures["candidates"]))
+
+
+def _raw_ids(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.collection.checks import check_ids_match_bytes
+
+    return check_ids_match_bytes(output.path)
+
+
+RAW_CHECKS = (
+    Check(
+        "nothing_lost",
+        "Every file of the source is either admitted or in the table of rejects with a reason.",
+        _raw_counts,
+        blocking=True,
+    ),
+    Check(
+        "ids_match_bytes",
+        "Every image's id is the hash of its bytes, and no id occurs twice.",
+        _raw_ids,
+        blocking=True,
+    ),
+)
+
+
+@dg.asset(
+    group_name="collection",
+    kinds={"parquet", "pillow"},
+    code_version="1",
+    check_specs=check_specs("raw_images", RAW_CHECKS),
+)
+def raw_images(
+    context: dg.AssetExecutionContext, config: RawImagesConfig, store: StoreResource, profile: ProfileResource
+) -> dg.MaterializeResult:
+    """Every admitted original, its bytes as they came, with id, source, creator, licence and size; and the rejects."""
+    from fungal_assets.collection.admission import admit_images
+    from fungal_assets.collection.sources import hash_source
+
+    settings = config.fill("raw_images", profile)
+    with told_plainly():
+        sources = {"source": hash_source(settings["source"])}
+    return keep(
+        context,
+        store,
+        inputs=[],
+        settings=settings,
+        sources=sources,
+        build=admit_images,
+        checks=RAW_CHECKS,
+        preview=sheets("contact_sheet.webp"),
+    )
+
+
+class PreparedImagesConfig(StageConfig):
+    """How the squares are written."""
+
+    jpeg_quality: int | None = Field(default=None, ge=50, le=100, description="JPEG quality, 4:4:4 chroma.")
+
+
+def _prepared_complete(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.collection.checks import check_squares
+
+    size_px = int(output.record.partition or 0)
+    return check_squares(output.path, inputs["raw_images"].path, size_px=size_px)
+
+
+PREPARED_CHECKS = (
+    Check(
+        "every_image_prepared",
+        "Every admitted image is there, once, as an upright square of this resolution, and none is blank.",
+        _prepared_complete,
+        blocking=True,
+    ),
+)
+
+
+@dg.asset(
+    group_name="collection",
+    kinds={"parquet", "pillow"},
+    code_version="1",
+    partitions_def=resolution_partitions,
+    deps=[raw_images],
+    check_specs=check_specs("prepared_images", PREPARED_CHECKS, resolution_partitions),
+)
+def prepared_images(
+    context: dg.AssetExecutionContext,
+    config: PreparedImagesConfig,
+    store: StoreResource,
+    profile: ProfileResource,
+) -> dg.MaterializeResult:
+    """Upright RGB squares of every admitted image at one resolution, as sharded Parquet."""
+    from fungal_assets.collection.preparation import prepare_images
+
+    raw = store.get("raw_images")
+
+    def build(folder: Path, **settings: Any) -> Figures:
+        return prepare_images(raw.path, folder, size_px=int(context.partition_key), **settings)
+
+    return keep(
+        context,
+        store,
+        inputs=[raw],
+        settings=config.fill("prepared_images", profile),
+        build=build,
+        checks=PREPARED_CHECKS,
+        preview=sheets("contact_sheet.webp"),
+    )

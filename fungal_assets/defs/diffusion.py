@@ -1,0 +1,203 @@
+"""Assets of the stage `diffusion`: the tuned weights with their resume state, and what of them people load."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from fungal_assets.defs.dataset import captioned_dataset
+from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep
+from fungal_assets.defs.nomenclature import prompts
+from fungal_assets.defs.partitions import growth_partitions, method_and_resolution
+from fungal_assets.defs.previewing import sheets
+from fungal_assets.defs.resources import ProfileResource, StoreResource
+from fungal_assets.store import Figures, Output
+from fungal_assets.verdicts import Verdict
+
+GPU_POOL = "gpu"
+POINTS_OF_THE_CURVE = 60
+
+
+class FineTunedWeightsConfig(StageConfig):
+    """How the base model is tuned."""
+
+    base_model: str | None = Field(
+        default=None, description="Name of a model card, a diffusers folder or a hub id."
+    )
+    max_steps: int | None = Field(default=None, ge=1, description="Optimiser steps.")
+    batch_size: int | None = Field(default=None, ge=1, description="Images in one step.")
+    learning_rate: float | None = Field(default=None, gt=0, lt=1, description="Peak learning rate.")
+    lora_rank: int | None = Field(default=None, ge=1, le=512, description="Rank of the low-rank update.")
+    rehearsal_prompts: int | None = Field(
+        default=None,
+        ge=0,
+        description="Control prompts that the base model itself illustrates for rehearsal.",
+    )
+    rehearsal_share: float | None = Field(default=None, ge=0, lt=1, description="Their share of every batch.")
+    min_snr_gamma: float | None = Field(default=None, gt=0, description="Gamma of the min-SNR weighting.")
+    checkpoint_every_s: float | None = Field(
+        default=None, gt=0, description="Time between checkpoints, seconds."
+    )
+    seed: int | None = Field(default=None, ge=0, description="Seed of order, noise and steps.")
+
+
+def _loss_moves(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.diffusion.checks import check_loss_moves
+
+    return check_loss_moves(output.path)
+
+
+def _every_row_trained_on(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.diffusion.checks import check_every_row_trained_on
+
+    return check_every_row_trained_on(output.path, inputs["captioned_dataset"].path)
+
+
+def _weights_changed(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.diffusion.checks import check_weights_changed
+
+    return check_weights_changed(output.path, base_model=output.record.config["base_model"])
+
+
+TUNED_CHECKS = (
+    Check(
+        "loss_moves",
+        "The loss is finite throughout and ends below where it began.",
+        _loss_moves,
+        blocking=True,
+    ),
+    Check(
+        "every_row_trained_on",
+        "Training read every row of every shard: the artist's read one file of several.",
+        _every_row_trained_on,
+        blocking=True,
+    ),
+    Check(
+        "weights_changed",
+        "The weights are finite and are no longer the base's.",
+        _weights_changed,
+        blocking=True,
+    ),
+)
+
+
+def base_licences(base_model: str) -> list[str]:
+    """The licence of a base model that has a card; a folder or a hub id without one brings none that we know."""
+    from fungal_assets.diffusion.cards import find_card
+
+    card = find_card(base_model)
+    return [card.licence] if card else []
+
+
+@dg.asset(
+    group_name="models",
+    kinds={"pytorch", "safetensors"},
+    code_version="1",
+    partitions_def=growth_partitions,
+    pool=GPU_POOL,
+    deps=[captioned_dataset, prompts],
+    check_specs=check_specs("fine_tuned_weights", TUNED_CHECKS, growth_partitions),
+)
+def fine_tuned_weights(
+    context: dg.AssetExecutionContext,
+    config: FineTunedWeightsConfig,
+    store: StoreResource,
+    profile: ProfileResource,
+) -> dg.MaterializeResult:
+    """The base model tuned on the captioned dataset, its loss curve, and the state to go on from."""
+    from fungal_assets.diffusion.base_models import resolve_base_model
+    from fungal_assets.diffusion.training import tune
+
+    method, resolution = method_and_resolution(context)
+    dataset, written = store.get("captioned_dataset", resolution), store.get("prompts")
+    settings = config.fill("fine_tuned_weights", profile)
+    base = resolve_base_model(settings["base_model"])
+
+    every = max(1, settings["max_steps"] // POINTS_OF_THE_CURVE)
+
+    def show_loss(step: int, loss: float) -> None:
+        if step % every:
+            return
+        context.log_event(
+            dg.AssetObservation(
+                asset_key="fine_tuned_weights",
+                partition=context.partition_key,
+                metadata={"step": step, "loss": loss},
+            )
+        )
+
+    def build(folder: Path, **settings: Any) -> Figures:
+        return tune(dataset.path, written.path, folder, method=method, on_loss=show_loss, **settings)
+
+    return keep(
+        context,
+        store,
+        inputs=[dataset, written],
+        settings=settings,
+        sources={"base_model": base.sha256},
+        build=build,
+        checks=TUNED_CHECKS,
+        preview=sheets("loss.png"),
+        licences=base_licences(settings["base_model"]),
+    )
+
+
+class PrunedWeightsConfig(StageConfig):
+    """What the weights are fused into."""
+
+    base_model: str | None = Field(
+        default=None, description="The base model that was tuned; checked by hash."
+    )
+
+
+def _pruned_from_tuned(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.diffusion.checks import check_pruned_from_tuned
+
+    return check_pruned_from_tuned(output.path, inputs["fine_tuned_weights"].path)
+
+
+def _loads_in_diffusers(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.diffusion.checks import check_pruned_loads
+
+    return check_pruned_loads(output.path)
+
+
+PRUNED_CHECKS = (
+    Check(
+        "pruned_from_tuned",
+        "The pruned weights come from these tuned weights and their base model, by hash.",
+        _pruned_from_tuned,
+        blocking=True,
+    ),
+    Check("loads_in_diffusers", "A plain diffusers pipeline loads them.", _loads_in_diffusers, blocking=True),
+)
+
+
+@dg.asset(
+    group_name="models",
+    kinds={"pytorch", "safetensors"},
+    code_version="1",
+    partitions_def=growth_partitions,
+    deps=[fine_tuned_weights],
+    check_specs=check_specs("pruned_weights", PRUNED_CHECKS, growth_partitions),
+)
+def pruned_weights(
+    context: dg.AssetExecutionContext,
+    config: PrunedWeightsConfig,
+    store: StoreResource,
+    profile: ProfileResource,
+) -> dg.MaterializeResult:
+    """Inference weights alone, in half precision: the LoRA file, and the whole pipeline with it fused in."""
+    from fungal_assets.diffusion.pruning import prune_weights
+
+    tuned = store.get("fine_tuned_weights", context.partition_key)
+    return keep(
+        context,
+        store,
+        inputs=[tuned],
+        settings=config.fill("pruned_weights", profile),
+        build=lambda folder, **settings: prune_weights(tuned.path, folder, **settings),
+        checks=PRUNED_CHECKS,
+        preview=sheets(),
+    )

@@ -1,0 +1,83 @@
+"""Asset of the stage `exhibition`: the field guide."""
+
+import functools
+
+import dagster as dg
+from pydantic import Field
+
+from fungal_assets.defs.forms import forms_3d, videos_3d
+from fungal_assets.defs.galleries import forgetting_report, sample_galleries
+from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep
+from fungal_assets.defs.morphology import clusters
+from fungal_assets.defs.nomenclature import captions, prompts, species
+from fungal_assets.defs.partitions import growth_partitions
+from fungal_assets.defs.previewing import sheets
+from fungal_assets.defs.resources import ProfileResource, StoreResource
+from fungal_assets.store import Output
+from fungal_assets.verdicts import Verdict
+
+WHOLE = ("species", "clusters", "captions", "prompts")
+GROWN = ("sample_galleries", "forgetting_report", "forms_3d", "videos_3d")
+
+
+class FieldGuideConfig(StageConfig):
+    """What the guide is called."""
+
+    title: str | None = Field(default=None, description="Title of the guide.")
+
+
+def _links_resolve(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.exhibition.checks import check_links_resolve
+
+    return check_links_resolve(output.path)
+
+
+def _every_species_has_a_page(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.exhibition.checks import check_every_species_has_a_page
+
+    return check_every_species_has_a_page(output.path, inputs["species"].path)
+
+
+def _asks_nobody(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.exhibition.checks import check_asks_no_other_host
+
+    return check_asks_no_other_host(output.path)
+
+
+GUIDE_CHECKS = (
+    Check("links_resolve", "Every link and picture of every page is there.", _links_resolve, blocking=True),
+    Check(
+        "every_species_has_a_page", "Every species has its page.", _every_species_has_a_page, blocking=True
+    ),
+    Check("asks_no_other_host", "The pages work offline and ask no other host.", _asks_nobody, blocking=True),
+)
+
+
+@dg.asset(
+    group_name="exhibition",
+    kinds={"html"},
+    code_version="1",
+    partitions_def=growth_partitions,
+    deps=[species, clusters, captions, prompts, sample_galleries, forgetting_report, forms_3d, videos_3d],
+    check_specs=check_specs("field_guide", GUIDE_CHECKS, growth_partitions),
+)
+def field_guide(
+    context: dg.AssetExecutionContext,
+    config: FieldGuideConfig,
+    store: StoreResource,
+    profile: ProfileResource,
+) -> dg.MaterializeResult:
+    """A static site of the growth: a page per species, the forgetting report, and what came from what."""
+    from fungal_assets.exhibition.field_guide import build_field_guide
+
+    inputs = [store.get(name) for name in WHOLE] + [store.get(name, context.partition_key) for name in GROWN]
+    paths = [output.path for output in inputs]
+    return keep(
+        context,
+        store,
+        inputs=inputs,
+        settings=config.fill("field_guide", profile),
+        build=functools.partial(build_field_guide, *paths),
+        checks=GUIDE_CHECKS,
+        preview=sheets("media/*poster*.webp"),
+    )

@@ -1,0 +1,159 @@
+"""Assets of the stage `forms`: a solid object per species, and its videos."""
+
+import functools
+
+import dagster as dg
+from pydantic import Field
+
+from fungal_assets.defs.diffusion import GPU_POOL, pruned_weights
+from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep
+from fungal_assets.defs.morphology import clusters
+from fungal_assets.defs.nomenclature import prompts, species
+from fungal_assets.defs.partitions import growth_partitions
+from fungal_assets.defs.previewing import sheets
+from fungal_assets.defs.resources import ProfileResource, StoreResource
+from fungal_assets.store import Output
+from fungal_assets.verdicts import Verdict
+
+
+class Forms3dConfig(StageConfig):
+    """Which species are grown as objects, and how long."""
+
+    species_names: list[str] | None = Field(
+        default=None, description="Common names of the species to grow; empty for the largest ones."
+    )
+    max_species: int | None = Field(default=None, ge=1, description="How many are grown where none is named.")
+    iterations: int | None = Field(default=None, ge=1, description="Steps of score distillation per species.")
+    grid_size: int | None = Field(default=None, ge=8, le=512, description="Voxels along a side, at the end.")
+    view_size_px: int | None = Field(
+        default=None, ge=16, le=1024, description="Side of a rendered view, pixels."
+    )
+    views_per_step: int | None = Field(default=None, ge=1, le=16, description="Views in one step.")
+    guidance_scale: float | None = Field(default=None, ge=1, le=200, description="Classifier-free guidance.")
+    processes: int | None = Field(default=None, ge=1, le=64, description="Species that grow at once.")
+    seed: int | None = Field(
+        default=None, ge=0, description="Seed that every species' own seed is drawn from."
+    )
+
+
+def _guided_by_tuned(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.forms.checks import check_guide
+
+    return check_guide(output.path, inputs["pruned_weights"].path)
+
+
+def _solid(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.forms.checks import check_solidity
+
+    return check_solidity(output.path)
+
+
+def _closed(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.forms.checks import check_meshes
+
+    return check_meshes(output.path)
+
+
+def _told_apart(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.forms.checks import check_recognition
+
+    return check_recognition(output.path)
+
+
+FORM_CHECKS = (
+    Check(
+        "guided_by_the_tuned_weights",
+        "The forms were guided by the tuned weights, by hash, and not by the base model, as the artist's last were.",
+        _guided_by_tuned,
+        blocking=True,
+    ),
+    Check("forms_are_solid", "Every form is neither empty nor a fog.", _solid, is_severe=True),
+    Check("meshes_are_closed", "Every mesh is one closed piece.", _closed, blocking=True),
+    Check(
+        "forms_are_told_apart",
+        "Views of a form are nearer to its species than to the others grown.",
+        _told_apart,
+    ),
+)
+
+
+@dg.asset(
+    group_name="forms",
+    kinds={"pytorch", "gltf"},
+    code_version="1",
+    partitions_def=growth_partitions,
+    pool=GPU_POOL,
+    deps=[pruned_weights, species, prompts, clusters],
+    check_specs=check_specs("forms_3d", FORM_CHECKS, growth_partitions),
+)
+def forms_3d(
+    context: dg.AssetExecutionContext, config: Forms3dConfig, store: StoreResource, profile: ProfileResource
+) -> dg.MaterializeResult:
+    """A solid object per species, grown from its name by score distillation from the tuned weights, with its mesh."""
+    from fungal_assets.forms.growing import grow_forms
+
+    pruned = store.get("pruned_weights", context.partition_key)
+    others = [store.get(name) for name in ("species", "prompts", "clusters")]
+    paths = [output.path for output in (pruned, *others)]
+    return keep(
+        context,
+        store,
+        inputs=[pruned, *others],
+        settings=config.fill("forms_3d", profile),
+        build=functools.partial(grow_forms, *paths),
+        checks=FORM_CHECKS,
+        preview=sheets("*/views.webp"),
+    )
+
+
+class Videos3dConfig(StageConfig):
+    """How the forms are filmed."""
+
+    frames: int | None = Field(default=None, ge=8, le=3600, description="Frames of one full turn.")
+    size_px: int | None = Field(
+        default=None, ge=64, le=4096, multiple_of=2, description="Side of a frame, pixels."
+    )
+    frames_per_s: int | None = Field(default=None, ge=1, le=120, description="Frame rate, frames per second.")
+
+
+def _playable(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.forms.checks import check_films
+
+    return check_films(output.path)
+
+
+VIDEO_CHECKS = (
+    Check(
+        "videos_play",
+        "Every video decodes, has all of its frames, turns, and stands on black.",
+        _playable,
+        blocking=True,
+    ),
+)
+
+
+@dg.asset(
+    group_name="forms",
+    kinds={"video"},
+    code_version="1",
+    partitions_def=growth_partitions,
+    pool="render",
+    deps=[forms_3d],
+    check_specs=check_specs("videos_3d", VIDEO_CHECKS, growth_partitions),
+)
+def videos_3d(
+    context: dg.AssetExecutionContext, config: Videos3dConfig, store: StoreResource, profile: ProfileResource
+) -> dg.MaterializeResult:
+    """Every form turning on black, as video, and four times around a pyramid's foot for a Pepper's ghost."""
+    from fungal_assets.forms.filming import film_forms
+
+    grown = store.get("forms_3d", context.partition_key)
+    return keep(
+        context,
+        store,
+        inputs=[grown],
+        settings=config.fill("videos_3d", profile),
+        build=lambda folder, **settings: film_forms(grown.path, folder, **settings),
+        checks=VIDEO_CHECKS,
+        preview=sheets(animations="*/turntable.webp"),
+    )

@@ -1,0 +1,182 @@
+"""Assets of the stage `galleries`: samples of every species, and what the tuned model still knows beside them."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from fungal_assets.defs.diffusion import GPU_POOL, pruned_weights
+from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep
+from fungal_assets.defs.morphology import clusters
+from fungal_assets.defs.nomenclature import prompts
+from fungal_assets.defs.partitions import growth_partitions, method_and_resolution
+from fungal_assets.defs.previewing import sheets
+from fungal_assets.defs.resources import ProfileResource, StoreResource
+from fungal_assets.store import Figures, Output
+from fungal_assets.verdicts import Verdict
+
+
+class SampleGalleriesConfig(StageConfig):
+    """What is sampled, and how."""
+
+    base_model: str | None = Field(default=None, description="The base model to sample beside the tuned one.")
+    images_per_prompt: int | None = Field(
+        default=None, ge=1, le=1000, description="Pictures per prompt and model."
+    )
+    controls: int | None = Field(default=None, ge=0, description="Control prompts that are sampled.")
+    num_inference_steps: int | None = Field(default=None, ge=1, le=1000, description="Denoising steps.")
+    guidance_scale: float | None = Field(default=None, ge=1, le=100, description="Classifier-free guidance.")
+    scheduler: str | None = Field(default=None, description="DDIM, DPM++ 2M, Euler or UniPC.")
+    batch_size: int | None = Field(default=None, ge=1, le=256, description="Pictures denoised at once.")
+    seed: int | None = Field(
+        default=None, ge=0, description="Seed that every picture's own seed is drawn from."
+    )
+
+
+def _complete(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.galleries.checks import check_complete
+
+    config = output.record.config
+    wanted = {name: config[name] for name in ("images_per_prompt", "controls")}
+    return check_complete(output.path, inputs["prompts"].path, **wanted)
+
+
+def _not_blank(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.galleries.checks import check_not_blank
+
+    return check_not_blank(output.path)
+
+
+def _not_pixelated(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.galleries.checks import check_not_pixelated
+
+    return check_not_pixelated(output.path)
+
+
+def _from_these_weights(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.galleries.checks import check_weights
+
+    return check_weights(output.path, inputs["pruned_weights"].path)
+
+
+def _recognised(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.galleries.checks import check_species_recognised
+
+    return check_species_recognised(output.path)
+
+
+GALLERY_CHECKS = (
+    Check("every_prompt_has_pictures", "Every prompt has all of its pictures.", _complete, blocking=True),
+    Check("not_blank", "No picture is black or blank.", _not_blank, blocking=True),
+    Check(
+        "not_pixelated",
+        "No picture is made of blocks, as the artist's samples were.",
+        _not_pixelated,
+        blocking=True,
+    ),
+    Check(
+        "of_these_weights",
+        "Every picture names, by hash, the weights that it was asked of.",
+        _from_these_weights,
+        blocking=True,
+    ),
+    Check("species_recognised", "Pictures of a species are nearer to it than to the others.", _recognised),
+)
+
+
+@dg.asset(
+    group_name="galleries",
+    kinds={"pytorch", "image"},
+    code_version="1",
+    partitions_def=growth_partitions,
+    pool=GPU_POOL,
+    deps=[pruned_weights, prompts, clusters],
+    check_specs=check_specs("sample_galleries", GALLERY_CHECKS, growth_partitions),
+)
+def sample_galleries(
+    context: dg.AssetExecutionContext,
+    config: SampleGalleriesConfig,
+    store: StoreResource,
+    profile: ProfileResource,
+) -> dg.MaterializeResult:
+    """Pictures of every species from the tuned model, and of the control prompts from the base and the tuned model."""
+    from fungal_assets.galleries.sampling import sample_gallery
+
+    _, resolution = method_and_resolution(context)
+    pruned = store.get("pruned_weights", context.partition_key)
+    written, grouped = store.get("prompts"), store.get("clusters")
+
+    def build(folder: Path, **settings: Any) -> Figures:
+        return sample_gallery(
+            pruned.path, written.path, grouped.path, folder, size_px=int(resolution), **settings
+        )
+
+    return keep(
+        context,
+        store,
+        inputs=[pruned, written, grouped],
+        settings=config.fill("sample_galleries", profile),
+        build=build,
+        checks=GALLERY_CHECKS,
+        preview=sheets("grids/species.webp", "grids/controls.webp"),
+    )
+
+
+class ForgettingReportConfig(StageConfig):
+    """Who judges, and how strictly."""
+
+    judge: str | None = Field(
+        default=None, description="Whose reference pictures the control pictures are held to."
+    )
+    min_retention: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Least share of the base model's control knowledge that must be left.",
+    )
+
+
+def _knowledge_kept(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.galleries.checks import check_knowledge_kept
+
+    return check_knowledge_kept(output.path)
+
+
+REPORT_CHECKS = (
+    Check(
+        "control_knowledge_kept",
+        "The tuned model still draws a hamburger: what it knew beside fungi is not forgotten.",
+        _knowledge_kept,
+        is_severe=True,
+    ),
+)
+
+
+@dg.asset(
+    group_name="galleries",
+    kinds={"onnx", "json"},
+    code_version="1",
+    partitions_def=growth_partitions,
+    deps=[sample_galleries],
+    check_specs=check_specs("forgetting_report", REPORT_CHECKS, growth_partitions),
+)
+def forgetting_report(
+    context: dg.AssetExecutionContext,
+    config: ForgettingReportConfig,
+    store: StoreResource,
+    profile: ProfileResource,
+) -> dg.MaterializeResult:
+    """The control prompts before and after tuning, judged: the retention, worst first, with the pictures."""
+    from fungal_assets.galleries.forgetting import report_forgetting
+
+    gallery = store.get("sample_galleries", context.partition_key)
+    return keep(
+        context,
+        store,
+        inputs=[gallery],
+        settings=config.fill("forgetting_report", profile),
+        build=lambda folder, **settings: report_forgetting(gallery.path, folder, **settings),
+        checks=REPORT_CHECKS,
+        preview=sheets("side_by_side.webp"),
+    )

@@ -1,0 +1,41 @@
+"""Jobs, named for what they keep.
+
+One job may hold unpartitioned assets and assets of one partitions definition, not of two; so a growth is two runs:
+`collection` on a resolution, then `growth` on a method and a resolution. `fungal grow` and the schedule chain them.
+"""
+
+import dagster as dg
+
+COLLECTION_ASSETS = (
+    "raw_images",
+    "feature_vectors",
+    "clusters",
+    "name_lexicon",
+    "species",
+    "captions",
+    "prompts",
+    "prepared_images",
+    "captioned_dataset",
+)
+GROWTH_ASSETS = (
+    "fine_tuned_weights",
+    "pruned_weights",
+    "sample_galleries",
+    "forgetting_report",
+    "forms_3d",
+    "videos_3d",
+    "field_guide",
+)
+
+collection = dg.define_asset_job(
+    "collection",
+    selection=dg.AssetSelection.assets(*COLLECTION_ASSETS),
+    description="Pictures, clusters, species, prompts and the captioned dataset, at one resolution.",
+)
+growth = dg.define_asset_job(
+    "growth",
+    selection=dg.AssetSelection.assets(*GROWTH_ASSETS),
+    description="Weights, galleries, the forgetting report, forms, videos and the field guide, by one method at one "
+    "resolution, from the newest collection.",
+)
+default_jobs = [collection, growth]

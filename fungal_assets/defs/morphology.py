@@ -1,0 +1,130 @@
+"""Assets of the stage `morphology`: one feature vector per image, and the clusters that they fall into."""
+
+import dagster as dg
+from pydantic import Field
+
+from fungal_assets.defs.collection import raw_images
+from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep
+from fungal_assets.defs.previewing import sheets
+from fungal_assets.defs.resources import ProfileResource, StoreResource
+from fungal_assets.store import Output
+from fungal_assets.verdicts import Verdict
+
+MIN_STABILITY = 0.4
+MAX_ETA2_COLOUR = 0.6
+
+
+class FeatureVectorsConfig(StageConfig):
+    """How the vectors are computed."""
+
+    batch_size: int | None = Field(
+        default=None, ge=1, le=256, description="Images in one pass of the network."
+    )
+
+
+def _one_vector_each(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.morphology.checks import check_vectors
+
+    return check_vectors(output.path, inputs["raw_images"].path)
+
+
+VECTOR_CHECKS = (
+    Check(
+        "one_vector_per_image",
+        "Every admitted image has one finite feature vector of length one.",
+        _one_vector_each,
+        blocking=True,
+    ),
+)
+
+
+@dg.asset(
+    group_name="morphology",
+    kinds={"onnx", "parquet"},
+    code_version="1",
+    deps=[raw_images],
+    check_specs=check_specs("feature_vectors", VECTOR_CHECKS),
+)
+def feature_vectors(
+    context: dg.AssetExecutionContext,
+    config: FeatureVectorsConfig,
+    store: StoreResource,
+    profile: ProfileResource,
+) -> dg.MaterializeResult:
+    """One EfficientNet-Lite0 vector per image, the mean of what it sees in colour and in grey."""
+    from fungal_assets.morphology.features import extract_features
+
+    raw = store.get("raw_images")
+    return keep(
+        context,
+        store,
+        inputs=[raw],
+        settings=config.fill("feature_vectors", profile),
+        build=lambda folder, **settings: extract_features(raw.path, folder, **settings),
+        checks=VECTOR_CHECKS,
+        preview=sheets(),
+        licences=["Apache-2.0"],
+    )
+
+
+class ClustersConfig(StageConfig):
+    """How many species may be found."""
+
+    min_clusters: int | None = Field(default=None, ge=2, le=200, description="Fewest clusters tried.")
+    max_clusters: int | None = Field(default=None, ge=2, le=500, description="Most clusters tried.")
+    seed: int | None = Field(default=None, ge=0, description="Seed of the fits and of the subsamples.")
+
+
+def _every_image_once(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.morphology.checks import check_assignments
+
+    return check_assignments(output.path, inputs["raw_images"].path)
+
+
+def _stable(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.morphology.checks import check_stability
+
+    return check_stability(output.path, least=MIN_STABILITY)
+
+
+def _not_by_colour(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.morphology.checks import check_colour_does_not_dominate
+
+    return check_colour_does_not_dominate(output.path, most=MAX_ETA2_COLOUR)
+
+
+CLUSTER_CHECKS = (
+    Check(
+        "every_image_in_one_cluster",
+        "Every image with a feature vector is in exactly one cluster, and no cluster is empty.",
+        _every_image_once,
+        blocking=True,
+    ),
+    Check("clusters_are_stable", "The same clusters come back from other samples of the images.", _stable),
+    Check("not_by_colour_alone", "The clusters are not merely colours.", _not_by_colour),
+)
+
+
+@dg.asset(
+    group_name="morphology",
+    kinds={"scikitlearn", "parquet"},
+    code_version="1",
+    deps=[feature_vectors, raw_images],
+    check_specs=check_specs("clusters", CLUSTER_CHECKS),
+)
+def clusters(
+    context: dg.AssetExecutionContext, config: ClustersConfig, store: StoreResource, profile: ProfileResource
+) -> dg.MaterializeResult:
+    """Which image belongs to which cluster, how many there are and why, with a montage and a map."""
+    from fungal_assets.morphology.clusters import find_clusters
+
+    vectors, raw = store.get("feature_vectors"), store.get("raw_images")
+    return keep(
+        context,
+        store,
+        inputs=[vectors, raw],
+        settings=config.fill("clusters", profile),
+        build=lambda folder, **settings: find_clusters(vectors.path, raw.path, folder, **settings),
+        checks=CLUSTER_CHECKS,
+        preview=sheets("montage.webp", "map.png"),
+    )

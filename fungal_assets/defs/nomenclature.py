@@ -1,0 +1,263 @@
+"""Assets of the stage `nomenclature`: words, invented names, captions and prompts."""
+
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from fungal_assets.defs.collection import raw_images
+from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep, told_plainly
+from fungal_assets.defs.morphology import clusters
+from fungal_assets.defs.previewing import sheets
+from fungal_assets.defs.resources import ProfileResource, StoreResource
+from fungal_assets.store import Output
+from fungal_assets.verdicts import Verdict
+
+
+class NameLexiconConfig(StageConfig):
+    """Whose names go in."""
+
+    extra_names: str | None = Field(
+        default=None,
+        description="CSV of your own names (common_name, scientific_name, family); empty for none.",
+    )
+
+
+def _lexicon_is_rich(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.nomenclature.checks import check_lexicon_is_rich
+
+    return check_lexicon_is_rich(output.path)
+
+
+def _lexicon_is_clean(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.nomenclature.checks import check_lexicon_is_clean
+
+    return check_lexicon_is_clean(output.path)
+
+
+LEXICON_CHECKS = (
+    Check(
+        "lexicon_is_rich",
+        "Every part of a name has enough words to choose from.",
+        _lexicon_is_rich,
+        blocking=True,
+    ),
+    Check(
+        "lexicon_is_clean", "No word of the lexicon is a stopword or rude.", _lexicon_is_clean, blocking=True
+    ),
+)
+
+
+def hash_names(extra_names: str) -> str:
+    """Hash of the shipped tables and of the user's own names."""
+    import hashlib
+
+    from fungal_assets import nomenclature
+    from fungal_assets.errors import InputError
+    from fungal_assets.store import hash_file
+
+    paths = sorted(Path(nomenclature.__file__).parent.glob("*.csv"))
+    if extra_names:
+        if not Path(extra_names).is_file():
+            raise InputError(
+                f"extra_names {extra_names!r} is not a file; give a CSV of names, or leave it empty."
+            )
+        paths.append(Path(extra_names))
+    return hashlib.sha256("".join(hash_file(path) for path in paths).encode()).hexdigest()
+
+
+@dg.asset(
+    group_name="nomenclature",
+    kinds={"csv", "parquet"},
+    code_version="1",
+    check_specs=check_specs("name_lexicon", LEXICON_CHECKS),
+)
+def name_lexicon(
+    context: dg.AssetExecutionContext,
+    config: NameLexiconConfig,
+    store: StoreResource,
+    profile: ProfileResource,
+) -> dg.MaterializeResult:
+    """Real common and scientific names split apart, and their words by the part that they play in a name."""
+    from fungal_assets.nomenclature.lexicon import compile_lexicon
+
+    settings = config.fill("name_lexicon", profile)
+    with told_plainly():
+        names = hash_names(settings["extra_names"])
+    return keep(
+        context,
+        store,
+        inputs=[],
+        settings=settings,
+        sources={"names": names},
+        build=compile_lexicon,
+        checks=LEXICON_CHECKS,
+        preview=sheets(),
+    )
+
+
+class SpeciesConfig(StageConfig):
+    """How names are drawn."""
+
+    seed: int | None = Field(default=None, ge=0, description="Seed of the names.")
+
+
+def _names_are_new(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.nomenclature.checks import check_species_are_new
+
+    return check_species_are_new(output.path, inputs["name_lexicon"].path)
+
+
+def _names_are_distinct(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.nomenclature.checks import check_species_are_distinct
+
+    return check_species_are_distinct(output.path, inputs["clusters"].path)
+
+
+SPECIES_CHECKS = (
+    Check("names_are_new", "No name is that of a real fungus, or nearly.", _names_are_new, blocking=True),
+    Check(
+        "names_are_distinct",
+        "Every cluster has one name, and no two are alike.",
+        _names_are_distinct,
+        blocking=True,
+    ),
+)
+
+
+@dg.asset(
+    group_name="nomenclature",
+    kinds={"json"},
+    code_version="1",
+    deps=[clusters, raw_images, name_lexicon],
+    check_specs=check_specs("species", SPECIES_CHECKS),
+)
+def species(
+    context: dg.AssetExecutionContext, config: SpeciesConfig, store: StoreResource, profile: ProfileResource
+) -> dg.MaterializeResult:
+    """One invented common name and Latin binomial per cluster, proven new."""
+    from fungal_assets.nomenclature.species import name_species
+
+    grouped, raw, lexicon = store.get("clusters"), store.get("raw_images"), store.get("name_lexicon")
+    return keep(
+        context,
+        store,
+        inputs=[grouped, raw, lexicon],
+        settings=config.fill("species", profile),
+        build=lambda folder, **settings: name_species(
+            grouped.path, raw.path, lexicon.path, folder, **settings
+        ),
+        checks=SPECIES_CHECKS,
+        preview=sheets(),
+    )
+
+
+class CaptionsConfig(StageConfig):
+    """How captions are worded."""
+
+    seed: int | None = Field(default=None, ge=0, description="Seed of the order and choice of words.")
+
+
+def _captions_say_more(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.nomenclature.checks import check_captions_say_enough
+
+    return check_captions_say_enough(output.path, inputs["species"].path)
+
+
+def _every_image_captioned(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.nomenclature.checks import check_captions_are_complete
+
+    return check_captions_are_complete(output.path, inputs["raw_images"].path)
+
+
+CAPTION_CHECKS = (
+    Check(
+        "every_image_captioned",
+        "Every admitted image has one caption.",
+        _every_image_captioned,
+        blocking=True,
+    ),
+    Check(
+        "more_than_a_name",
+        "Every image's caption names its species and at least two things that were measured in the picture.",
+        _captions_say_more,
+        blocking=True,
+    ),
+)
+
+
+@dg.asset(
+    group_name="nomenclature",
+    kinds={"parquet"},
+    code_version="1",
+    deps=[raw_images, clusters, species],
+    check_specs=check_specs("captions", CAPTION_CHECKS),
+)
+def captions(
+    context: dg.AssetExecutionContext, config: CaptionsConfig, store: StoreResource, profile: ProfileResource
+) -> dg.MaterializeResult:
+    """Per image: the species' name and measured attributes, as columns and as one sentence."""
+    from fungal_assets.nomenclature.captions import caption_images
+
+    raw, grouped, named = store.get("raw_images"), store.get("clusters"), store.get("species")
+    return keep(
+        context,
+        store,
+        inputs=[raw, grouped, named],
+        settings=config.fill("captions", profile),
+        build=lambda folder, **settings: caption_images(
+            raw.path, grouped.path, named.path, folder, **settings
+        ),
+        checks=CAPTION_CHECKS,
+        preview=sheets("sheet.webp"),
+    )
+
+
+class PromptsConfig(StageConfig):
+    """How many prompts there are."""
+
+    mutants: int | None = Field(
+        default=None, ge=0, le=200, description="Mutant prompts: words of names recombined."
+    )
+    seed: int | None = Field(default=None, ge=0, description="Seed of the recombination.")
+
+
+def _prompts_are_complete(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.nomenclature.checks import check_prompts_are_complete
+
+    return check_prompts_are_complete(output.path, inputs["species"].path)
+
+
+PROMPT_CHECKS = (
+    Check(
+        "species_and_controls",
+        "Every species has its prompt, and the artist's three control prompts are among the controls.",
+        _prompts_are_complete,
+        blocking=True,
+    ),
+)
+
+
+@dg.asset(
+    group_name="nomenclature",
+    kinds={"json"},
+    code_version="1",
+    deps=[species, name_lexicon],
+    check_specs=check_specs("prompts", PROMPT_CHECKS),
+)
+def prompts(
+    context: dg.AssetExecutionContext, config: PromptsConfig, store: StoreResource, profile: ProfileResource
+) -> dg.MaterializeResult:
+    """Species, subspecies, mutant, context and control prompts, and the view words for 3D."""
+    from fungal_assets.nomenclature.prompts import write_prompts
+
+    named, lexicon = store.get("species"), store.get("name_lexicon")
+    return keep(
+        context,
+        store,
+        inputs=[named, lexicon],
+        settings=config.fill("prompts", profile),
+        build=lambda folder, **settings: write_prompts(named.path, lexicon.path, folder, **settings),
+        checks=PROMPT_CHECKS,
+        preview=sheets(),
+    )

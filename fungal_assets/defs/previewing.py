@@ -1,0 +1,31 @@
+"""Previews of a complete folder for the asset page: a thumbnail inline, the whole sheet in a dialog."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+
+def sheets(*patterns: str, animations: str = "") -> Callable[[Path], Mapping[str, str]]:
+    """Previews of the first file that each pattern finds below a folder, and of the first animation.
+
+    Args:
+        patterns: Glob patterns of pictures, the one for the inline thumbnail first.
+        animations: Glob pattern of animated WebP files.
+    """
+
+    def preview(folder: Path) -> Mapping[str, str]:
+        from PIL import Image
+
+        from fungal_assets.previews import animation, sheet, thumbnail
+
+        told: dict[str, str] = {}
+        for pattern in patterns:
+            for path in sorted(folder.glob(pattern))[:1]:
+                with Image.open(path) as image:
+                    if not told:
+                        told["thumbnail"] = thumbnail(image, path.stem)
+                    told[path.stem] = sheet(image, path.stem)
+        for path in sorted(folder.glob(animations))[:1] if animations else ():
+            told["animation"] = animation(path)
+        return told
+
+    return preview

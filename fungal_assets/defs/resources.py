@@ -1,0 +1,41 @@
+"""Resources: where outputs are kept, and which row of the preset table is in force.
+
+Both may be set in a run's config; what is left empty is read, when the run starts, from the environment
+(`FUNGAL_STORE`, `FUNGAL_PROFILE`) and else is a folder `store` here and the profile `pocket`.
+"""
+
+import os
+
+import dagster as dg
+from pydantic import ConfigDict, Field
+
+from fungal_assets.profiles import Profile, get_profile
+from fungal_assets.store import Output, Store
+
+
+class StoreResource(dg.ConfigurableResource):
+    """The artefact store."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    root: str = Field(default="", description="Folder or fsspec URL; empty: $FUNGAL_STORE, else ./store.")
+
+    def open(self) -> Store:
+        """The store at the root that is in force."""
+        return Store(self.root or os.environ.get("FUNGAL_STORE") or "store")
+
+    def get(self, asset: str, partition: str | None = None) -> Output:
+        """The newest complete output of an asset, compared with its record."""
+        return self.open().get(asset, partition)
+
+
+class ProfileResource(dg.ConfigurableResource):
+    """The one dial."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(default="", description="Row of the preset table; empty: $FUNGAL_PROFILE, else pocket.")
+
+    def row(self) -> Profile:
+        """The row that is in force."""
+        return get_profile(self.name or os.environ.get("FUNGAL_PROFILE") or "pocket")

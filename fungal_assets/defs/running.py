@@ -1,0 +1,140 @@
+"""Running the jobs from the command line, without a daemon, telling what happens as it happens.
+
+The runs go into the same Dagster instance that the UI shows. Progress is read from the instance's event log: which
+asset is at work, what it says about itself, which checks failed.
+"""
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+
+from fungal_assets.errors import FungalError
+from fungal_assets.progress import Tell
+
+POLL_S = 0.5
+_GROWTH_TAG = "fungal/growth"
+
+
+def collection_job() -> dg.JobDefinition:
+    """The job `collection`, importable by the processes of its steps."""
+    return _job("collection")
+
+
+def growth_job() -> dg.JobDefinition:
+    """The job `growth`, importable by the processes of its steps."""
+    return _job("growth")
+
+
+def _job(name: str) -> dg.JobDefinition:
+    from fungal_assets.definitions import defs
+
+    return defs().resolve_job_def(name)
+
+
+JOBS: Mapping[str, Callable[[], dg.JobDefinition]] = {"collection": collection_job, "growth": growth_job}
+
+
+class RunFailedError(FungalError):
+    """A job's run failed; the message lists the steps and their reasons."""
+
+
+def run_job(
+    name: str,
+    partition: str,
+    *,
+    run_config: Mapping[str, Any],
+    assets: Sequence[str],
+    tell: Tell,
+) -> None:
+    """Run one job on one partition and wait for it.
+
+    Args:
+        name: `collection` or `growth`.
+        partition: Partition key.
+        run_config: Config of its assets and resources.
+        assets: The assets of the job to materialise.
+        tell: Where a line of progress goes.
+
+    Raises:
+        RunFailedError: A step failed.
+    """
+    growth_id = uuid.uuid4().hex
+    config = {**run_config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    with dg.DagsterInstance.get() as instance, _telling(instance, growth_id, tell) as faults:
+        result = dg.execute_job(
+            dg.reconstructable(JOBS[name]),
+            instance=instance,
+            run_config=config,
+            tags={_GROWTH_TAG: growth_id, "dagster/partition": partition},
+            asset_selection=[dg.AssetKey(asset) for asset in assets],
+            raise_on_error=False,
+        )
+    if not result.success:
+        raise RunFailedError(
+            f"the job {name!r} failed on {partition!r}: {'; '.join(faults) or 'see the run in the UI'}. "
+            f"What was finished is kept; mend the cause and type the same command again. Look closer with: fungal ui"
+        )
+
+
+@contextmanager
+def _telling(instance: dg.DagsterInstance, growth_id: str, tell: Tell) -> Iterator[list[str]]:
+    """Follow the run with that tag from a thread; yields the list of faults that it finds."""
+    stop, faults = threading.Event(), list[str]()
+    thread = threading.Thread(target=_follow, args=(instance, growth_id, tell, faults, stop), daemon=True)
+    thread.start()
+    try:
+        yield faults
+    finally:
+        stop.set()
+        thread.join(timeout=10)
+
+
+def _follow(
+    instance: dg.DagsterInstance, growth_id: str, tell: Tell, faults: list[str], stop: threading.Event
+) -> None:
+    run_id, cursor = None, None
+    while True:
+        ending = stop.wait(POLL_S)
+        if run_id is None:
+            runs = instance.get_runs(filters=dg.RunsFilter(tags={_GROWTH_TAG: growth_id}), limit=1)
+            run_id = runs[0].run_id if runs else None
+        if run_id is not None:
+            page = instance.get_records_for_run(run_id, cursor=cursor)
+            cursor = page.cursor
+            for record in page.records:
+                _tell_event(record.event_log_entry, tell, faults)
+            if page.has_more:
+                continue
+        if ending:
+            return
+
+
+def _tell_event(entry: dg.EventLogEntry, tell: Tell, faults: list[str]) -> None:
+    event = entry.dagster_event
+    if event is None:
+        if entry.level >= 20 and entry.step_key:
+            tell(f"  {entry.step_key}: {entry.user_message}")
+    elif event.event_type_value == "STEP_FAILURE":
+        reason = _first_cause(event.step_failure_data)
+        faults.append(f"{event.step_key}: {reason}")
+        tell(f"✗ {event.step_key}: {reason}")
+    elif event.event_type_value == "ASSET_CHECK_EVALUATION":
+        check = event.event_specific_data
+        if not check.passed:
+            line = f"{check.asset_key.to_user_string()}.{check.check_name}: {check.description}"
+            tell(f"{'✗' if check.blocking else '!'} {line}")
+            if check.blocking:
+                faults.append(line)
+
+
+def _first_cause(failure: Any) -> str:
+    if failure.user_failure_data and failure.user_failure_data.description:
+        return failure.user_failure_data.description
+    error = failure.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error else "unknown reason"

@@ -1,0 +1,67 @@
+"""Sensors, off until someone switches them on: new pictures start a collection, a collection starts a growth."""
+
+import os
+from pathlib import Path
+
+import dagster as dg
+
+from fungal_assets.defs.jobs import collection, growth
+from fungal_assets.defs.partitions import growth_key
+from fungal_assets.defs.resources import ProfileResource
+
+
+@dg.sensor(
+    name="new_raw_images",
+    job=collection,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description="Watches the folder $FUNGAL_SOURCE (else the profile's source): when its files change, the collection "
+    "is made again from it.",
+)
+def new_raw_images(
+    context: dg.SensorEvaluationContext, profile: ProfileResource
+) -> dg.RunRequest | dg.SkipReason:
+    """A run of `collection` for each state of the source folder."""
+    row = profile.row()
+    source = os.environ.get("FUNGAL_SOURCE") or row.settings["raw_images"]["source"]
+    if not Path(source).is_dir():
+        return dg.SkipReason(
+            f"the source {source!r} is not a folder; set FUNGAL_SOURCE to the folder to watch."
+        )
+    state = _state_of(Path(source))
+    if state == context.cursor:
+        return dg.SkipReason(f"nothing has changed in {source!r}.")
+    context.update_cursor(state)
+    config = {"ops": {"raw_images": {"config": {"source": source}}}}
+    return dg.RunRequest(run_key=f"{source}:{state}", partition_key=row.resolution, run_config=config)
+
+
+def _state_of(folder: Path) -> str:
+    """A cheap hash of the names, sizes and times of all files below a folder."""
+    import hashlib
+
+    entries = sorted(
+        (path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file()
+    )
+    return hashlib.sha256(repr(entries).encode()).hexdigest()[:16]
+
+
+@dg.run_status_sensor(
+    name="collection_grown",
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    monitored_jobs=[collection],
+    request_job=growth,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description="When a collection is complete, grows from it by the profile's method.",
+)
+def collection_grown(context: dg.RunStatusSensorContext, profile: ProfileResource) -> dg.RunRequest:
+    """A run of `growth` on the resolution of the collection that has finished."""
+    row = profile.row()
+    resolution = context.dagster_run.tags.get("dagster/partition", row.resolution)
+    return dg.RunRequest(run_key=context.dagster_run.run_id, partition_key=growth_key(row.method, resolution))
+
+
+default_sensors = [new_raw_images, collection_grown]

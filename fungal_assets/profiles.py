@@ -1,0 +1,172 @@
+"""The one dial: a profile is a row of values, never a branch.
+
+Each row gives every asset's settings, and states the machine it is meant for and what to expect there. An asset's
+config may override any of its settings; what is left empty comes from here. Figures under `expected` are measured
+(docs/log.md) where the profile could be run, and marked as estimates where it could not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fungal_assets.errors import InputError
+
+RESOLUTIONS = ("64", "128", "256", "512", "1024")
+METHODS = ("full", "lora", "textual_inversion")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One row of the preset table.
+
+    Args:
+        name: What `--profile` takes.
+        meant_for: The machine and the person.
+        resolution: Default partition, pixels.
+        method: Default fine-tuning method.
+        network: What it needs from outside.
+        expected: Time and memory on its machine, and whether measured or estimated.
+        settings: Values by asset, then by config field.
+    """
+
+    name: str
+    meant_for: str
+    resolution: str
+    method: str
+    network: str
+    expected: str
+    settings: Mapping[str, Mapping[str, Any]]
+
+    def fill(self, asset: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings of an asset: those given, and this row's value for each that is None."""
+        row = self.settings.get(asset, {})
+        return {name: row[name] if value is None else value for name, value in given.items()}
+
+
+def get_profile(name: str) -> Profile:
+    """The row of that name.
+
+    Raises:
+        InputError: There is no such profile.
+    """
+    if name not in PROFILES:
+        raise InputError(f"profile {name!r} is not known; the profiles are {', '.join(PROFILES)}.")
+    return PROFILES[name]
+
+
+_SHARED: dict[str, dict[str, Any]] = {
+    "raw_images": {"source": "specimens", "min_side_px": 96, "max_megapixels": 64.0},
+    "prepared_images": {"jpeg_quality": 95},
+    "feature_vectors": {"batch_size": 16},
+    "clusters": {"min_clusters": 8, "max_clusters": 16, "seed": 0},
+    "name_lexicon": {"extra_names": ""},
+    "species": {"seed": 0},
+    "captions": {"seed": 0},
+    "prompts": {"mutants": 4, "seed": 0},
+    "captioned_dataset": {"max_shard_mb": 256.0, "has_imagefolder": True},
+    "videos_3d": {"frames": 60, "size_px": 256, "frames_per_s": 24},
+    "field_guide": {"title": "Field guide"},
+}
+
+
+def _row(**changed: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The shared settings with some assets' values changed or added."""
+    return {asset: {**_SHARED.get(asset, {}), **changed.get(asset, {})} for asset in {**_SHARED, **changed}}
+
+
+PROFILES: Mapping[str, Profile] = {
+    "pocket": Profile(
+        name="pocket",
+        meant_for="a laptop without a GPU, CI, learning, a first look",
+        resolution="128",
+        method="lora",
+        network="none",
+        expected="two CPU cores",
+        settings=_row(
+            fine_tuned_weights={
+                "base_model": "pocket",
+                "max_steps": 300,
+                "batch_size": 8,
+                "learning_rate": 1e-3,
+                "lora_rank": 16,
+                "rehearsal_prompts": 24,
+                "rehearsal_share": 0.25,
+                "min_snr_gamma": 5.0,
+                "checkpoint_every_s": 10.0,
+                "seed": 0,
+            },
+            pruned_weights={"base_model": "pocket"},
+            sample_galleries={
+                "base_model": "pocket",
+                "images_per_prompt": 4,
+                "controls": 12,
+                "num_inference_steps": 16,
+                "guidance_scale": 4.0,
+                "scheduler": "DDIM",
+                "batch_size": 8,
+                "seed": 0,
+            },
+            forgetting_report={"judge": "pocket", "min_retention": 0.6},
+            forms_3d={
+                "species_names": [],
+                "max_species": 4,
+                "iterations": 250,
+                "grid_size": 48,
+                "view_size_px": 64,
+                "views_per_step": 2,
+                "guidance_scale": 7.0,
+                "processes": 2,
+                "seed": 0,
+            },
+        ),
+    ),
+    "studio": Profile(
+        name="studio",
+        meant_for="one rented GPU with 16 GB or more",
+        resolution="512",
+        method="lora",
+        network="Hugging Face hub",
+        expected="not measured yet: no GPU was at hand",
+        settings=_row(
+            raw_images={"min_side_px": 256},
+            fine_tuned_weights={
+                "base_model": "stable-diffusion-1.5",
+                "max_steps": 3000,
+                "batch_size": 8,
+                "learning_rate": 1e-4,
+                "lora_rank": 32,
+                "rehearsal_prompts": 53,
+                "rehearsal_share": 0.25,
+                "min_snr_gamma": 5.0,
+                "checkpoint_every_s": 120.0,
+                "seed": 0,
+            },
+            pruned_weights={"base_model": "stable-diffusion-1.5"},
+            sample_galleries={
+                "base_model": "stable-diffusion-1.5",
+                "images_per_prompt": 8,
+                "controls": 53,
+                "num_inference_steps": 25,
+                "guidance_scale": 7.5,
+                "scheduler": "DPM++ 2M",
+                "batch_size": 8,
+                "seed": 0,
+            },
+            forgetting_report={"judge": "pocket", "min_retention": 0.9},
+            forms_3d={
+                "species_names": [],
+                "max_species": 12,
+                "iterations": 1200,
+                "grid_size": 96,
+                "view_size_px": 512,
+                "views_per_step": 2,
+                "guidance_scale": 30.0,
+                "processes": 1,
+                "seed": 0,
+            },
+            videos_3d={"frames": 120, "size_px": 512},
+        ),
+    ),
+}

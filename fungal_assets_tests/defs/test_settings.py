@@ -1,0 +1,45 @@
+"""Settings: an asset's config fields are exactly the keyword-only arguments of the function that it calls."""
+
+import importlib
+import inspect
+
+import pytest
+
+from fungal_assets_tests.test_profiles import config_of
+
+GIVEN_BY_THE_STEP = {"tell", "method", "on_loss"}
+STAGES = {
+    "raw_images": ("collection.admission", "admit_images", ()),
+    "prepared_images": ("collection.preparation", "prepare_images", ("size_px",)),
+    "feature_vectors": ("morphology.features", "extract_features", ()),
+    "clusters": ("morphology.clusters", "find_clusters", ()),
+    "name_lexicon": ("nomenclature.lexicon", "compile_lexicon", ()),
+    "species": ("nomenclature.species", "name_species", ()),
+    "captions": ("nomenclature.captions", "caption_images", ()),
+    "prompts": ("nomenclature.prompts", "write_prompts", ()),
+    "captioned_dataset": ("dataset.building", "build_dataset", ()),
+    "fine_tuned_weights": ("diffusion.training", "tune", ()),
+    "pruned_weights": ("diffusion.pruning", "prune_weights", ()),
+    "sample_galleries": ("galleries.sampling", "sample_gallery", ("size_px",)),
+    "forgetting_report": ("galleries.forgetting", "report_forgetting", ()),
+    "forms_3d": ("forms.growing", "grow_forms", ()),
+    "videos_3d": ("forms.filming", "film_forms", ()),
+    "field_guide": ("exhibition.field_guide", "build_field_guide", ()),
+}
+
+
+@pytest.mark.parametrize("asset", STAGES)
+def test_no_setting_is_dead_and_none_is_missing(asset):
+    module, name, given = STAGES[asset]
+    function = getattr(importlib.import_module(f"fungal_assets.{module}"), name)
+    arguments = {
+        item.name: item
+        for item in inspect.signature(function).parameters.values()
+        if item.kind is item.KEYWORD_ONLY
+    }
+    assert set(config_of(asset).model_fields) == set(arguments) - GIVEN_BY_THE_STEP - set(given)
+    assert all(
+        argument.default is inspect.Parameter.empty
+        for argument in arguments.values()
+        if argument.name not in GIVEN_BY_THE_STEP
+    ), "a default in the stage function would hide the profile's value"
