@@ -1,0 +1,213 @@
+"""The command `fungal`: thin words over the Dagster jobs and the store.
+
+Exit codes: 0 done, 1 something failed that the message names, 2 the command was not understood (click's own).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+from fungal_assets import __version__
+from fungal_assets.errors import FungalError
+from fungal_assets.profiles import METHODS, PROFILES, RESOLUTIONS
+from fungal_assets.store import Store
+
+store_option = click.option(
+    "--store",
+    default=lambda: os.environ.get("FUNGAL_STORE", "store"),
+    show_default="$FUNGAL_STORE, else ./store",
+    help="Where outputs are kept: a folder or a URL such as s3://bucket/prefix.",
+)
+profile_option = click.option(
+    "--profile",
+    type=click.Choice(list(PROFILES)),
+    default=lambda: os.environ.get("FUNGAL_PROFILE", "pocket"),
+    show_default="$FUNGAL_PROFILE, else pocket",
+    help="Row of the preset table.",
+)
+
+
+def plainly(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Print what a user can mend as one line, without a traceback."""
+
+    @wraps(command)
+    def wrapper(*args: Any, **options: Any) -> Any:
+        try:
+            return command(*args, **options)
+        except FungalError as error:
+            raise click.ClickException(str(error)) from error
+
+    return wrapper
+
+
+@contextmanager
+def quiet_libraries(log: Path) -> Iterator[TextIO]:
+    """Send what this process and its children print into a log file; yields the terminal, for progress."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush(), sys.stderr.flush()
+    kept = [os.dup(1), os.dup(2)]
+    with log.open("w") as file, os.fdopen(os.dup(2), "w", buffering=1) as terminal:
+        os.dup2(file.fileno(), 1), os.dup2(file.fileno(), 2)
+        try:
+            yield terminal
+        finally:
+            sys.stdout.flush(), sys.stderr.flush()
+            for target, source in enumerate(kept, 1):
+                os.dup2(source, target)
+                os.close(source)
+
+
+def home() -> Path:
+    """The Dagster home: $DAGSTER_HOME, else ./dagster_home."""
+    return Path(os.environ.get("DAGSTER_HOME") or "dagster_home").absolute()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, package_name="fungal_assets")
+def main() -> None:
+    """Grow new species of fungi, as pictures and as solid objects, from a folder of photographs."""
+
+
+@main.command()
+@click.option(
+    "--source", metavar="DIR", help="Folder of pictures; left out, the specimens that the package ships."
+)
+@store_option
+@profile_option
+@click.option(
+    "--resolution", type=click.Choice(RESOLUTIONS), help="Side of the pictures; the profile's by default."
+)
+@click.option("--method", type=click.Choice(METHODS), help="How to fine-tune; the profile's by default.")
+@click.option(
+    "--species", multiple=True, metavar="NAME", help="Grow this species as an object; may be repeated."
+)
+@click.option("--until", metavar="ASSET", help="Stop after this asset.")
+@plainly
+def grow(
+    source: str | None,
+    store: str,
+    profile: str,
+    resolution: str | None,
+    method: str | None,
+    species: tuple[str, ...],
+    until: str | None,
+) -> None:
+    """Grow from pictures to videos and the field guide.
+
+    What is complete and unchanged is not made again; what was interrupted is gone on with.
+    """
+    from fungal_assets.growth import grow as run_growth
+    from fungal_assets.growth import plan_growth, prepare_environment
+    from fungal_assets.reporting import collect_figures, outputs_of, table_of
+
+    growth = plan_growth(
+        profile=profile,
+        store=store,
+        source=source,
+        resolution=resolution,
+        method=method,
+        species=species,
+        until=until,
+    )
+    prepare_environment(growth.store, growth.profile, home())
+    with quiet_libraries(home() / "logs" / "last-growth.log") as terminal:
+        note = run_growth(growth, tell=lambda line: click.echo(line, file=terminal))
+    kept = Store(growth.store)
+    click.echo(table_of(collect_figures(kept)))
+    click.echo()
+    for output in outputs_of(kept, note):
+        click.echo(f"{output.record.asset:<20} {output.path}")
+    guide = [
+        output.path / "index.html"
+        for output in outputs_of(kept, note)
+        if output.record.asset == "field_guide"
+    ]
+    click.echo(f"\ndone in {note['seconds']:.0f} s" + (f"; open {guide[0]}" if guide else ""))
+
+
+@main.command()
+@store_option
+@profile_option
+@click.option("--port", default=3000, show_default=True, help="Port on localhost.")
+@plainly
+def ui(store: str, profile: str, port: int) -> None:
+    """Serve the Dagster UI on localhost, with the same runs and outputs."""
+    from fungal_assets.growth import prepare_environment
+    from fungal_assets.profiles import get_profile
+
+    root = store if "://" in store else str(Path(store).absolute())
+    prepare_environment(root, get_profile(profile), home())
+    command = [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port)]
+    command += ["-m", "fungal_assets.definitions"]
+    try:
+        raise SystemExit(subprocess.call(command))
+    except KeyboardInterrupt:
+        raise SystemExit(0) from None
+
+
+@main.command()
+@click.argument("asset")
+@click.option("--partition", metavar="KEY", help="Partition key, such as 128 or 'lora|128'.")
+@store_option
+@plainly
+def where(asset: str, partition: str | None, store: str) -> None:
+    """Print the folder of the newest complete output of ASSET, and nothing else."""
+    from fungal_assets.growth import NOTE, partition_of
+
+    kept = Store(store)
+    note = kept.read_note(NOTE)
+    if partition is None and note is not None:
+        partition = partition_of(asset, note["partitions"])
+    click.echo(kept.get(asset, partition).path)
+
+
+@main.command()
+@store_option
+@click.option("--json", "as_json", is_flag=True, help="One flat JSON object.")
+@plainly
+def report(store: str, as_json: bool) -> None:
+    """Print the figures of the last growth."""
+    from fungal_assets.reporting import collect_figures, table_of
+
+    figures = collect_figures(Store(store))
+    click.echo(json.dumps(figures, indent=1) if as_json else table_of(figures))
+
+
+@main.command()
+@store_option
+@plainly
+def audit(store: str) -> None:
+    """Check every output of the last growth again, as it lies in the store."""
+    from fungal_assets.auditing import audit_growth
+
+    failed = 0
+    for finding in audit_growth(Store(store)):
+        click.echo(f"{'✓' if finding.passed else '✗'} {finding.output}.{finding.check}: {finding.text}")
+        failed += not finding.passed
+    if failed:
+        raise click.ClickException(f"{failed} checks failed")
+
+
+@main.command()
+@store_option
+@plainly
+def doctor(store: str) -> None:
+    """Say what is missing on this machine, and the command that mends it."""
+    from fungal_assets.doctor import examine
+
+    findings = examine(store)
+    for finding in findings:
+        remedy = "" if finding.is_well else f"; mend it with: {finding.remedy}"
+        click.echo(f"{'✓' if finding.is_well else '✗'} {finding.what}: {finding.found}{remedy}")
+    if not all(finding.is_well for finding in findings):
+        raise SystemExit(1)

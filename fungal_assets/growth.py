@@ -1,0 +1,172 @@
+"""One growth from the command line: what to materialise, with which config, and the note that it leaves in the store.
+
+Belongs here: turning the options of `fungal grow` into job runs. What the options are called is in `cli`, how a job
+runs is in `defs.running`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fungal_assets.errors import InputError
+from fungal_assets.profiles import METHODS, RESOLUTIONS, Profile, get_profile
+from fungal_assets.progress import Tell
+from fungal_assets.store import Store
+
+NOTE = "growth.json"
+_DAGSTER_YAML = """telemetry: {enabled: false}
+nux: {enabled: false}
+concurrency:
+  pools: {default_limit: 1, granularity: op}
+  runs: {max_concurrent_runs: 2}
+"""
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What one growth is asked for.
+
+    Args:
+        profile: Row of the preset table.
+        store: Folder or URL of the artefact store.
+        source: Folder of pictures, or None for the profile's.
+        resolution: Partition, or None for the profile's.
+        method: Fine-tuning method, or None for the profile's.
+        species: Common names of the species to grow in 3D; none for the profile's choice.
+        until: The last asset wanted, or None for all.
+    """
+
+    profile: Profile
+    store: str
+    source: str | None = None
+    resolution: str | None = None
+    method: str | None = None
+    species: Sequence[str] = ()
+    until: str | None = None
+
+    @property
+    def partitions(self) -> tuple[str, str]:
+        """Partition keys of the jobs `collection` and `growth`."""
+        resolution = _one_of("resolution", self.resolution or self.profile.resolution, RESOLUTIONS)
+        method = _one_of("method", self.method or self.profile.method, METHODS)
+        return resolution, f"{method}|{resolution}"
+
+    def run_config(self, assets: Sequence[str]) -> dict[str, Any]:
+        """Dagster run config: resources, and the settings that the options change."""
+        changed: dict[str, dict[str, Any]] = {}
+        if self.source:
+            changed["raw_images"] = {"source": self.source}
+        if self.species:
+            changed["forms_3d"] = {"species_names": list(self.species)}
+        resources = {
+            "store": {"config": {"root": self.store}},
+            "profile": {"config": {"name": self.profile.name}},
+        }
+        ops = {asset: {"config": config} for asset, config in changed.items() if asset in assets}
+        return {"resources": resources, "ops": ops}
+
+
+def _one_of(what: str, value: str, allowed: Sequence[str]) -> str:
+    if value not in allowed:
+        raise InputError(f"{what} {value!r} is not known; it is one of {', '.join(allowed)}.")
+    return value
+
+
+def plan_growth(
+    *,
+    profile: str,
+    store: str,
+    source: str | None,
+    resolution: str | None,
+    method: str | None,
+    species: Sequence[str],
+    until: str | None,
+) -> Growth:
+    """The growth that the options ask for, paths made absolute and options checked.
+
+    Raises:
+        InputError: An option names something that does not exist.
+    """
+    if source and source != "specimens":
+        if not Path(source).is_dir():
+            raise InputError(
+                f"source {source!r} is not a folder; give a folder of pictures, or leave --source out."
+            )
+        source = str(Path(source).absolute())
+    root = store if "://" in store else str(Path(store).absolute())
+    growth = Growth(get_profile(profile), root, source, resolution, method, tuple(species), until)
+    _ = growth.partitions
+    return growth
+
+
+def prepare_environment(growth_store: str, profile: Profile, home: Path) -> None:
+    """Set what the processes of the steps read, and make the Dagster home."""
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "dagster.yaml").exists():
+        (home / "dagster.yaml").write_text(_DAGSTER_YAML)
+    os.environ["DAGSTER_HOME"] = str(home.absolute())
+    os.environ["FUNGAL_STORE"], os.environ["FUNGAL_PROFILE"] = growth_store, profile.name
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if profile.network == "none":
+        os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def grow(growth: Growth, *, tell: Tell) -> dict[str, Any]:
+    """Run the jobs of a growth and leave its note in the store; returns the note.
+
+    Raises:
+        RunFailedError: A step failed; what was finished is kept.
+    """
+    from fungal_assets.defs.running import run_job
+
+    start_s = time.monotonic()
+    jobs = select_assets(growth.until)
+    for (job, assets), partition in zip(jobs.items(), growth.partitions, strict=True):
+        if assets:
+            tell(f"{job} on {partition}")
+            run_job(job, partition, run_config=growth.run_config(assets), assets=assets, tell=tell)
+    note = {
+        "profile": growth.profile.name,
+        "partitions": dict(zip(jobs, growth.partitions, strict=True)),
+        "assets": [asset for assets in jobs.values() for asset in assets],
+        "seconds": round(time.monotonic() - start_s, 1),
+    }
+    Store(growth.store).write_note(NOTE, note)
+    return note
+
+
+def select_assets(until: str | None) -> dict[str, list[str]]:
+    """The assets of each job, in the jobs' order; up to and with `until` where it is given.
+
+    Raises:
+        InputError: There is no such asset.
+    """
+    import dagster as dg
+
+    from fungal_assets.definitions import defs
+    from fungal_assets.defs.jobs import COLLECTION_ASSETS, GROWTH_ASSETS
+
+    wanted = {*COLLECTION_ASSETS, *GROWTH_ASSETS}
+    if until is not None:
+        if until not in wanted:
+            raise InputError(f"asset {until!r} is not known; the assets are {', '.join(sorted(wanted))}.")
+        upstream = dg.AssetSelection.assets(until).upstream()
+        wanted = {key.to_user_string() for key in upstream.resolve(defs().resolve_asset_graph())}
+    return {
+        "collection": [asset for asset in COLLECTION_ASSETS if asset in wanted],
+        "growth": [asset for asset in GROWTH_ASSETS if asset in wanted],
+    }
+
+
+def partition_of(asset: str, partitions: Mapping[str, str]) -> str | None:
+    """The partition key under which a growth keeps an asset, or None where it has no partitions."""
+    from fungal_assets.defs.jobs import GROWTH_ASSETS
+
+    if asset in GROWTH_ASSETS:
+        return partitions["growth"]
+    return partitions["collection"] if asset in ("prepared_images", "captioned_dataset") else None

@@ -1,0 +1,115 @@
+"""The command: it helps, it answers with exit codes, and it says what a user can mend without a traceback."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from fungal_assets.cli import main
+from fungal_assets.growth import NOTE, plan_growth, select_assets
+from fungal_assets.store import Store
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    return lambda *words: CliRunner().invoke(main, [str(word) for word in words])
+
+
+@pytest.fixture
+def grown(tmp_path):
+    """A store that holds one output and the note of a growth."""
+    store = Store(tmp_path / "store")
+
+    def build(folder):
+        (folder / "a.txt").write_text("a")
+        return {"stability": 0.5}
+
+    store.make("clusters", None, inputs=[], config={}, code_version="1", build=build)
+    partitions = {"collection": "128", "growth": "lora|128"}
+    store.write_note(
+        NOTE,
+        {"profile": "pocket", "partitions": partitions, "assets": ["clusters", "species"], "seconds": 3.0},
+    )
+    return store
+
+
+@pytest.mark.parametrize("command", ["grow", "ui", "where", "report", "audit", "doctor"])
+def test_every_command_explains_itself(run, command):
+    result = run(command, "--help")
+    assert result.exit_code == 0 and "Usage" in result.output
+
+
+def test_where_prints_the_folder_and_nothing_else(run, grown):
+    result = run("where", "clusters", "--store", grown.root)
+    assert result.exit_code == 0
+    assert result.output == f"{grown.get('clusters').path}\n"
+
+
+def test_where_says_what_to_type_when_there_is_nothing(run, tmp_path):
+    result = run("where", "species", "--store", tmp_path)
+    assert result.exit_code == 1
+    assert "fungal grow --until species" in result.output and "Traceback" not in result.output
+
+
+def test_the_report_is_one_flat_json_object(run, grown):
+    figures = json.loads(run("report", "--json", "--store", grown.root).output)
+    assert figures["clusters.stability"] == 0.5 and figures["total.seconds"] == 3.0
+    assert all("." in name and not isinstance(value, dict | list) for name, value in figures.items())
+
+
+def test_a_report_of_nothing_says_how_to_begin(run, tmp_path):
+    result = run("report", "--store", tmp_path)
+    assert result.exit_code == 1 and "nothing has been grown" in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--source", "/no/such/folder"], "source '/no/such/folder' is not a folder"),
+        (["--until", "mushroom"], "asset 'mushroom' is not known; the assets are captioned_dataset"),
+    ],
+    ids=["source", "until"],
+)
+def test_a_wrong_option_of_grow_is_one_sentence(run, tmp_path, words, said):
+    result = run("grow", "--store", tmp_path / "store", *words)
+    assert result.exit_code == 1 and said in result.output and "Traceback" not in result.output
+
+
+def test_an_unknown_profile_is_a_usage_error(run):
+    assert run("grow", "--profile", "big").exit_code == 2
+
+
+def test_until_takes_all_that_is_needed_and_no_more():
+    assert select_assets("clusters") == {
+        "collection": ["raw_images", "feature_vectors", "clusters"],
+        "growth": [],
+    }
+    assert select_assets("pruned_weights")["growth"] == ["fine_tuned_weights", "pruned_weights"]
+
+
+def test_options_reach_the_run_config_of_their_assets(tmp_path):
+    growth = plan_growth(
+        profile="pocket",
+        store=str(tmp_path),
+        source=str(tmp_path),
+        resolution="64",
+        method=None,
+        species=["golden bell"],
+        until=None,
+    )
+    assert growth.partitions == ("64", "lora|64")
+    assert growth.run_config(["raw_images"])["ops"] == {"raw_images": {"config": {"source": str(tmp_path)}}}
+    assert growth.run_config(["forms_3d"])["ops"]["forms_3d"]["config"] == {"species_names": ["golden bell"]}
+    assert growth.run_config([])["resources"]["store"]["config"]["root"] == str(tmp_path)
+
+
+def test_the_doctor_names_what_is_missing_and_mends(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("fungal_assets.doctor.MODEL_DIR", tmp_path / "none")
+    result = run("doctor", "--store", tmp_path)
+    assert result.exit_code == 1
+    assert (
+        "✗ pocket model: missing from the package; mend it with: python -m fungal_assets.pocket model"
+        in result.output
+    )
+    assert "✓ python" in result.output
