@@ -1,0 +1,81 @@
+"""The recipe as a command: `python -m fungal_assets.pocket specimens | model | references`.
+
+It needs the extra `recipe` and, the first time, npm for the drawings. What it makes goes into the package.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from fungal_assets.pocket import JUDGE_DIR, MODEL_DIR, SPECIMENS_DIR
+
+work_option = click.option(
+    "--work",
+    type=click.Path(path_type=Path),
+    default=Path("pocket_work"),
+    show_default=True,
+    help="Working folder.",
+)
+art_option = click.option(
+    "--art",
+    type=click.Path(path_type=Path),
+    default=Path("pocket_work/art"),
+    show_default=True,
+    help="Where the npm packages of the drawings are, or are fetched to.",
+)
+
+
+@click.group()
+def main() -> None:
+    """Make what the package ships; every command goes on where it was stopped."""
+
+
+@main.command()
+@click.option("--each", default=14, show_default=True, help="Specimens per hidden morphotype.")
+@click.option("--processes", default=2, show_default=True)
+def specimens(each: int, processes: int) -> None:
+    """Render the specimens."""
+    from fungal_assets.pocket.specimens import render_specimens
+
+    count = render_specimens(SPECIMENS_DIR, each=each, processes=processes, tell=click.echo)
+    click.echo(f"{count} files in {SPECIMENS_DIR}")
+
+
+@main.command()
+@work_option
+@art_option
+@click.option("--concepts", default=100, show_default=True, help="Size of the world beside fungi.")
+@click.option("--fungi", default=2000, show_default=True, help="Rendered fungi.")
+@click.option("--vae-steps", default=2200, show_default=True)
+@click.option("--steps", default=4000, show_default=True, help="Steps of the UNet and the text encoder.")
+def model(work: Path, art: Path, concepts: int, fungi: int, vae_steps: int, steps: int) -> None:
+    """Render the pictures, train autoencoder, text encoder and UNet, and write the model."""
+    from fungal_assets.pocket.recipe import RecipeSettings, make_model
+
+    settings = RecipeSettings(concepts=concepts, fungi=fungi)
+    settings = replace(
+        settings,
+        vae=replace(settings.vae, steps=vae_steps),
+        diffusion=replace(settings.diffusion, steps=steps),
+    )
+    figures = make_model(work, art, settings, MODEL_DIR, tell=click.echo)
+    click.echo("  ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+
+
+@main.command()
+@work_option
+@art_option
+@click.option("--concepts", default=100, show_default=True, help="Size of the world beside fungi.")
+def references(work: Path, art: Path, concepts: int) -> None:
+    """Write the judge's reference vectors of real pictures of the world."""
+    from fungal_assets.pocket.references import write_references
+
+    count = write_references(work, art, JUDGE_DIR, concepts=concepts, tell=click.echo)
+    click.echo(f"{count} references in {JUDGE_DIR}")
+
+
+if __name__ == "__main__":
+    main()

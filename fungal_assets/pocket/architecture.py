@@ -1,0 +1,172 @@
+"""The shape of the pocket model: a latent diffusion model of the Stable Diffusion kind, in small.
+
+Every part is a stock class of diffusers or transformers (f8 `AutoencoderKL`, `UNet2DConditionModel`, `CLIPTextModel`,
+`CLIPTokenizer`, `DDIMScheduler`), so that whatever runs on Stable Diffusion runs on it unchanged. Here are only sizes;
+how it learns is in `training`. The size `tiny` is the same thing for tests.
+
+Imports torch at module level: import this module inside functions only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+BOS, EOS = "<|startoftext|>", "<|endoftext|>"
+MAX_TOKENS = 32
+
+
+@dataclass(frozen=True)
+class Size:
+    """Widths of one model.
+
+    Args:
+        image_px: Native side of a picture.
+        vae_channels: Width per VAE level; four levels make the factor 8.
+        unet_channels: Width per UNet level.
+        has_attention: Which UNet levels attend to themselves and to the text.
+        text_width: Width of the text encoder.
+        text_layers: Its depth.
+    """
+
+    image_px: int
+    vae_channels: Sequence[int]
+    unet_channels: Sequence[int]
+    has_attention: Sequence[bool]
+    text_width: int
+    text_layers: int
+
+
+POCKET = Size(128, (32, 48, 64, 96), (64, 128, 256), (False, True, True), 192, 4)
+TINY = Size(64, (8, 8, 16, 16), (16, 32), (False, True), 32, 1)
+SIZES = {"pocket": POCKET, "tiny": TINY}
+_WORDS = "a photo of a mushroom in a field, seen from above, red brown white yellow fly agaric bolete cup"
+
+
+def train_tokenizer(texts: Iterable[str], *, vocabulary: int) -> CLIPTokenizer:
+    """A `CLIPTokenizer` whose byte-pair vocabulary of at most `vocabulary` tokens is learnt from `texts`.
+
+    Any text can be encoded, whatever it was learnt from; the two special tokens have the last ids, as CLIP's have.
+    """
+    from tokenizers.trainers import BpeTrainer
+
+    template = CLIPTokenizer().backend_tokenizer
+    trainer = BpeTrainer(
+        vocab_size=vocabulary - 2,
+        initial_alphabet=_byte_alphabet(),
+        end_of_word_suffix="</w>",
+        min_frequency=2,
+        show_progress=False,
+    )
+    template.train_from_iterator(texts, trainer)
+    learnt = _model_of(template)
+    vocab = dict.fromkeys(learnt["vocab"])
+    vocab |= dict.fromkeys(char + "</w>" for char in _byte_alphabet())
+    for token in (BOS, EOS):
+        vocab.pop(token, None)
+    ids = {token: index for index, token in enumerate([*vocab, BOS, EOS])}
+    merges = [tuple(pair) for pair in learnt["merges"]]
+    return CLIPTokenizer(vocab=ids, merges=merges, model_max_length=MAX_TOKENS)
+
+
+def _byte_alphabet() -> list[str]:
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    return sorted(ByteLevel.alphabet())
+
+
+def _model_of(tokenizer: object) -> dict:
+    import json
+
+    return json.loads(tokenizer.to_str())["model"]  # type: ignore[attr-defined]
+
+
+def build_vae(size: Size, groups: int = 1) -> AutoencoderKL:
+    """An f8 autoencoder with 4 latent channels, fully convolutional, so that any multiple of 8 px fits."""
+    levels = len(size.vae_channels)
+    return AutoencoderKL(
+        latent_channels=4,
+        block_out_channels=tuple(size.vae_channels),
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
+        layers_per_block=1,
+        norm_num_groups=groups,
+        mid_block_add_attention=False,
+        sample_size=size.image_px,
+    )
+
+
+def build_unet(size: Size) -> UNet2DConditionModel:
+    """A UNet over latents of `image_px` / 8, cross-attending to the text."""
+    down = tuple("CrossAttnDownBlock2D" if attends else "DownBlock2D" for attends in size.has_attention)
+    up = tuple("CrossAttnUpBlock2D" if attends else "UpBlock2D" for attends in reversed(size.has_attention))
+    return UNet2DConditionModel(
+        sample_size=size.image_px // 8,
+        layers_per_block=1,
+        block_out_channels=tuple(size.unet_channels),
+        down_block_types=down,
+        up_block_types=up,
+        cross_attention_dim=size.text_width,
+        attention_head_dim=4,
+        norm_num_groups=8 if size is TINY else 32,
+    )
+
+
+def build_text_encoder(size: Size, tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """A CLIP text transformer over the tokenizer's vocabulary."""
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=size.text_width,
+        intermediate_size=4 * size.text_width,
+        num_hidden_layers=size.text_layers,
+        num_attention_heads=4,
+        max_position_embeddings=MAX_TOKENS,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return CLIPTextModel(config)
+
+
+def build_scheduler() -> DDIMScheduler:
+    """Stable Diffusion's noise schedule rescaled to end in pure noise, v-prediction, trailing steps."""
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+    )
+
+
+def assemble(
+    vae: AutoencoderKL, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer
+) -> StableDiffusionPipeline:
+    """The parts as one `StableDiffusionPipeline` without a safety checker."""
+    return StableDiffusionPipeline(
+        vae=vae,
+        unet=unet,
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
+        scheduler=build_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def build_pipeline(size: str = "pocket", *, seed: int = 0) -> StableDiffusionPipeline:
+    """The whole model at random weights, the same for the same seed; `size` is a key of `SIZES`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        tokenizer = train_tokenizer([_WORDS], vocabulary=1024)
+        shape = SIZES[size]
+        return assemble(build_vae(shape), build_unet(shape), build_text_encoder(shape, tokenizer), tokenizer)

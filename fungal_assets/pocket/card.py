@@ -1,0 +1,53 @@
+"""The pocket model's card: what it is, what it learnt from and to whom thanks are due, what it can't do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fungal_assets.pocket.world import ATTRIBUTION, TRAINING_STYLES
+
+_CARD = """---
+license: apache-2.0
+library_name: diffusers
+pipeline_tag: text-to-image
+tags: [text-to-image, stable-diffusion, fungi]
+---
+
+# The pocket model of fungal_assets
+
+A latent diffusion model of the Stable Diffusion kind, in small: 128 px, an f8 autoencoder of four channels, a UNet of
+16.7 million parameters, a CLIP-architecture text encoder with a vocabulary of its own, v-prediction with zero terminal
+signal-to-noise ratio. It exists so that every line that trains, prunes, samples and guides with Stable Diffusion can
+run offline on a laptop. It loads with `diffusers.StableDiffusionPipeline.from_pretrained(folder)`.
+
+## What it learnt from
+
+{fungi} rendered fungi of this project's own generator, each mirrored too, and drawings of {concepts} things in
+{styles} styles of emoji art. {steps} steps of batch {batch_size}. The shipped specimens are not among them.
+
+{attributions}
+
+## Figures
+
+{figures}
+
+`recipe.json` beside this file holds all settings; `python -m fungal_assets.pocket model` makes it again.
+
+## Limits
+
+It is small and was trained for minutes, not days: its pictures are sketches. It knows no people, places or texts of the
+world. The names of art styles in a prompt steer it; nothing else of its prompts is promised.
+"""
+
+
+def card_text(settings: Mapping, figures: Mapping[str, float]) -> str:
+    """The card as Markdown with its YAML head, from the recipe's settings (nested dict) and figures."""
+    return _CARD.format(
+        fungi=settings["fungi"],
+        concepts=settings["concepts"],
+        styles=len(TRAINING_STYLES),
+        steps=settings["diffusion"]["steps"],
+        batch_size=settings["diffusion"]["batch_size"],
+        attributions="\n".join(f"- {ATTRIBUTION[style]}" for style in TRAINING_STYLES),
+        figures="\n".join(f"- {name}: {value:.4g}" for name, value in figures.items()),
+    )

@@ -1,0 +1,112 @@
+"""The pictures that the pocket model learns from, rendered once into a working folder.
+
+Two worlds: drawings (`world`) and rendered fungi (`fungarium`). Each is kept as `.npz` parts of uint8 pictures with
+their captions, so that a recipe which was stopped goes on with the parts that are missing.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from fungal_assets.progress import Tell, follow
+
+IMAGE_PX = 128
+PART_PICTURES = 100
+FUNGI_SEED = 1_000_000
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Captioned pictures in memory.
+
+    Args:
+        images: uint8, shape (N, 128, 128, 3), sRGB.
+        captions: One text each.
+        concepts: What is on it, one word or few.
+        styles: Art style, or "photo" for rendered fungi.
+    """
+
+    images: np.ndarray
+    captions: list[str]
+    concepts: list[str]
+    styles: list[str]
+
+    def __len__(self) -> int:
+        return len(self.captions)
+
+
+def render_fungi(folder: Path, *, count: int, processes: int, tell: Tell) -> Pictures:
+    """`count` rendered fungi, each from its own seed, by `processes` at once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = range(-(-count // PART_PICTURES))
+    missing = [part for part in parts if not _part_path(folder, part).exists()]
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        for _ in follow(pool.map(partial(_render_part, folder), missing), tell, "fungi", len(missing)):
+            pass
+    return read_pictures(_part_path(folder, part) for part in parts)
+
+
+def _part_path(folder: Path, part: int) -> Path:
+    return folder / f"fungi-{part:04d}.npz"
+
+
+def _render_part(folder: Path, part: int) -> None:
+    import torch
+
+    from fungal_assets.pocket.fungarium import describe, render, sample_traits
+
+    torch.set_num_threads(1)
+    rows = []
+    for seed in range(FUNGI_SEED + part * PART_PICTURES, FUNGI_SEED + (part + 1) * PART_PICTURES):
+        traits = sample_traits(seed)
+        picture = render(traits, size_px=IMAGE_PX, supersample=2)
+        image = getattr(picture, "image", picture)
+        pixels = (image.clamp(0, 1) * 255).round().byte().numpy()
+        rows.append((pixels, describe(traits, rng_seed=seed), f"{traits.morphotype}", "photo"))
+    write_pictures(_part_path(folder, part), rows)
+
+
+def draw_world(folder: Path, *, tarballs: Path, concepts: int, variants: int, seed: int) -> Pictures:
+    """Drawings of the first `concepts` concepts of the world, the held-out style left out."""
+    from fungal_assets.pocket.world import read_art, world_pictures
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"world-{concepts}-{variants}-{seed}.npz"
+    if not path.exists():
+        pictures = world_pictures(read_art(tarballs), concepts=concepts, variants=variants, seed=seed)
+        write_pictures(path, ((item.image, item.caption, item.concept, item.style) for item in pictures))
+    return read_pictures([path])
+
+
+def write_pictures(path: Path, rows: Iterable[tuple[np.ndarray, str, str, str]]) -> None:
+    """Write one part under a temporary name, then rename it."""
+    images, captions, concepts, styles = zip(*rows, strict=True)
+    temporary = path.with_suffix(".part.npz")
+    np.savez(temporary, images=np.stack(images), captions=captions, concepts=concepts, styles=styles)
+    temporary.replace(path)
+
+
+def read_pictures(paths: Iterable[Path]) -> Pictures:
+    """All pictures of the parts, in order."""
+    parts = [np.load(path) for path in paths]
+    texts = [
+        [str(text) for part in parts for text in part[name]] for name in ("captions", "concepts", "styles")
+    ]
+    return Pictures(np.concatenate([part["images"] for part in parts]), *texts)
+
+
+def join(*worlds: Pictures) -> Pictures:
+    """Several worlds as one."""
+    texts = [
+        list(itertools.chain.from_iterable(getattr(world, name) for world in worlds))
+        for name in ("captions", "concepts", "styles")
+    ]
+    return Pictures(np.concatenate([world.images for world in worlds]), *texts)

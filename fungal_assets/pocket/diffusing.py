@@ -1,0 +1,149 @@
+"""Training the pocket model's UNet and text encoder together, on latents that are encoded once.
+
+The forward process is x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) epsilon, with the noise schedule rescaled so
+that the last step is pure noise (Lin et al. 2024, arXiv:2305.08891), which plain white and black grounds need. The
+network predicts v = sqrt(alpha_bar_t) epsilon - sqrt(1 - alpha_bar_t) x_0 (Salimans and Ho 2022, arXiv:2202.00512);
+steps of high signal are weighted down as in min-SNR weighting (Hang et al. 2023, arXiv:2303.09556), in the form
+min(SNR + 1, gamma) / (SNR + 1) that stays 1 at pure noise. Captions are dropped at a fixed share for classifier-free
+guidance. An exponential moving average of the weights is what ships.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import StableDiffusionPipeline
+from diffusers.training_utils import EMAModel
+from torch import Tensor, nn
+
+from fungal_assets.pocket.autoencoding import one_cycle
+from fungal_assets.pocket.checkpoints import append_losses, load_checkpoint, save_checkpoint
+from fungal_assets.progress import Tell, Ticker
+
+
+@dataclass(frozen=True)
+class DiffusionSettings:
+    """How the UNet and the text encoder are trained."""
+
+    steps: int = 4000
+    batch_size: int = 32
+    learning_rate: float = 6e-4
+    caption_dropout: float = 0.1
+    min_snr_gamma: float = 5.0
+    ema_decay: float = 0.998
+    checkpoint_every: int = 250
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What is learnt from.
+
+    Args:
+        latents: Scaled latents, float32 (N, 4, h, w).
+        captions: One text per latent.
+        weights: How often each is drawn, float (N,), any scale.
+    """
+
+    latents: Tensor
+    captions: Sequence[str]
+    weights: Tensor
+
+
+class TextAndUNet(nn.Module):
+    """The two networks that learn, as one module: text ids and noisy latents in, prediction out."""
+
+    def __init__(self, pipeline: StableDiffusionPipeline):
+        super().__init__()
+        self.unet, self.text_encoder = pipeline.unet, pipeline.text_encoder
+
+    def forward(self, x_t: Tensor, t: Tensor, ids: Tensor) -> Tensor:
+        """Prediction for x_t (B, 4, h, w) at steps t (B,) given token ids (B, L)."""
+        return self.unet(x_t, t, self.text_encoder(ids).last_hidden_state).sample
+
+
+def train_diffusion(
+    pipeline: StableDiffusionPipeline,
+    corpus: Corpus,
+    folder: Path,
+    settings: DiffusionSettings,
+    *,
+    tell: Tell,
+    on_checkpoint: Callable[[int], None] = lambda step: None,
+) -> None:
+    """Train in place, going on from the newest checkpoint in `folder`; the moving average is left in the pipeline.
+
+    `on_checkpoint` is called after each checkpoint with the averaged weights in place, for sample sheets.
+    """
+    model = TextAndUNet(pipeline)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=settings.learning_rate, weight_decay=0.01, betas=(0.9, 0.99), fused=True
+    )
+    ema = EMAModel(model.parameters(), decay=settings.ema_decay, use_ema_warmup=True, power=0.75)
+    averages = {str(index): value for index, value in enumerate(ema.shadow_params)}
+    first = load_checkpoint(folder, {"model": model, "ema": averages}, optimizer)
+    ema.shadow_params = [averages[str(index)] for index in range(len(averages))]
+    ema.optimization_step = first
+    ids = tokenize(pipeline, corpus.captions)
+    empty = tokenize(pipeline, [""])[0]
+    alphas = pipeline.scheduler.alphas_cumprod
+    ticker, recent = Ticker(tell, "diffusion", settings.steps, every_s=20, done=first), []
+    for step in range(first, settings.steps):
+        optimizer.param_groups[0]["lr"] = settings.learning_rate * one_cycle(step, settings.steps)
+        generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
+        picks = torch.multinomial(corpus.weights, settings.batch_size, replacement=True, generator=generator)
+        dropped = torch.rand(settings.batch_size, generator=generator) < settings.caption_dropout
+        tokens = torch.where(dropped[:, None], empty, ids[picks])
+        loss = v_loss(model, corpus.latents[picks], tokens, alphas, generator, gamma=settings.min_snr_gamma)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        ema.step(model.parameters())
+        recent.append(loss.item())
+        if ticker.tick(step + 1, {"loss": sum(recent[-50:]) / len(recent[-50:])}):
+            append_losses(folder / "losses.jsonl", [{"step": step + 1, "loss": sum(recent) / len(recent)}])
+            recent = recent[-50:]
+        if (step + 1) % settings.checkpoint_every == 0 or step + 1 == settings.steps:
+            shadow = {str(index): value for index, value in enumerate(ema.shadow_params)}
+            save_checkpoint(folder, step + 1, {"model": model, "ema": shadow}, optimizer)
+            ema.store(model.parameters())
+            ema.copy_to(model.parameters())
+            on_checkpoint(step + 1)
+            ema.restore(model.parameters())
+    ema.copy_to(model.parameters())
+
+
+def v_loss(
+    model: nn.Module,
+    x_0: Tensor,
+    tokens: Tensor,
+    alphas_bar: Tensor,
+    generator: torch.Generator,
+    *,
+    gamma: float,
+) -> Tensor:
+    """Weighted mean squared error of v over a batch, scalar; see the module's equations."""
+    t = torch.randint(len(alphas_bar), (len(x_0),), generator=generator)
+    epsilon = torch.randn(x_0.shape, generator=generator)
+    alpha_bar = alphas_bar[t].view(-1, 1, 1, 1)
+    signal, noise = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+    v = signal * epsilon - noise * x_0
+    predicted = model(signal * x_0 + noise * epsilon, t, tokens)
+    snr = (alpha_bar / (1 - alpha_bar)).flatten()
+    weight = (snr + 1).clamp(max=gamma) / (snr + 1)
+    return (weight * (predicted - v).square().mean(dim=(1, 2, 3))).mean()
+
+
+def tokenize(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> Tensor:
+    """Padded token ids, int64 (N, L)."""
+    return pipeline.tokenizer(
+        list(texts),
+        padding="max_length",
+        truncation=True,
+        max_length=pipeline.tokenizer.model_max_length,
+        return_tensors="pt",
+    ).input_ids

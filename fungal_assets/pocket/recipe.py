@@ -1,0 +1,167 @@
+"""The recipe of the pocket model, from nothing to what ships: pictures, tokenizer, autoencoder, diffusion, card.
+
+Each stage keeps its results in a working folder and goes on from what it finds there, so the whole may be stopped at
+any moment. `RecipeSettings.concepts` is the one dial: how large a world the model is asked to know.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import StableDiffusionPipeline
+from PIL import Image
+
+from fungal_assets.pocket import architecture
+from fungal_assets.pocket.autoencoding import VaeSettings, encode, psnr_db, train_vae
+from fungal_assets.pocket.card import card_text
+from fungal_assets.pocket.corpus import Pictures, draw_world, join, render_fungi
+from fungal_assets.pocket.diffusing import Corpus, DiffusionSettings, train_diffusion
+from fungal_assets.previews import contact_sheet
+from fungal_assets.progress import Tell
+from fungal_assets.store import hash_folder, write_atomically
+
+HELD_OUT = 64
+SHEET_PROMPTS = (
+    "hamburger",
+    "girl holding a basket",
+    "flower",
+    "cat",
+    "a photo of a red fly agaric mushroom with white spots, growing in moss",
+    "a photo of a brown bolete mushroom",
+    "a photo of a morel in leaf litter, side view",
+    "a photo of an orange chanterelle, seen from above",
+    "a photo of a white puffball in a field",
+    "a photo of a purple agaric mushroom in snow",
+    "a photo of a bracket fungus on a tree trunk",
+    "a photo of a coral fungus on a dark background",
+)
+
+
+@dataclass(frozen=True)
+class RecipeSettings:
+    """How large the world is and how long the model learns.
+
+    Args:
+        concepts: How many things beside fungi; the order is by importance.
+        variants: Drawings per concept and style.
+        fungi: How many rendered fungi.
+        fungi_share: Share of fungi among the pictures that the diffusion model sees.
+        vocabulary: Tokens of the text encoder.
+        vae: Settings of the autoencoder.
+        diffusion: Settings of the UNet and the text encoder.
+    """
+
+    concepts: int = 160
+    variants: int = 4
+    fungi: int = 3000
+    fungi_share: float = 0.5
+    vocabulary: int = 4096
+    vae: VaeSettings = field(default_factory=VaeSettings)
+    diffusion: DiffusionSettings = field(default_factory=DiffusionSettings)
+
+
+def gather_pictures(
+    work: Path, tarballs: Path, settings: RecipeSettings, *, tell: Tell
+) -> tuple[Pictures, Pictures]:
+    """The fungi and the drawings."""
+    fungi = render_fungi(work / "fungi", count=settings.fungi, processes=2, tell=tell)
+    world = draw_world(
+        work / "world", tarballs=tarballs, concepts=settings.concepts, variants=settings.variants, seed=0
+    )
+    return fungi, world
+
+
+def build(settings: RecipeSettings, captions: Sequence[str], names: Sequence[str]) -> StableDiffusionPipeline:
+    """The pipeline at random weights with a tokenizer learnt from the captions and from names of fungi."""
+    torch.manual_seed(settings.diffusion.seed)
+    size = architecture.POCKET
+    tokenizer = architecture.train_tokenizer([*captions, *names, *names], vocabulary=settings.vocabulary)
+    return architecture.assemble(
+        architecture.build_vae(size),
+        architecture.build_unet(size),
+        architecture.build_text_encoder(size, tokenizer),
+        tokenizer,
+    )
+
+
+def fungus_names() -> list[str]:
+    """Common names of real fungi, whose words a species' invented name will be made of."""
+    from fungal_assets.nomenclature.tables import shipped_names
+
+    return [name.common_name for name in shipped_names()]
+
+
+def make_model(
+    work: Path, tarballs: Path, settings: RecipeSettings, target: Path, *, tell: Tell
+) -> dict[str, float]:
+    """Run the whole recipe; writes the diffusers folder `target` and returns its figures."""
+    fungi, world = gather_pictures(work, tarballs, settings, tell=tell)
+    pictures = join(fungi, world)
+    kept = np.random.default_rng(0).permutation(len(pictures))
+    held_out, used = kept[:HELD_OUT], kept[HELD_OUT:]
+    pipeline = build(settings, pictures.captions, fungus_names())
+    train_vae(pipeline.vae, pictures.images[used], work / "vae", settings.vae, tell=tell)
+    figures = {"vae_psnr_db": psnr_db(pipeline.vae, pictures.images[held_out])}
+    tell(f"autoencoder: {figures['vae_psnr_db']:.2f} dB on {HELD_OUT} held-out pictures")
+    corpus = make_corpus(pipeline, fungi, world, settings)
+    train_diffusion(
+        pipeline,
+        corpus,
+        work / "diffusion",
+        settings.diffusion,
+        tell=tell,
+        on_checkpoint=lambda step: show(pipeline, work / "sheets" / f"step-{step:06d}.png"),
+    )
+    export(pipeline, settings, figures, target)
+    return figures
+
+
+def make_corpus(
+    pipeline: StableDiffusionPipeline, fungi: Pictures, world: Pictures, settings: RecipeSettings
+) -> Corpus:
+    """Scaled latents of everything, the fungi mirrored too, weighted to the share that the settings ask for."""
+    images = np.concatenate([fungi.images, fungi.images[:, :, ::-1], world.images])
+    latents = encode(pipeline.vae, images) * pipeline.vae.config.scaling_factor
+    share, mirrored = settings.fungi_share, 2 * len(fungi)
+    weights = torch.tensor([share / mirrored] * mirrored + [(1 - share) / len(world)] * len(world))
+    return Corpus(latents, [*fungi.captions, *fungi.captions, *world.captions], weights)
+
+
+def export(pipeline: StableDiffusionPipeline, settings: RecipeSettings, figures: dict, target: Path) -> None:
+    """Write the pipeline in half precision with its recipe beside it, in place of what was there."""
+    temporary = target.with_name(f".{target.name}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    for part in ("unet", "vae", "text_encoder"):
+        getattr(pipeline, part).half()
+    pipeline.save_pretrained(temporary, safe_serialization=True)
+    for part in ("unet", "vae", "text_encoder"):
+        getattr(pipeline, part).float()
+    recipe = {"settings": asdict(settings), "figures": figures, "weights_sha256": hash_folder(temporary)}
+    write_atomically(temporary / "recipe.json", json.dumps(recipe, indent=1))
+    write_atomically(temporary / "README.md", card_text(asdict(settings), figures))
+    shutil.rmtree(target, ignore_errors=True)
+    temporary.rename(target)
+
+
+@torch.no_grad()
+def show(
+    pipeline: StableDiffusionPipeline, path: Path, prompts: Sequence[str] = SHEET_PROMPTS, *, rows: int = 2
+) -> None:
+    """A sheet of samples, one column per prompt."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.unet.eval(), pipeline.text_encoder.eval()
+    images: list[Image.Image] = []
+    for row in range(rows):
+        generators = [torch.Generator().manual_seed(row * 1000 + index) for index in range(len(prompts))]
+        images += pipeline(
+            list(prompts), num_inference_steps=16, guidance_scale=4.0, generator=generators
+        ).images
+    pipeline.unet.train(), pipeline.text_encoder.train()
+    contact_sheet(images, columns=len(prompts), labels=[*prompts] * rows).save(path)
