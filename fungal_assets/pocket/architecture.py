@@ -16,6 +16,8 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from fungal_assets.pocket.vocabulary import END_OF_WORD, count_words, learn_merges
+
 BOS, EOS = "<|startoftext|>", "<|endoftext|>"
 MAX_TOKENS = 32
 
@@ -52,24 +54,17 @@ def train_tokenizer(texts: Iterable[str], *, vocabulary: int) -> CLIPTokenizer:
 
     Any text can be encoded, whatever it was learnt from; the two special tokens have the last ids, as CLIP's have.
     """
-    from tokenizers.trainers import BpeTrainer
-
     template = CLIPTokenizer().backend_tokenizer
-    trainer = BpeTrainer(
-        vocab_size=vocabulary - 2,
-        initial_alphabet=_byte_alphabet(),
-        end_of_word_suffix="</w>",
-        min_frequency=2,
-        show_progress=False,
+    words = (
+        piece
+        for text in texts
+        for piece, _ in template.pre_tokenizer.pre_tokenize_str(template.normalizer.normalize_str(text))
     )
-    template.train_from_iterator(texts, trainer)
-    learnt = _model_of(template)
-    vocab = dict.fromkeys(learnt["vocab"])
-    vocab |= dict.fromkeys(char + "</w>" for char in _byte_alphabet())
-    for token in (BOS, EOS):
-        vocab.pop(token, None)
-    ids = {token: index for index, token in enumerate([*vocab, BOS, EOS])}
-    merges = [tuple(pair) for pair in learnt["merges"]]
+    alphabet = _byte_alphabet()
+    single = [*alphabet, *(char + END_OF_WORD for char in alphabet)]
+    merges = learn_merges(count_words(words), merges=vocabulary - len(single) - 2)
+    tokens = dict.fromkeys([*single, *("".join(pair) for pair in merges)])
+    ids = {token: index for index, token in enumerate([*tokens, BOS, EOS])}
     return CLIPTokenizer(vocab=ids, merges=merges, model_max_length=MAX_TOKENS)
 
 
@@ -77,12 +72,6 @@ def _byte_alphabet() -> list[str]:
     from tokenizers.pre_tokenizers import ByteLevel
 
     return sorted(ByteLevel.alphabet())
-
-
-def _model_of(tokenizer: object) -> dict:
-    import json
-
-    return json.loads(tokenizer.to_str())["model"]  # type: ignore[attr-defined]
 
 
 def build_vae(size: Size, groups: int = 1) -> AutoencoderKL:

@@ -1,0 +1,90 @@
+"""Training the pocket model: components whiten, a resumed run is bit-equal, the loss is v's."""
+
+import numpy as np
+import torch
+
+from fungal_assets.pocket.architecture import TINY, build_pipeline, build_vae
+from fungal_assets.pocket.autoencoding import (
+    VaeSettings,
+    fit_components,
+    one_cycle,
+    psnr_db,
+    to_signed,
+    train_vae,
+)
+from fungal_assets.pocket.diffusing import Corpus, DiffusionSettings, train_diffusion, v_loss
+
+
+def pictures(count=16):
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
+    return small.repeat(16, axis=1).repeat(16, axis=2)
+
+
+def silent(_):
+    pass
+
+
+def test_components_are_white():
+    images = pictures(64)
+    latents = fit_components(images, count=3)(to_signed(images[::16])).permute(0, 2, 3, 1).reshape(-1, 3)
+    torch.testing.assert_close(torch.cov(latents.T), torch.eye(3), atol=2e-2, rtol=0)
+
+
+def test_the_autoencoder_learns_and_goes_on_from_its_checkpoint(tmp_path):
+    images = pictures()
+    torch.manual_seed(0)
+    vae = build_vae(TINY)
+    before = psnr_db(vae, images)
+    train_vae(vae, images, tmp_path, VaeSettings(steps=30, separate_steps=10), tell=silent)
+    assert psnr_db(vae, images) > before + 0.5
+    torch.manual_seed(1)
+    again = build_vae(TINY)
+    train_vae(again, images, tmp_path, VaeSettings(steps=30), tell=silent)
+    for one, two in zip(vae.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_diffusion_goes_on_from_its_checkpoint_bit_equal(tmp_path):
+    latents = torch.randn(8, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    corpus = Corpus(latents, [f"a cap {index}" for index in range(8)], torch.ones(8))
+
+    def train(folder, *, breaks_at=None):
+        pipeline = build_pipeline("tiny", seed=0)
+
+        def on_checkpoint(step):
+            if step == breaks_at:
+                raise KeyboardInterrupt
+
+        settings = DiffusionSettings(steps=6, batch_size=2, checkpoint_every=2)
+        try:
+            train_diffusion(pipeline, corpus, folder, settings, tell=silent, on_checkpoint=on_checkpoint)
+        except KeyboardInterrupt:
+            return None
+        return pipeline
+
+    whole = train(tmp_path / "whole")
+    assert train(tmp_path / "broken", breaks_at=4) is None
+    resumed = train(tmp_path / "broken")
+    for one, two in zip(whole.unet.parameters(), resumed.unet.parameters(), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_a_model_that_knows_v_has_no_loss():
+    alphas_bar = torch.linspace(0.99, 0.0, 10)
+    x_0 = torch.randn(4, 4, 2, 2, generator=torch.Generator().manual_seed(0))
+
+    class Oracle(torch.nn.Module):
+        def forward(self, x_t, t, tokens):
+            alpha_bar = alphas_bar[t].view(-1, 1, 1, 1)
+            epsilon = (x_t - alpha_bar.sqrt() * x_0) / (1 - alpha_bar).sqrt()
+            return alpha_bar.sqrt() * epsilon - (1 - alpha_bar).sqrt() * x_0
+
+    loss = v_loss(Oracle(), x_0, torch.zeros(4, 1), alphas_bar, torch.Generator().manual_seed(1), gamma=5.0)
+    assert loss < 1e-8
+
+
+def test_the_learning_rate_rises_stays_and_falls_to_zero():
+    rates = [one_cycle(step, 1000) for step in range(1000)]
+    assert rates[0] < 0.02 and rates[300] == 1.0 and rates[-1] < 0.01
+    assert all(late <= early for early, late in zip(rates[600:], rates[601:], strict=False))
