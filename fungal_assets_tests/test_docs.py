@@ -1,0 +1,41 @@
+"""The README: its tables name what is there, all of it and nothing else."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fungal_assets.cli import main
+from fungal_assets.defs.building import CHECKS, build_definitions
+from fungal_assets.profiles import PROFILES
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def first_column(heading):
+    section = README.read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
+    return re.findall(r"^\| `([^`]+)`", section, flags=re.MULTILINE)
+
+
+def test_the_asset_table_is_the_graph():
+    specs = {spec.key.to_user_string(): spec for spec in build_definitions().resolve_all_asset_specs()}
+    assert sorted(first_column("The assets")) == sorted(CHECKS) == sorted(specs)
+    for line in README.read_text().splitlines():
+        if (found := re.match(r"\| `(\w+)` \| (\w+) \|", line)) and found[1] in specs:
+            assert specs[found[1]].group_name == found[2], line
+
+
+def test_the_command_table_is_the_command():
+    assert sorted(first_column("The command `fungal`")) == sorted(
+        f"fungal {name}" + (" ASSET" if name == "where" else "") for name in main.commands
+    )
+
+
+def test_the_profile_table_is_the_preset_table():
+    assert first_column("Profiles") == list(PROFILES)
+
+
+@pytest.mark.parametrize("target", ["grow", "test", "ui"])
+def test_the_make_targets_exist(target):
+    assert f"make {target}" in README.read_text()
+    assert re.search(rf"^{target}:", (README.parent / "Makefile").read_text(), flags=re.MULTILINE)
