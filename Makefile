@@ -26,6 +26,7 @@ types: setup  ## Mypy.
 	$(BIN)/mypy
 
 validate: setup  ## The definitions load.
+	mkdir -p $(DAGSTER_HOME)
 	$(BIN)/dagster definitions validate -w workspace.yaml
 
 check: lint types validate test  ## All that CI runs.
@@ -40,5 +41,4 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 	touch $(STAMP)
 
 clean:  ## Remove the environment, the store and the Dagster runs of this folder.
-	rm -rf $(VENV) store build *.egg-info .pytest_cache .ruff_cache .mypy_cache
-	find dagster_home -mindepth 1 ! -name dagster.yaml -delete
+	rm -rf $(VENV) store dagster_home build *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -162,12 +162,12 @@ def ui(store: str, profile: str, port: int) -> None:
 @plainly
 def where(asset: str, partition: str | None, store: str) -> None:
     """Print the folder of the newest complete output of ASSET, and nothing else."""
-    from fungal_assets.growth import NOTE, partition_of
+    from fungal_assets.growth import NOTE
 
     kept = Store(store)
     note = kept.read_note(NOTE)
     if partition is None and note is not None:
-        partition = partition_of(asset, note["partitions"])
+        partition = note["outputs"].get(asset)
     click.echo(kept.get(asset, partition).path)
 
 

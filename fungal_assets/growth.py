@@ -7,6 +7,7 @@ runs is in `defs.running`.
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,12 +20,7 @@ from fungal_assets.progress import Tell
 from fungal_assets.store import Store
 
 NOTE = "growth.json"
-_DAGSTER_YAML = """telemetry: {enabled: false}
-nux: {enabled: false}
-concurrency:
-  pools: {default_limit: 1, granularity: op}
-  runs: {max_concurrent_runs: 2}
-"""
+INSTANCE_SETTINGS = Path(__file__).with_name("dagster.yaml")
 
 
 @dataclass(frozen=True)
@@ -108,7 +104,7 @@ def prepare_environment(growth_store: str, profile: Profile, home: Path) -> None
     """Set what the processes of the steps read, and make the Dagster home."""
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
-        (home / "dagster.yaml").write_text(_DAGSTER_YAML)
+        shutil.copy(INSTANCE_SETTINGS, home / "dagster.yaml")
     os.environ["DAGSTER_HOME"] = str(home.absolute())
     os.environ["FUNGAL_STORE"], os.environ["FUNGAL_PROFILE"] = growth_store, profile.name
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -132,8 +128,7 @@ def grow(growth: Growth, *, tell: Tell) -> dict[str, Any]:
             run_job(job, partition, run_config=growth.run_config(assets), assets=assets, tell=tell)
     note = {
         "profile": growth.profile.name,
-        "partitions": dict(zip(jobs, growth.partitions, strict=True)),
-        "assets": [asset for assets in jobs.values() for asset in assets],
+        "outputs": partitions_of(jobs, growth.partitions),
         "seconds": round(time.monotonic() - start_s, 1),
     }
     Store(growth.store).write_note(NOTE, note)
@@ -163,10 +158,20 @@ def select_assets(until: str | None) -> dict[str, list[str]]:
     }
 
 
-def partition_of(asset: str, partitions: Mapping[str, str]) -> str | None:
-    """The partition key under which a growth keeps an asset, or None where it has no partitions."""
-    from fungal_assets.defs.jobs import GROWTH_ASSETS
+def partitions_of(jobs: Mapping[str, Sequence[str]], keys: Sequence[str]) -> dict[str, str | None]:
+    """The partition key under which each asset of the jobs is kept; None where it has no partitions.
 
-    if asset in GROWTH_ASSETS:
-        return partitions["growth"]
-    return partitions["collection"] if asset in ("prepared_images", "captioned_dataset") else None
+    Args:
+        jobs: Assets by job, as `select_assets` gives them.
+        keys: Partition key of each job.
+    """
+    import dagster as dg
+
+    from fungal_assets.definitions import defs
+
+    graph = defs().resolve_asset_graph()
+    return {
+        asset: key if graph.get(dg.AssetKey(asset)).is_partitioned else None
+        for assets, key in zip(jobs.values(), keys, strict=True)
+        for asset in assets
+    }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fungal_assets.errors import InputError
-from fungal_assets.growth import NOTE, partition_of
+from fungal_assets.growth import NOTE
 from fungal_assets.store import Output, Store
 
 
@@ -26,7 +26,7 @@ def read_growth(store: Store) -> Mapping[str, Any]:
 
 def outputs_of(store: Store, note: Mapping[str, Any]) -> list[Output]:
     """The newest outputs of the assets of a growth, those that exist."""
-    found = (store.find(asset, partition_of(asset, note["partitions"])) for asset in note["assets"])
+    found = (store.find(asset, partition) for asset, partition in note["outputs"].items())
     return [output for output in found if output is not None]
 
 

@@ -26,10 +26,8 @@ def grown(tmp_path):
         return {"stability": 0.5}
 
     store.make("clusters", None, inputs=[], config={}, code_version="1", build=build)
-    partitions = {"collection": "128", "growth": "lora|128"}
     store.write_note(
-        NOTE,
-        {"profile": "pocket", "partitions": partitions, "assets": ["clusters", "species"], "seconds": 3.0},
+        NOTE, {"profile": "pocket", "outputs": {"clusters": None, "species": None}, "seconds": 3.0}
     )
     return store
 

@@ -17,7 +17,7 @@ from fungal_assets.auditing import audit_growth
 from fungal_assets.defs.jobs import COLLECTION_ASSETS, GROWTH_ASSETS
 from fungal_assets.defs.running import run_job
 from fungal_assets.errors import ProvenanceError
-from fungal_assets.growth import NOTE, partition_of, plan_growth, prepare_environment
+from fungal_assets.growth import NOTE, partitions_of, plan_growth, prepare_environment
 from fungal_assets.pocket import SPECIMENS_DIR
 from fungal_assets.reporting import outputs_of
 from fungal_assets.shards import shard_paths
@@ -59,8 +59,11 @@ def grow(source, store):
         for asset in SMALL.keys() & set(assets):
             config["ops"].setdefault(asset, {}).setdefault("config", {}).update(SMALL[asset])
         run_job(job, PARTITIONS[job], run_config=config, assets=assets, tell=told.append)
-    assets = [asset for assets in JOBS.values() for asset in assets]
-    note = {"profile": "pocket", "partitions": PARTITIONS, "assets": assets, "seconds": 0.0}
+    note = {
+        "profile": "pocket",
+        "outputs": partitions_of(JOBS, list(PARTITIONS.values())),
+        "seconds": 0.0,
+    }
     Store(store).write_note(NOTE, note)
     return told
 
@@ -187,9 +190,7 @@ def test_other_weights_under_the_3d_step_are_refused_and_seen(damaged):
     data = bytearray(unet.read_bytes())
     data[-1] ^= 1
     unet.write_bytes(bytes(data))
-    paths = [
-        damaged.find(name, partition_of(name, PARTITIONS)).path for name in ("species", "prompts", "clusters")
-    ]
+    paths = [damaged.find(name).path for name in ("species", "prompts", "clusters")]
     settings = {
         "species_names": [],
         "max_species": 1,
