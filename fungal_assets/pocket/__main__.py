@@ -51,7 +51,14 @@ def specimens(each: int, processes: int) -> None:
 @click.option("--fungi", default=2000, show_default=True, help="Rendered fungi.")
 @click.option("--vae-steps", default=2200, show_default=True)
 @click.option("--steps", default=4000, show_default=True, help="Steps of the UNet and the text encoder.")
-def model(work: Path, art: Path, concepts: int, fungi: int, vae_steps: int, steps: int) -> None:
+@click.option(
+    "--start",
+    type=click.Path(path_type=Path, exists=True),
+    help="A model of this recipe to learn on from, its tokenizer and autoencoder kept.",
+)
+def model(
+    work: Path, art: Path, concepts: int, fungi: int, vae_steps: int, steps: int, start: Path | None
+) -> None:
     """Render the pictures, train autoencoder, text encoder and UNet, and write the model."""
     from fungal_assets.pocket.recipe import RecipeSettings, make_model
 
@@ -61,7 +68,7 @@ def model(work: Path, art: Path, concepts: int, fungi: int, vae_steps: int, step
         vae=replace(settings.vae, steps=vae_steps),
         diffusion=replace(settings.diffusion, steps=steps),
     )
-    figures = make_model(work, art, settings, MODEL_DIR, tell=click.echo)
+    figures = make_model(work, art, settings, MODEL_DIR, start=start, tell=click.echo)
     click.echo("  ".join(f"{name} {value:.4g}" for name, value in figures.items()))
 
 

@@ -27,6 +27,7 @@ from fungal_assets.progress import Tell
 from fungal_assets.store import hash_folder, write_atomically
 
 HELD_OUT = 64
+RECIPE_FILE = "recipe.json"
 SHEET_PROMPTS = (
     "hamburger",
     "girl holding a basket",
@@ -98,15 +99,32 @@ def fungus_names() -> list[str]:
 
 
 def make_model(
-    work: Path, tarballs: Path, settings: RecipeSettings, target: Path, *, tell: Tell
+    work: Path,
+    tarballs: Path,
+    settings: RecipeSettings,
+    target: Path,
+    *,
+    start: Path | None = None,
+    tell: Tell,
 ) -> dict[str, float]:
-    """Run the whole recipe; writes the diffusers folder `target` and returns its figures."""
+    """Run the whole recipe; writes the diffusers folder `target` and returns its figures.
+
+    With `start`, a model that this recipe made, its tokenizer and autoencoder are kept and its UNet and text encoder
+    learn on; `recipe.json` then holds that model's own recipe under `continued_from`.
+    """
     fungi, world = gather_pictures(work, tarballs, settings, tell=tell)
     pictures = join(fungi, world)
     kept = np.random.default_rng(0).permutation(len(pictures))
     held_out, used = kept[:HELD_OUT], kept[HELD_OUT:]
-    pipeline = build(settings, pictures.captions, fungus_names())
-    train_vae(pipeline.vae, pictures.images[used], work / "vae", settings.vae, tell=tell)
+    if start is None:
+        pipeline, earlier = build(settings, pictures.captions, fungus_names()), None
+        train_vae(pipeline.vae, pictures.images[used], work / "vae", settings.vae, tell=tell)
+    else:
+        pipeline = StableDiffusionPipeline.from_pretrained(
+            start, safety_checker=None, torch_dtype=torch.float32
+        )
+        pipeline.scheduler = architecture.build_scheduler()
+        earlier = json.loads((start / RECIPE_FILE).read_text())
     figures = {"vae_psnr_db": psnr_db(pipeline.vae, pictures.images[held_out])}
     tell(f"autoencoder: {figures['vae_psnr_db']:.2f} dB on {HELD_OUT} held-out pictures")
     corpus = make_corpus(pipeline, fungi, world, settings)
@@ -118,7 +136,7 @@ def make_model(
         tell=tell,
         on_checkpoint=lambda step: show(pipeline, work / "sheets" / f"step-{step:06d}.png"),
     )
-    export(pipeline, settings, figures, target)
+    export(pipeline, settings, figures, target, continued_from=earlier)
     return figures
 
 
@@ -133,7 +151,14 @@ def make_corpus(
     return Corpus(latents, [*fungi.captions, *fungi.captions, *world.captions], weights)
 
 
-def export(pipeline: StableDiffusionPipeline, settings: RecipeSettings, figures: dict, target: Path) -> None:
+def export(
+    pipeline: StableDiffusionPipeline,
+    settings: RecipeSettings,
+    figures: dict,
+    target: Path,
+    *,
+    continued_from: dict | None = None,
+) -> None:
     """Write the pipeline in half precision with its recipe beside it, in place of what was there."""
     temporary = target.with_name(f".{target.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -143,7 +168,8 @@ def export(pipeline: StableDiffusionPipeline, settings: RecipeSettings, figures:
     for part in ("unet", "vae", "text_encoder"):
         getattr(pipeline, part).float()
     recipe = {"settings": asdict(settings), "figures": figures, "weights_sha256": hash_folder(temporary)}
-    write_atomically(temporary / "recipe.json", json.dumps(recipe, indent=1))
+    recipe |= {"continued_from": continued_from} if continued_from else {}
+    write_atomically(temporary / RECIPE_FILE, json.dumps(recipe, indent=1))
     write_atomically(temporary / "README.md", card_text(asdict(settings), figures))
     shutil.rmtree(target, ignore_errors=True)
     temporary.rename(target)
