@@ -64,11 +64,31 @@ _SHARED: dict[str, dict[str, Any]] = {
     "name_lexicon": {"extra_names": ""},
     "species": {"seed": 0},
     "captions": {"seed": 0},
-    "prompts": {"mutants": 4, "seed": 0},
+    "prompts": {
+        "mutants": 4,
+        "view_words": {
+            "front": "front view",
+            "side": "side view",
+            "back": "back view",
+            "above": "seen from above",
+            "below": "seen from below",
+        },
+        "seed": 0,
+    },
     "captioned_dataset": {"max_shard_mb": 256.0, "has_imagefolder": True},
     "videos_3d": {"frames": 60, "size_px": 256, "frames_per_s": 24},
     "field_guide": {"title": "Field guide"},
 }
+
+
+_WORDS_OF_THE_POCKET_MODEL = {
+    "front": "side view",
+    "side": "side view",
+    "back": "side view",
+    "above": "seen from above",
+    "below": "seen from below",
+}
+"""It learnt of fronts and backs from brackets only; a cap on a stem is the same all round."""
 
 
 def _row(**changed: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -85,6 +105,7 @@ PROFILES: Mapping[str, Profile] = {
         network="none",
         expected="two CPU cores",
         settings=_row(
+            prompts={"view_words": _WORDS_OF_THE_POCKET_MODEL},
             fine_tuned_weights={
                 "base_model": "pocket",
                 "max_steps": 300,
@@ -117,6 +138,8 @@ PROFILES: Mapping[str, Profile] = {
                 "view_size_px": 64,
                 "views_per_step": 2,
                 "guidance_scale": 7.0,
+                "ground_words": "on a black background",
+                "ground_lightness": 0.06,
                 "processes": 2,
                 "seed": 0,
             },
@@ -163,6 +186,8 @@ PROFILES: Mapping[str, Profile] = {
                 "view_size_px": 512,
                 "views_per_step": 2,
                 "guidance_scale": 30.0,
+                "ground_words": "on a black background",
+                "ground_lightness": 0.06,
                 "processes": 1,
                 "seed": 0,
             },

@@ -30,6 +30,12 @@ class Forms3dConfig(StageConfig):
     )
     views_per_step: int | None = Field(default=None, ge=1, le=16, description="Views in one step.")
     guidance_scale: float | None = Field(default=None, ge=1, le=200, description="Classifier-free guidance.")
+    ground_words: str | None = Field(
+        default=None, description="What the base model calls the plain ground that forms are shown on."
+    )
+    ground_lightness: float | None = Field(
+        default=None, ge=0, le=1, description="Lightest ground, 0 black to 1 any; it must suit the words."
+    )
     processes: int | None = Field(default=None, ge=1, le=64, description="Species that grow at once.")
     seed: int | None = Field(
         default=None, ge=0, description="Seed that every species' own seed is drawn from."

@@ -219,6 +219,10 @@ class PromptsConfig(StageConfig):
     mutants: int | None = Field(
         default=None, ge=0, le=200, description="Mutant prompts: words of names recombined."
     )
+    view_words: dict[str, str] | None = Field(
+        default=None,
+        description="What the base model calls the views front, side, back, above and below of a 3D form.",
+    )
     seed: int | None = Field(default=None, ge=0, description="Seed of the recombination.")
 
 

@@ -40,6 +40,7 @@ class Recipe:
         view_size_px: Side of the rendered views; the guide brings them to its own size.
         views_per_step: Views per step.
         guidance_scale: Of classifier-free guidance.
+        ground_lightness: Lightest of the plain grounds that the views stand on, 0 to 1; 0 is black, 1 is any grey.
         seed: Decides everything that is left to chance.
         density_rate: Learning rate of the density at the start; colour learns at two thirds of it.
         guide_weight: Weight of the guide's gradient against the priors.
@@ -53,6 +54,7 @@ class Recipe:
     view_size_px: int
     views_per_step: int
     guidance_scale: float
+    ground_lightness: float
     seed: int
     density_rate: float = 0.12
     guide_weight: float = 0.02
@@ -144,7 +146,7 @@ def _guide_loss(
     generator: torch.Generator,
 ) -> torch.Tensor:
     """A number whose gradient is the guide's direction; its value means nothing."""
-    grounds = _grounds(len(views), generator)
+    grounds = _grounds(len(views), recipe.ground_lightness, generator)
     latents = guide.to_latents(
         torch.stack([view.over(ground) for view, ground in zip(views, grounds, strict=True)])
     )
@@ -175,11 +177,11 @@ def mix(embeddings: Mapping[str, torch.Tensor], camera: Camera) -> torch.Tensor:
     return sum(share * embeddings[name] for name, share in shares.items())  # type: ignore[return-value]
 
 
-def _grounds(count: int, generator: torch.Generator) -> torch.Tensor:
-    """Plain sRGB grounds, shape (count, 3): any lightness, with little colour."""
+def _grounds(count: int, lightest: float, generator: torch.Generator) -> torch.Tensor:
+    """Plain sRGB grounds, shape (count, 3): up to that lightness, with little colour."""
     lightness = torch.rand(count, 1, generator=generator)
     tint = 0.15 * torch.randn(count, 3, generator=generator)
-    return (lightness + tint).clamp(0, 1)
+    return (lightest * (lightness + tint)).clamp(0, 1)
 
 
 def _grid_at(step: int, recipe: Recipe) -> int:

@@ -69,6 +69,8 @@ def grow_forms(
     view_size_px: int,
     views_per_step: int,
     guidance_scale: float,
+    ground_words: str,
+    ground_lightness: float,
     processes: int,
     seed: int,
     tell: Tell = stay_silent,
@@ -88,6 +90,8 @@ def grow_forms(
         view_size_px: Side of the views that the guide sees.
         views_per_step: Views per step.
         guidance_scale: Of classifier-free guidance.
+        ground_words: Said after the prompt, of the ground that the views are shown on; may be empty.
+        ground_lightness: See `distillation.Recipe`.
         processes: Species grown at once; the cores are shared among them.
         seed: Every species gets its own from it.
         tell: Told of progress.
@@ -109,11 +113,12 @@ def grow_forms(
         "view_size_px": view_size_px,
         "views_per_step": views_per_step,
         "guidance_scale": guidance_scale,
+        "ground_lightness": ground_lightness,
     }
     growths = [
         Growth(
             species=row,
-            prompt=texts[row["species_id"]],
+            prompt=", ".join(filter(None, (texts[row["species_id"]], ground_words))),
             view_words=wording["view_words"],
             negative_prompt=wording.get("negative_prompt", ""),
             guide=pruned_weights / "pipeline",

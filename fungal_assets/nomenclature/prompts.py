@@ -9,7 +9,7 @@ here: the texts. Pictures of them do not.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -26,20 +26,21 @@ from fungal_assets.store import Figures, write_atomically
 
 CONTROLS_PATH = Path(__file__).with_name("controls.csv")
 ARTISTS_CONTROLS = ("hamburger", "girl holding a basket", "flower")
-VIEW_WORDS = {
-    "front": "front view",
-    "side": "side view",
-    "back": "back view",
-    "above": "seen from above",
-    "below": "seen from below",
-}
+VIEWS = ("front", "side", "back", "above", "below")
 _TRIES = 200
 
 Prompt = dict[str, Any]
 
 
 def write_prompts(
-    species: Path, name_lexicon: Path, folder: Path, *, mutants: int, seed: int, tell: Tell = stay_silent
+    species: Path,
+    name_lexicon: Path,
+    folder: Path,
+    *,
+    mutants: int,
+    view_words: Mapping[str, str],
+    seed: int,
+    tell: Tell = stay_silent,
 ) -> Figures:
     """Write `prompts.json`.
 
@@ -48,9 +49,17 @@ def write_prompts(
         name_lexicon: A `name_lexicon` output.
         folder: Where the file goes.
         mutants: How many mutants to make, 0 or more; fewer come out where the names have too few words.
+        view_words: What the base model calls the views 'front', 'side', 'back', 'above' and 'below'; one that is left
+            out has no word.
         seed: Decides the words of subspecies, mutants and contexts.
         tell: Progress.
+
+    Raises:
+        InputError: `view_words` names a view that there is not.
     """
+    unknown = sorted(set(view_words) - set(VIEWS))
+    if unknown:
+        raise InputError(f"view_words names {unknown!r}; the views are {', '.join(VIEWS)}.")
     kinds, lexicon, rng = read_species(species), read_lexicon(name_lexicon), Random(seed)
     prompts = [
         *(_prompt("species", one.common_name, one) for one in kinds),
@@ -59,7 +68,7 @@ def write_prompts(
         *_contexts(kinds, rng),
         *read_controls(CONTROLS_PATH),
     ]
-    document = {"prompts": prompts, "view_words": VIEW_WORDS, "negative_prompt": ""}
+    document = {"prompts": prompts, "view_words": dict(view_words), "negative_prompt": ""}
     write_atomically(folder / "prompts.json", json.dumps(document, indent=1))
     tell(f"prompts: {len(prompts)}")
     counts = {

@@ -56,8 +56,20 @@ def specimens(each: int, processes: int) -> None:
     type=click.Path(path_type=Path, exists=True),
     help="A model of this recipe to learn on from, its tokenizer and autoencoder kept.",
 )
+@click.option(
+    "--autoencoder",
+    type=click.Path(path_type=Path, exists=True),
+    help="A model of this recipe whose autoencoder is taken instead of training one.",
+)
 def model(
-    work: Path, art: Path, concepts: int, fungi: int, vae_steps: int, steps: int, start: Path | None
+    work: Path,
+    art: Path,
+    concepts: int,
+    fungi: int,
+    vae_steps: int,
+    steps: int,
+    start: Path | None,
+    autoencoder: Path | None,
 ) -> None:
     """Render the pictures, train autoencoder, text encoder and UNet, and write the model."""
     from fungal_assets.pocket.recipe import RecipeSettings, make_model
@@ -68,7 +80,9 @@ def model(
         vae=replace(settings.vae, steps=vae_steps),
         diffusion=replace(settings.diffusion, steps=steps),
     )
-    figures = make_model(work, art, settings, MODEL_DIR, start=start, tell=click.echo)
+    figures = make_model(
+        work, art, settings, MODEL_DIR, start=start, autoencoder=autoencoder, tell=click.echo
+    )
     click.echo("  ".join(f"{name} {value:.4g}" for name, value in figures.items()))
 
 

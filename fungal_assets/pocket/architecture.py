@@ -90,7 +90,11 @@ def build_vae(size: Size, groups: int = 1) -> AutoencoderKL:
 
 
 def build_unet(size: Size) -> UNet2DConditionModel:
-    """A UNet over latents of `image_px` / 8, cross-attending to the text."""
+    """A UNet over latents of `image_px` / 8, cross-attending to the text.
+
+    The text as a whole also scales and shifts every block, beside the time: where nothing is learnt yet, that path
+    brings the subject in long before cross-attention does.
+    """
     down = tuple("CrossAttnDownBlock2D" if attends else "DownBlock2D" for attends in size.has_attention)
     up = tuple("CrossAttnUpBlock2D" if attends else "UpBlock2D" for attends in reversed(size.has_attention))
     return UNet2DConditionModel(
@@ -101,6 +105,9 @@ def build_unet(size: Size) -> UNet2DConditionModel:
         up_block_types=up,
         cross_attention_dim=size.text_width,
         attention_head_dim=4,
+        addition_embed_type="text",
+        addition_embed_type_num_heads=4,
+        resnet_time_scale_shift="scale_shift",
         norm_num_groups=8 if size is TINY else 32,
     )
 

@@ -24,6 +24,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
+from fungal_assets.pocket.arithmetic import mixed_precision
 from fungal_assets.pocket.autoencoding import one_cycle
 from fungal_assets.pocket.checkpoints import append_losses, load_checkpoint, save_checkpoint
 from fungal_assets.progress import Tell, Ticker
@@ -35,11 +36,11 @@ class DiffusionSettings:
 
     steps: int = 4000
     batch_size: int = 32
-    learning_rate: float = 6e-4
+    learning_rate: float = 8e-4
     caption_dropout: float = 0.1
     min_snr_gamma: float = 5.0
     ema_decay: float = 0.999
-    checkpoint_every: int = 250
+    checkpoint_every: int = 750
     seed: int = 0
 
 
@@ -67,14 +68,9 @@ class TextAndUNet(nn.Module):
 
     def forward(self, x_t: Tensor, t: Tensor, ids: Tensor) -> Tensor:
         """Prediction for x_t (B, 4, h, w) at steps t (B,) given token ids (B, L)."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16_units()):
+        with mixed_precision():
             prediction = self.unet(x_t, t, self.text_encoder(ids).last_hidden_state).sample
         return prediction.float()
-
-
-def has_bfloat16_units() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices in hardware, so that it is faster than float32."""
-    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
 
 
 def train_diffusion(

@@ -14,14 +14,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline
 from PIL import Image
 
 from fungal_assets.pocket import architecture
 from fungal_assets.pocket.autoencoding import VaeSettings, encode, psnr_db, train_vae
 from fungal_assets.pocket.card import card_text
 from fungal_assets.pocket.corpus import Pictures, draw_world, join, render_fungi
-from fungal_assets.pocket.diffusing import Corpus, DiffusionSettings, train_diffusion
+from fungal_assets.pocket.diffusing import Corpus, DiffusionSettings, tokenize, train_diffusion
+from fungal_assets.pocket.wording import WordingSettings, teach_words
 from fungal_assets.previews import contact_sheet
 from fungal_assets.progress import Tell
 from fungal_assets.store import hash_folder, write_atomically
@@ -55,7 +56,8 @@ class RecipeSettings:
         fungi_share: Share of fungi among the pictures that the diffusion model sees.
         vocabulary: Tokens of the text encoder.
         vae: Settings of the autoencoder.
-        diffusion: Settings of the UNet and the text encoder.
+        words: Settings of the text encoder's first lessons.
+        diffusion: Settings of the UNet and the text encoder together.
     """
 
     concepts: int = 160
@@ -64,6 +66,7 @@ class RecipeSettings:
     fungi_share: float = 0.5
     vocabulary: int = 4096
     vae: VaeSettings = field(default_factory=VaeSettings)
+    words: WordingSettings = field(default_factory=WordingSettings)
     diffusion: DiffusionSettings = field(default_factory=DiffusionSettings)
 
 
@@ -105,29 +108,42 @@ def make_model(
     target: Path,
     *,
     start: Path | None = None,
+    autoencoder: Path | None = None,
     tell: Tell,
 ) -> dict[str, float]:
     """Run the whole recipe; writes the diffusers folder `target` and returns its figures.
 
     With `start`, a model that this recipe made, its tokenizer and autoencoder are kept and its UNet and text encoder
-    learn on; `recipe.json` then holds that model's own recipe under `continued_from`.
+    learn on; with `autoencoder`, only that model's autoencoder is taken. Either way `recipe.json` holds that model's
+    own recipe under `continued_from`.
     """
     fungi, world = gather_pictures(work, tarballs, settings, tell=tell)
     pictures = join(fungi, world)
     kept = np.random.default_rng(0).permutation(len(pictures))
     held_out, used = kept[:HELD_OUT], kept[HELD_OUT:]
-    if start is None:
-        pipeline, earlier = build(settings, pictures.captions, fungus_names()), None
-        train_vae(pipeline.vae, pictures.images[used], work / "vae", settings.vae, tell=tell)
+    earlier = start or autoencoder
+    if start is not None:
+        pipeline = StableDiffusionPipeline.from_pretrained(start, safety_checker=None, dtype=torch.float32)
     else:
-        pipeline = StableDiffusionPipeline.from_pretrained(
-            start, safety_checker=None, torch_dtype=torch.float32
-        )
-        pipeline.scheduler = architecture.build_scheduler()
-        earlier = json.loads((start / RECIPE_FILE).read_text())
+        pipeline = build(settings, pictures.captions, fungus_names())
+        if autoencoder is None:
+            train_vae(pipeline.vae, pictures.images[used], work / "vae", settings.vae, tell=tell)
+        else:
+            pipeline.vae = AutoencoderKL.from_pretrained(autoencoder / "vae", dtype=torch.float32)
     figures = {"vae_psnr_db": psnr_db(pipeline.vae, pictures.images[held_out])}
     tell(f"autoencoder: {figures['vae_psnr_db']:.2f} dB on {HELD_OUT} held-out pictures")
     corpus = make_corpus(pipeline, fungi, world, settings)
+    if start is None:
+        teach_words(
+            pipeline.text_encoder,
+            tokenize(pipeline, corpus.captions),
+            corpus.latents,
+            [*fungi.concepts, *fungi.concepts, *world.concepts],
+            corpus.weights,
+            work / "words",
+            settings.words,
+            tell=tell,
+        )
     train_diffusion(
         pipeline,
         corpus,
@@ -136,7 +152,8 @@ def make_model(
         tell=tell,
         on_checkpoint=lambda step: show(pipeline, work / "sheets" / f"step-{step:06d}.png"),
     )
-    export(pipeline, settings, figures, target, continued_from=earlier)
+    history = json.loads((earlier / RECIPE_FILE).read_text()) if earlier else None
+    export(pipeline, settings, figures, target, continued_from=history)
     return figures
 
 

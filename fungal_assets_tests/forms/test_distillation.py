@@ -51,6 +51,7 @@ RECIPE = Recipe(
     view_size_px=32,
     views_per_step=2,
     guidance_scale=1.0,
+    ground_lightness=1.0,
     seed=3,
     guide_weight=0.02,
 )

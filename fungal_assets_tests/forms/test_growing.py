@@ -20,7 +20,8 @@ from fungal_assets.forms.keeping import list_forms, load_volume
 
 SETTINGS = {
     "species_names": [], "max_species": 2, "iterations": 4, "grid_size": 16, "view_size_px": 16,
-    "views_per_step": 1, "guidance_scale": 2.0, "processes": 1, "seed": 5,
+    "views_per_step": 1, "guidance_scale": 2.0,
+    "ground_words": "on a black background", "ground_lightness": 0.1, "processes": 1, "seed": 5,
 }  # fmt: skip
 
 
@@ -47,7 +48,7 @@ def test_each_form_is_kept_with_its_files_and_notes(grown, pruned_weights):
     assert {path.name for path in (folder / "pale-wood-cup").iterdir()} == {
         "form.npz", "form.json", "mesh.glb", "views.webp",
     }  # fmt: skip
-    assert notes["prompt"] == "a photo of a pale wood cup"
+    assert notes["prompt"] == "a photo of a pale wood cup, on a black background"
     assert notes["seed"] == species_seed(5, "pale-wood-cup")
     assert notes["faces"] > 100 and notes["iterations"] == 4
     assert load_volume(folder / "pale-wood-cup" / "form.npz").density.shape == (16, 16, 16)

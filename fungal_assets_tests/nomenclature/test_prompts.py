@@ -6,11 +6,11 @@ from fungal_assets.errors import InputError
 from fungal_assets.nomenclature.prompts import (
     ARTISTS_CONTROLS,
     CONTROLS_PATH,
-    VIEW_WORDS,
     read_controls,
     write_prompts,
 )
 from fungal_assets.nomenclature.species import read_species
+from fungal_assets_tests.nomenclature.growths import VIEW_WORDS
 
 
 def _prompts(growth):
@@ -53,7 +53,9 @@ def test_prompt_ids_are_unique_and_file_names(growth):
 
 
 def test_no_mutants_are_made_where_none_are_asked_for(growth, tmp_path):
-    figures = write_prompts(growth.species, growth.name_lexicon, tmp_path, mutants=0, seed=1)
+    figures = write_prompts(
+        growth.species, growth.name_lexicon, tmp_path, mutants=0, view_words=VIEW_WORDS, seed=1
+    )
     assert figures["mutant"] == 0
     assert figures["species"] == 3
 
@@ -63,3 +65,15 @@ def test_faults_of_a_control_table_are_named_by_line(tmp_path):
     path.write_text("text,expected,group\ncat,cat,animals\ncat,cat,animals\ndog,,animals\n")
     with pytest.raises(InputError, match="line 4: expected is empty; line 2: 'cat' is there twice"):
         read_controls(path)
+
+
+def test_a_view_that_there_is_not_is_named(growth, tmp_path):
+    with pytest.raises(InputError, match=r"\['inside'\]; the views are front, side, back, above, below"):
+        write_prompts(
+            growth.species,
+            growth.name_lexicon,
+            tmp_path,
+            mutants=0,
+            view_words={"side": "side view", "inside": "cut open"},
+            seed=1,
+        )

@@ -23,8 +23,8 @@ from fungal_assets.pocket.world.figures import basket_lender, draw_basket_girl
 from fungal_assets.pocket.world.styles import HELD_OUT_STYLE, TRAINING_STYLES
 
 CONTROL_REPEATS = 4
-_SIZE_RANGE = (0.76, 0.92)
-_PLACE_RANGE = (0.2, 0.8)
+_SIZE_RANGE = (0.8, 0.9)
+_PLACE_RANGE = (0.35, 0.65)
 _HELD_OUT_SIZE = 0.85
 _LEAST_CONTRAST = 40.0
 
