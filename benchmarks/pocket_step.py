@@ -12,7 +12,8 @@ from unittest import mock
 import torch
 from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
 
-from fungal_assets.pocket import arithmetic, diffusing
+from fungal_assets.diffusion import devices
+from fungal_assets.pocket import diffusing
 from fungal_assets.pocket.architecture import build_pipeline
 
 BATCH = 32
@@ -37,7 +38,7 @@ def make_step(*, is_plain: bool) -> Callable[[], None]:
         optimizer.step()
 
     def plain_step() -> None:
-        with mock.patch.object(arithmetic, "has_bfloat16_units", return_value=False):
+        with mock.patch.object(devices, "has_bfloat16_units", return_value=False):
             step()
 
     return plain_step if is_plain else step
@@ -56,7 +57,7 @@ def main() -> None:
     plain, ours = make_step(is_plain=True), make_step(is_plain=False)
     pairs = [(timed_s(plain), timed_s(ours)) for _ in range(steps + 2)][2:]
     theirs_s, ours_s = (statistics.median(column) for column in zip(*pairs, strict=True))
-    units = "with" if arithmetic.has_bfloat16_units() else "without"
+    units = "with" if devices.has_bfloat16_units() else "without"
     print(
         f"float32, fused attention {theirs_s:.3f} s; as the recipe does {ours_s:.3f} s; ratio {theirs_s / ours_s:.2f} "
         f"({units} bfloat16 units, batch {BATCH}, median of {steps} pairs)"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+    from diffusers import UNet2DConditionModel
 
 
 def pick_device() -> torch.device:
@@ -24,10 +25,29 @@ def pick_device() -> torch.device:
 
 
 def mixed_precision(device: torch.device) -> AbstractContextManager[None]:
-    """Autocast to bfloat16 on CUDA; plain float32 elsewhere, where bfloat16 costs time."""
+    """Autocast to bfloat16 where the hardware multiplies in it; plain float32 elsewhere, where it costs time."""
     import torch
 
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+    is_faster = has_bfloat16_units() if device.type == "cpu" else device.type == "cuda"
+    return torch.autocast(device.type, torch.bfloat16, enabled=is_faster)
+
+
+def has_bfloat16_units() -> bool:
+    """Whether this CPU multiplies bfloat16 matrices in hardware (Intel's AMX)."""
+    import torch
+
+    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+
+
+def suit_attention(unet: UNet2DConditionModel, device: torch.device) -> None:
+    """Write attention out on a CPU: backwards, torch's fused kernel costs more there than all convolutions together.
+
+    `benchmarks/pocket_step.py` holds both against each other.
+    """
+    from diffusers.models.attention_processor import AttnProcessor
+
+    if device.type == "cpu":
+        unet.set_attn_processor(AttnProcessor())
 
 
 @contextmanager

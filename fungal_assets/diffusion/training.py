@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, resolve_base_model
 from fungal_assets.diffusion.curves import write_curve
-from fungal_assets.diffusion.devices import deterministic, pick_device
+from fungal_assets.diffusion.devices import deterministic, pick_device, suit_attention
 from fungal_assets.errors import InputError
 from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.store import Figures, hash_folder, write_atomically
@@ -199,6 +199,7 @@ def _prepare(
     pipeline.vae.to("cpu")
     pipeline.text_encoder.to("cpu")
     pipeline.unet.train()
+    suit_attention(pipeline.unet, device)
     batches = Batches(
         encoded, rehearsal, objective, recipe.batch_size, recipe.rehearsal_share, recipe.seed, device
     )

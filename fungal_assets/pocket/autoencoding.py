@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-from fungal_assets.pocket.arithmetic import mixed_precision
+from fungal_assets.diffusion.devices import mixed_precision
 from fungal_assets.pocket.checkpoints import append_losses, load_checkpoint, save_checkpoint
 from fungal_assets.progress import Tell, Ticker
 
@@ -117,7 +117,7 @@ def one_cycle(step: int, steps: int, *, warm_up: int = 100, decay: float = 0.4) 
 def encode(vae: AutoencoderKL, images: np.ndarray, *, batch_size: int = 32) -> Tensor:
     """Mean latents of uint8 (N, H, W, 3), unscaled: float32 (N, 4, H/8, W/8)."""
     parts = [images[start : start + batch_size] for start in range(0, len(images), batch_size)]
-    with mixed_precision():
+    with mixed_precision(vae.device):
         return torch.cat([vae.encode(to_signed(part)).latent_dist.mean.float() for part in parts])
 
 

@@ -20,11 +20,10 @@ from pathlib import Path
 
 import torch
 from diffusers import StableDiffusionPipeline
-from diffusers.models.attention_processor import AttnProcessor
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
-from fungal_assets.pocket.arithmetic import mixed_precision
+from fungal_assets.diffusion.devices import mixed_precision, suit_attention
 from fungal_assets.pocket.autoencoding import one_cycle
 from fungal_assets.pocket.checkpoints import append_losses, load_checkpoint, save_checkpoint
 from fungal_assets.progress import Tell, Ticker
@@ -68,7 +67,7 @@ class TextAndUNet(nn.Module):
 
     def forward(self, x_t: Tensor, t: Tensor, ids: Tensor) -> Tensor:
         """Prediction for x_t (B, 4, h, w) at steps t (B,) given token ids (B, L)."""
-        with mixed_precision():
+        with mixed_precision(x_t.device):
             prediction = self.unet(x_t, t, self.text_encoder(ids).last_hidden_state).sample
         return prediction.float()
 
@@ -86,13 +85,13 @@ def train_diffusion(
 
     `on_checkpoint` is called after each checkpoint with the averaged weights in place, for sample sheets.
     """
-    pipeline.unet.set_attn_processor(AttnProcessor())
+    suit_attention(pipeline.unet, pipeline.device)
     pipeline.text_encoder.set_attn_implementation("eager")
     model = TextAndUNet(pipeline)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, weight_decay=0.01, betas=(0.9, 0.99), fused=True
     )
-    ema = EMAModel(model.parameters(), decay=settings.ema_decay, use_ema_warmup=True, power=0.75)
+    ema = EMAModel(model.parameters(), decay=settings.ema_decay, use_ema_warmup=True, power=0.75, foreach=True)
     averages = {str(index): value for index, value in enumerate(ema.shadow_params)}
     first = load_checkpoint(folder, {"model": model, "ema": averages}, optimizer)
     ema.shadow_params = [averages[str(index)] for index in range(len(averages))]

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
-from fungal_assets.pocket.arithmetic import mixed_precision
+from fungal_assets.diffusion.devices import mixed_precision
 from fungal_assets.pocket.autoencoding import one_cycle
 from fungal_assets.pocket.checkpoints import append_losses, load_checkpoint, save_checkpoint
 from fungal_assets.progress import Tell, Ticker
@@ -52,7 +52,7 @@ class Describer(nn.Module):
     def forward(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """For ids (B, L): latents (P, latent_size), logits (P, things) and the row (P,) of each of P places."""
         is_past = ids == self.encoder.config.eos_token_id
-        with mixed_precision():
+        with mixed_precision(ids.device):
             states = self.encoder(ids).last_hidden_state[is_past]
             latents, logits = self.to_latents(states), self.to_thing(states)
         return latents.float(), logits.float(), is_past.nonzero()[:, 0]

@@ -3,6 +3,7 @@ import json
 import pytest
 import torch
 
+from fungal_assets.diffusion import devices
 from fungal_assets.diffusion.base_models import load_pipeline, resolve_base_model
 from fungal_assets.diffusion.cards import PACKAGE_DIR, find_card, licence_of, read_cards
 from fungal_assets.diffusion.devices import deterministic, mixed_precision, pick_device
@@ -70,7 +71,13 @@ def test_deterministic_algorithms_are_on_inside_and_as_before_outside():
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-def test_the_device_is_found_and_a_cpu_computes_in_float32():
-    assert pick_device().type in ("cuda", "mps", "cpu")
+@pytest.mark.parametrize(("has_units", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_a_cpu_computes_in_bfloat16_where_it_has_units_for_it(has_units, dtype, monkeypatch):
+    monkeypatch.setattr(devices, "has_bfloat16_units", lambda: has_units)
     with mixed_precision(torch.device("cpu")):
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+
+
+def test_a_device_is_found():
+    assert pick_device().type in ("cuda", "mps", "cpu")
+    assert devices.has_bfloat16_units() in (True, False)
