@@ -24,11 +24,14 @@ def pick_device() -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def mixed_precision(device: torch.device) -> AbstractContextManager[None]:
-    """Autocast to bfloat16 where the hardware multiplies in it; plain float32 elsewhere, where it costs time."""
+def mixed_precision(device: torch.device, *, on_cpu: bool = False) -> AbstractContextManager[None]:
+    """Autocast to bfloat16 on CUDA, and with `on_cpu` on a CPU that multiplies in it; plain float32 elsewhere.
+
+    Without `on_cpu` every CPU comes to the same answer up to rounding in float32, whatever units it has.
+    """
     import torch
 
-    is_faster = has_bfloat16_units() if device.type == "cpu" else device.type == "cuda"
+    is_faster = on_cpu and has_bfloat16_units() if device.type == "cpu" else device.type == "cuda"
     return torch.autocast(device.type, torch.bfloat16, enabled=is_faster)
 
 

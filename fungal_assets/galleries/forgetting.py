@@ -16,7 +16,15 @@ import pyarrow as pa
 
 from fungal_assets.errors import InputError
 from fungal_assets.galleries.grids import save_webp
-from fungal_assets.galleries.judging import FUNGUS, JUDGES, Judge, Judgement, judge_vectors, load_judge
+from fungal_assets.galleries.judging import (
+    FUNGUS,
+    JUDGES,
+    Judge,
+    Judgement,
+    common_of,
+    judge_vectors,
+    load_judge,
+)
 from fungal_assets.galleries.planning import BASE, TUNED
 from fungal_assets.galleries.reading import embed_pictures, open_picture, read_about, read_gallery
 from fungal_assets.galleries.retention import (
@@ -135,7 +143,10 @@ def _judge_rows(
     from fungal_assets.morphology.extractors import EfficientNetLite0
 
     vectors = embed_pictures(sample_galleries, rows, EfficientNetLite0())
-    return judge_vectors(judge, vectors, [row["expected"] for row in rows])
+    expected = [row["expected"] for row in rows]
+    base = [index for index, row in enumerate(rows) if row["model"] == BASE]
+    common = common_of(vectors[base], [expected[index] for index in base])
+    return judge_vectors(judge, vectors, expected, common=common)
 
 
 def pair_twins(rows: Sequence[Mapping[str, Any]], judged: Sequence[Judgement | None]) -> list[Twins]:

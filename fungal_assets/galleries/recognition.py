@@ -17,10 +17,11 @@ import numpy as np
 from fungal_assets.errors import InputError
 from fungal_assets.galleries.planning import TUNED
 from fungal_assets.galleries.reading import embed_pictures
+from fungal_assets.morphology.projection import to_unit
 
 
 def recognise_species(gallery: Path, rows: Sequence[Mapping[str, Any]], clusters: Path) -> dict[str, Any]:
-    """Assign every picture of a species prompt to a cluster, by the features that made the clusters.
+    """Assign every picture of a species prompt to a cluster, by the features that made the clusters; see `likeness`.
 
     Args:
         gallery: Folder of the pictures.
@@ -36,13 +37,34 @@ def recognise_species(gallery: Path, rows: Sequence[Mapping[str, Any]], clusters
     Raises:
         InputError: A species has no cluster.
     """
-    from fungal_assets.morphology.clusters import assign
     from fungal_assets.morphology.extractors import EfficientNetLite0
+    from fungal_assets.morphology.projection import Projection
 
     shown = [row for row in rows if row["kind"] == "species" and row["model"] == TUNED]
     own = own_clusters([row["species_id"] for row in shown], clusters)
-    found, similarity = assign(clusters, embed_pictures(gallery, shown, EfficientNetLite0()))
-    return summarise(shown, own, found, similarity)
+    vectors = embed_pictures(gallery, shown, EfficientNetLite0())
+    points = Projection.load(clusters / "projection.npz").project(vectors)
+    similarity = likeness(points, own, np.load(clusters / "centroids.npy", allow_pickle=False))
+    return summarise(shown, own, similarity.argmax(axis=1), similarity)
+
+
+def likeness(points: np.ndarray, own: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """How like each cluster every picture is, without what all pictures share, such as being painted softly.
+
+    Args:
+        points: Projected feature vectors, float, shape (n, c).
+        own: int, shape (n,): the cluster that each should be in. Where there are two or more, the mean over them is
+            brought onto the mean of their clusters.
+        centres: Centres of the clusters, float, shape (k, c).
+
+    Returns:
+        Cosines about the mean of the centres, float, shape (n, k), -1 to 1.
+    """
+    asked, middle = np.unique(own), centres.mean(axis=0)
+    if len(asked) > 1:
+        painted = np.mean([points[own == cluster].mean(axis=0) for cluster in asked], axis=0)
+        points = points - painted + centres[asked].mean(axis=0)
+    return to_unit(points - middle) @ to_unit(centres - middle).T
 
 
 def own_clusters(species_ids: Sequence[str], clusters: Path) -> np.ndarray:

@@ -67,7 +67,7 @@ class TextAndUNet(nn.Module):
 
     def forward(self, x_t: Tensor, t: Tensor, ids: Tensor) -> Tensor:
         """Prediction for x_t (B, 4, h, w) at steps t (B,) given token ids (B, L)."""
-        with mixed_precision(x_t.device):
+        with mixed_precision(x_t.device, on_cpu=True):
             prediction = self.unet(x_t, t, self.text_encoder(ids).last_hidden_state).sample
         return prediction.float()
 
@@ -91,7 +91,9 @@ def train_diffusion(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, weight_decay=0.01, betas=(0.9, 0.99), fused=True
     )
-    ema = EMAModel(model.parameters(), decay=settings.ema_decay, use_ema_warmup=True, power=0.75, foreach=True)
+    ema = EMAModel(
+        model.parameters(), decay=settings.ema_decay, use_ema_warmup=True, power=0.75, foreach=True
+    )
     averages = {str(index): value for index, value in enumerate(ema.shadow_params)}
     first = load_checkpoint(folder, {"model": model, "ema": averages}, optimizer)
     ema.shadow_params = [averages[str(index)] for index in range(len(averages))]

@@ -52,7 +52,7 @@ class Describer(nn.Module):
     def forward(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """For ids (B, L): latents (P, latent_size), logits (P, things) and the row (P,) of each of P places."""
         is_past = ids == self.encoder.config.eos_token_id
-        with mixed_precision(ids.device):
+        with mixed_precision(ids.device, on_cpu=True):
             states = self.encoder(ids).last_hidden_state[is_past]
             latents, logits = self.to_latents(states), self.to_thing(states)
         return latents.float(), logits.float(), is_past.nonzero()[:, 0]

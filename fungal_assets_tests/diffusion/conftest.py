@@ -16,7 +16,7 @@ SETTINGS = {
     "method": "lora",
     "max_steps": 6,
     "batch_size": 4,
-    "learning_rate": 1e-3,
+    "learning_rate": 3e-3,
     "lora_rank": 4,
     "rehearsal_prompts": 2,
     "rehearsal_share": 0.25,

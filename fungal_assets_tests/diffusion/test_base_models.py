@@ -72,10 +72,13 @@ def test_deterministic_algorithms_are_on_inside_and_as_before_outside():
 
 
 @pytest.mark.parametrize(("has_units", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_a_cpu_computes_in_bfloat16_where_it_has_units_for_it(has_units, dtype, monkeypatch):
+def test_a_cpu_computes_in_bfloat16_where_it_has_units_for_it_and_is_asked(has_units, dtype, monkeypatch):
     monkeypatch.setattr(devices, "has_bfloat16_units", lambda: has_units)
+    ones = torch.ones(2, 2)
+    with mixed_precision(torch.device("cpu"), on_cpu=True):
+        assert (ones @ ones).dtype == dtype
     with mixed_precision(torch.device("cpu")):
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+        assert (ones @ ones).dtype == torch.float32
 
 
 def test_a_device_is_found():

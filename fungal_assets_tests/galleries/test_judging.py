@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 
 from fungal_assets.errors import InputError
-from fungal_assets.galleries.judging import JUDGES, build_judge, judge_vectors, load_judge, references_of
+from fungal_assets.galleries.judging import (
+    JUDGES,
+    LEAST_CONCEPTS,
+    build_judge,
+    common_of,
+    judge_vectors,
+    load_judge,
+    references_of,
+)
 
 
 def planted(per_concept=4, noise=0.3, seed=0):
@@ -75,3 +83,33 @@ def test_references_of_another_form_are_refused(tmp_path, arrays, message):
 def test_a_judge_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(InputError, match="has no references"):
         load_judge(str(tmp_path / "none.npz"))
+
+
+def many_things(shift):
+    """Vectors around as many directions as are needed for what is common, all moved by `shift`."""
+    names = [f"thing {number}" for number in range(LEAST_CONCEPTS)]
+    return np.eye(LEAST_CONCEPTS, 32, dtype=np.float32) + shift, names
+
+
+def test_what_all_pictures_share_hides_no_thing():
+    references, names = many_things(0.0)
+    judge = build_judge("planted", references, np.array(names), sha256="")
+    soft = np.zeros(32, dtype=np.float32)
+    soft[0] = 3.0
+    painted, _ = many_things(soft)
+    assert {each.nearest for each in judge_vectors(judge, painted, names)} == {"thing 0"}
+    judged = judge_vectors(judge, painted, names, common=common_of(painted, names))
+    assert sum(each.is_recognised for each in judged) == len(names)
+
+
+def test_pictures_that_all_became_the_same_are_not_recognised_by_what_others_share():
+    references, names = many_things(0.0)
+    judge = build_judge("planted", references, np.array(names), sha256="")
+    forgotten = np.repeat(references[:1], len(names), axis=0)
+    judged = judge_vectors(judge, forgotten, names, common=common_of(references, names))
+    assert [each.is_recognised for each in judged] == [True] + [False] * (len(names) - 1)
+
+
+def test_of_a_few_things_nothing_is_taken_for_common():
+    vectors, concept = planted()
+    assert common_of(vectors, concept.tolist()) is None

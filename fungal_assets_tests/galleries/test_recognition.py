@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fungal_assets.errors import InputError
-from fungal_assets.galleries.recognition import own_clusters, summarise
+from fungal_assets.galleries.recognition import likeness, own_clusters, summarise
 from fungal_assets_tests.galleries.conftest import write_clusters
 
 
@@ -23,3 +23,12 @@ def test_species_follow_the_order_of_clusters_and_missing_ones_are_all_named(tmp
     assert own_clusters(["species-02", "species-00"], clusters).tolist() == [2, 0]
     with pytest.raises(InputError, match=r"'species-03', 'species-11'"):
         own_clusters(["species-11", "species-03", "species-00"], clusters)
+
+
+def test_a_likeness_that_all_pictures_share_does_not_count():
+    centres = np.eye(4, 8, dtype=np.float32)
+    own = np.repeat(np.arange(4), 3)
+    painted = centres[own] + 5 * np.ones(8, dtype=np.float32) * np.arange(8)
+    assert likeness(painted, own, centres).argmax(axis=1).tolist() == own.tolist()
+    collapsed = np.repeat(painted[:1], len(own), axis=0)
+    assert (likeness(collapsed, own, centres).argmax(axis=1) == own).mean() <= 0.25
