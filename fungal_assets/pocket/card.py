@@ -16,7 +16,7 @@ tags: [text-to-image, stable-diffusion, fungi]
 # The pocket model of fungal_assets
 
 A latent diffusion model of the Stable Diffusion kind, in small: 128 px, an f8 autoencoder of four channels, a UNet of
-16.7 million parameters, a CLIP-architecture text encoder with a vocabulary of its own, v-prediction with zero terminal
+17.3 million parameters, a CLIP-architecture text encoder with a vocabulary of its own, v-prediction with zero terminal
 signal-to-noise ratio. It exists so that every line that trains, prunes, samples and guides with Stable Diffusion can
 run offline on a laptop. It loads with `diffusers.StableDiffusionPipeline.from_pretrained(folder)`.
 
