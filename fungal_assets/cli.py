@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -149,10 +148,7 @@ def ui(store: str, profile: str, port: int) -> None:
     prepare_environment(root, get_profile(profile), home())
     command = [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port)]
     command += ["-m", "fungal_assets.definitions"]
-    try:
-        raise SystemExit(subprocess.call(command))
-    except KeyboardInterrupt:
-        raise SystemExit(0) from None
+    os.execv(sys.executable, command)
 
 
 @main.command()

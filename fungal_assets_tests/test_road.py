@@ -199,8 +199,7 @@ def test_other_weights_under_the_3d_step_are_refused_and_seen(damaged):
         "view_size_px": 64,
         "views_per_step": 1,
         "guidance_scale": 5.0,
-        "ground_words": "on a black background",
-        "ground_lightness": 0.1,
+        "grounds": {"on a black background": 0.0},
         "processes": 1,
         "seed": 0,
     }

@@ -30,11 +30,10 @@ class Forms3dConfig(StageConfig):
     )
     views_per_step: int | None = Field(default=None, ge=1, le=16, description="Views in one step.")
     guidance_scale: float | None = Field(default=None, ge=1, le=200, description="Classifier-free guidance.")
-    ground_words: str | None = Field(
-        default=None, description="What the base model calls the plain ground that forms are shown on."
-    )
-    ground_lightness: float | None = Field(
-        default=None, ge=0, le=1, description="Lightest ground, 0 black to 1 any; it must suit the words."
+    grounds: dict[str, float] | None = Field(
+        default=None,
+        description="Plain grounds that forms are shown on: what the base model calls each, and its lightness from "
+        "0 to 1. Two that differ much keep forms from being glassy.",
     )
     processes: int | None = Field(default=None, ge=1, le=64, description="Species that grow at once.")
     seed: int | None = Field(

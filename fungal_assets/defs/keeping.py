@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 from pydantic import ConfigDict
 
+from fungal_assets import compute
 from fungal_assets.defs.resources import ProfileResource, StoreResource
 from fungal_assets.errors import FungalError
 from fungal_assets.progress import Tell
@@ -103,6 +104,7 @@ def keep(
         licences: Of what comes in beside the inputs.
         sources: Hashes of what comes in from outside the store.
     """
+    compute.end_with_parent()
     asset, partition = context.asset_key.to_user_string(), own_partition(context)
     with told_plainly():
         making = store.open().make(

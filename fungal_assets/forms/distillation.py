@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from fungal_assets.forms.guidance import Guide
 from fungal_assets.forms.views import sample_cameras, word_shares
 from fungal_assets.forms.volume import Camera, View, Volume, render, upsample
 
+Embeddings = Sequence[Mapping[str, torch.Tensor]]
 OnStep = Callable[[int, Mapping[str, float]], None]
 
 
@@ -40,7 +41,8 @@ class Recipe:
         view_size_px: Side of the rendered views; the guide brings them to its own size.
         views_per_step: Views per step.
         guidance_scale: Of classifier-free guidance.
-        ground_lightness: Lightest of the plain grounds that the views stand on, 0 to 1; 0 is black, 1 is any grey.
+        grounds: Lightness of each plain ground that the views stand on, 0 to 1. Two that differ much keep a form
+            from being glassy: what is clear can't look right on both.
         seed: Decides everything that is left to chance.
         density_rate: Learning rate of the density at the start; colour learns at two thirds of it.
         guide_weight: Weight of the guide's gradient against the priors.
@@ -54,7 +56,7 @@ class Recipe:
     view_size_px: int
     views_per_step: int
     guidance_scale: float
-    ground_lightness: float
+    grounds: tuple[float, ...]
     seed: int
     density_rate: float = 0.12
     guide_weight: float = 0.02
@@ -79,7 +81,7 @@ class _State:
 
 def distill(
     guide: Guide,
-    embeddings: Mapping[str, torch.Tensor],
+    embeddings: Embeddings,
     recipe: Recipe,
     *,
     resume_path: Path | None = None,
@@ -90,7 +92,8 @@ def distill(
 
     Args:
         guide: Who judges the views.
-        embeddings: Text embeddings, each (tokens, width), by view word (see `views.word_shares`).
+        embeddings: For each ground of the recipe, the text embeddings, each (tokens, width), by view word (see
+            `views.word_shares`).
         recipe: How.
         resume_path: Where the state is kept every `save_every_s` seconds; a state found there is gone on with.
         save_every_s: Seconds between two savings.
@@ -117,9 +120,7 @@ def timestep_span(progress: float, steps: int = 1000) -> tuple[int, int]:
     return int(steps * (0.02 + 0.4 * (1 - progress))), int(steps * (0.98 - 0.48 * progress))
 
 
-def _take_step(
-    state: _State, guide: Guide, embeddings: Mapping[str, torch.Tensor], recipe: Recipe
-) -> dict[str, float]:
+def _take_step(state: _State, guide: Guide, embeddings: Embeddings, recipe: Recipe) -> dict[str, float]:
     generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + state.step)
     progress = state.step / recipe.iterations
     for group, share in zip(state.optimiser.param_groups, (1.0, 2 / 3), strict=True):
@@ -140,20 +141,23 @@ def _guide_loss(
     views: list[View],
     cameras: list[Camera],
     guide: Guide,
-    embeddings: Mapping[str, torch.Tensor],
+    embeddings: Embeddings,
     recipe: Recipe,
     progress: float,
     generator: torch.Generator,
 ) -> torch.Tensor:
     """A number whose gradient is the guide's direction; its value means nothing."""
-    grounds = _grounds(len(views), recipe.ground_lightness, generator)
+    chosen = torch.randint(len(recipe.grounds), (len(views),), generator=generator)
+    grounds = _grounds(torch.tensor(recipe.grounds)[chosen], generator)
     latents = guide.to_latents(
         torch.stack([view.over(ground) for view, ground in zip(views, grounds, strict=True)])
     )
     lowest, highest = timestep_span(progress, len(guide.alpha_bars))
     timesteps = torch.randint(lowest, highest + 1, (len(views),), generator=generator)
     noise = torch.randn(latents.shape, generator=generator)
-    texts = torch.stack([mix(embeddings, camera) for camera in cameras])
+    texts = torch.stack(
+        [mix(embeddings[i], camera) for i, camera in zip(chosen.tolist(), cameras, strict=True)]
+    )
     with torch.no_grad():
         direction = guide.direction(latents, timesteps, noise, texts, guidance_scale=recipe.guidance_scale)
         weight = (1 - guide.alpha_bars[timesteps])[:, None, None, None]
@@ -177,11 +181,10 @@ def mix(embeddings: Mapping[str, torch.Tensor], camera: Camera) -> torch.Tensor:
     return sum(share * embeddings[name] for name, share in shares.items())  # type: ignore[return-value]
 
 
-def _grounds(count: int, lightest: float, generator: torch.Generator) -> torch.Tensor:
-    """Plain sRGB grounds, shape (count, 3): up to that lightness, with little colour."""
-    lightness = torch.rand(count, 1, generator=generator)
-    tint = 0.15 * torch.randn(count, 3, generator=generator)
-    return (lightest * (lightness + tint)).clamp(0, 1)
+def _grounds(lightness: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Plain sRGB grounds, shape (count, 3), near the lightness of each, shape (count,), with little colour."""
+    tint = 0.03 * torch.randn(len(lightness), 3, generator=generator)
+    return (lightness[:, None] + tint).clamp(0, 1)
 
 
 def _grid_at(step: int, recipe: Recipe) -> int:

@@ -35,6 +35,7 @@ class Growth:
     Args:
         species: Its row of species.json.
         prompt: Text of its prompt.
+        grounds: What is said of each ground, in the order of the recipe's.
         view_words: Words by view name.
         negative_prompt: What to lead away from.
         guide: The tuned pipeline's folder.
@@ -46,6 +47,7 @@ class Growth:
 
     species: Mapping[str, Any]
     prompt: str
+    grounds: Sequence[str]
     view_words: Mapping[str, str]
     negative_prompt: str
     guide: Path
@@ -69,8 +71,7 @@ def grow_forms(
     view_size_px: int,
     views_per_step: int,
     guidance_scale: float,
-    ground_words: str,
-    ground_lightness: float,
+    grounds: Mapping[str, float],
     processes: int,
     seed: int,
     tell: Tell = stay_silent,
@@ -90,8 +91,8 @@ def grow_forms(
         view_size_px: Side of the views that the guide sees.
         views_per_step: Views per step.
         guidance_scale: Of classifier-free guidance.
-        ground_words: Said after the prompt, of the ground that the views are shown on; may be empty.
-        ground_lightness: See `distillation.Recipe`.
+        grounds: Plain grounds that the views are shown on: what is said of each after the prompt, and its lightness,
+            0 to 1.
         processes: Species grown at once; the cores are shared among them.
         seed: Every species gets its own from it.
         tell: Told of progress.
@@ -113,12 +114,13 @@ def grow_forms(
         "view_size_px": view_size_px,
         "views_per_step": views_per_step,
         "guidance_scale": guidance_scale,
-        "ground_lightness": ground_lightness,
+        "grounds": tuple(grounds.values()),
     }
     growths = [
         Growth(
             species=row,
-            prompt=", ".join(filter(None, (texts[row["species_id"]], ground_words))),
+            prompt=texts[row["species_id"]],
+            grounds=tuple(grounds),
             view_words=wording["view_words"],
             negative_prompt=wording.get("negative_prompt", ""),
             guide=pruned_weights / "pipeline",
@@ -199,8 +201,10 @@ def grow_form(growth: Growth) -> dict[str, Any]:
     start_s, start_cpu_s = time.monotonic(), time.process_time()
     recipe = Recipe(**growth.recipe)
     guide = load_guide(growth.guide, negative_prompt=growth.negative_prompt)
-    texts = view_prompts(growth.prompt, growth.view_words)
-    embeddings = dict(zip(texts, guide.embed(list(texts.values())), strict=True))
+    embeddings = []
+    for ground in growth.grounds:
+        texts = view_prompts(", ".join(filter(None, (growth.prompt, ground))), growth.view_words)
+        embeddings.append(dict(zip(texts, guide.embed(list(texts.values())), strict=True)))
     volume = tidy(distill(guide, embeddings, recipe, resume_path=growth.resume_path))
     notes = _notes(growth, recipe, volume) | {
         "seconds": round(time.monotonic() - start_s, 2),

@@ -51,11 +51,11 @@ RECIPE = Recipe(
     view_size_px=32,
     views_per_step=2,
     guidance_scale=1.0,
-    ground_lightness=1.0,
+    grounds=(0.1, 0.9),
     seed=3,
     guide_weight=0.02,
 )
-TEXTS = {BARE: torch.zeros(1, 1)}
+TEXTS = [{BARE: torch.zeros(1, 1)}] * 2
 
 
 def _psnr(volume, cameras, size_px=32):

@@ -21,7 +21,7 @@ from fungal_assets.forms.keeping import list_forms, load_volume
 SETTINGS = {
     "species_names": [], "max_species": 2, "iterations": 4, "grid_size": 16, "view_size_px": 16,
     "views_per_step": 1, "guidance_scale": 2.0,
-    "ground_words": "on a black background", "ground_lightness": 0.1, "processes": 1, "seed": 5,
+    "grounds": {"on a black background": 0.0, "in the snow": 0.9}, "processes": 1, "seed": 5,
 }  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def test_each_form_is_kept_with_its_files_and_notes(grown, pruned_weights):
     assert {path.name for path in (folder / "pale-wood-cup").iterdir()} == {
         "form.npz", "form.json", "mesh.glb", "views.webp",
     }  # fmt: skip
-    assert notes["prompt"] == "a photo of a pale wood cup, on a black background"
+    assert notes["prompt"] == "a photo of a pale wood cup"
     assert notes["seed"] == species_seed(5, "pale-wood-cup")
     assert notes["faces"] > 100 and notes["iterations"] == 4
     assert load_volume(folder / "pale-wood-cup" / "form.npz").density.shape == (16, 16, 16)
@@ -73,7 +73,18 @@ def test_a_complete_species_is_not_grown_again(grown, pruned_weights, named_worl
 
 
 def test_a_growth_can_be_sent_to_another_process(named_world):
-    growth = Growth({"slug": "a"}, "a photo", {}, "", named_world, "0", {"seed": 1}, named_world, named_world)
+    growth = Growth(
+        {"slug": "a"},
+        "a photo",
+        ("on snow",),
+        {},
+        "",
+        named_world,
+        "0",
+        {"seed": 1},
+        named_world,
+        named_world,
+    )
     assert pickle.loads(pickle.dumps(growth)) == growth
     assert pickle.loads(pickle.dumps(grow_form)) is grow_form
 
