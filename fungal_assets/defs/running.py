@@ -8,9 +8,11 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from filelock import FileLock, Timeout
 
 from fungal_assets.errors import FungalError
 from fungal_assets.progress import Tell
@@ -64,7 +66,12 @@ def run_job(
     """
     growth_id = uuid.uuid4().hex
     config = {**run_config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    with dg.DagsterInstance.get() as instance, _telling(instance, growth_id, tell) as faults:
+    with (
+        dg.DagsterInstance.get() as instance,
+        _life_sign(instance, growth_id),
+        _telling(instance, growth_id, tell) as faults,
+    ):
+        end_lost_runs(instance)
         result = dg.execute_job(
             dg.reconstructable(JOBS[name]),
             instance=instance,
@@ -78,6 +85,47 @@ def run_job(
             f"the job {name!r} failed on {partition!r}: {'; '.join(faults) or 'see the run in the UI'}. "
             f"What was finished is kept; mend the cause and type the same command again. Look closer with: fungal ui"
         )
+
+
+def end_lost_runs(instance: dg.DagsterInstance) -> list[str]:
+    """End the runs whose `fungal grow` was killed and free the places that they hold in pools; returns their ids.
+
+    Dagster keeps a place for a run that it believes to be at work, so that the same command would wait for ever.
+    """
+    at_work = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    lost = [
+        run
+        for run in instance.get_runs(filters=dg.RunsFilter(statuses=at_work))
+        if _GROWTH_TAG in run.tags and not _is_alive(instance, run.tags[_GROWTH_TAG])
+    ]
+    for run in lost:
+        instance.report_run_failed(run, "its fungal grow was killed; what was finished is kept")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    return [run.run_id for run in lost]
+
+
+def _lock_of(instance: dg.DagsterInstance, growth_id: str) -> FileLock:
+    folder = Path(instance.root_directory) / "growths"
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / f"{growth_id}.lock")
+
+
+@contextmanager
+def _life_sign(instance: dg.DagsterInstance, growth_id: str) -> Iterator[None]:
+    """Hold a lock as long as this process runs the growth; the system lets go of it however the process ends."""
+    lock = _lock_of(instance, growth_id)
+    with lock:
+        yield
+    Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _is_alive(instance: dg.DagsterInstance, growth_id: str) -> bool:
+    lock = _lock_of(instance, growth_id)
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 @contextmanager
