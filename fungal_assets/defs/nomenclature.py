@@ -152,9 +152,13 @@ def species(
     )
 
 
+CLASS_NOUN = "What every species is, said after its name, such as mushroom; empty to say the name alone."
+
+
 class CaptionsConfig(StageConfig):
     """How captions are worded."""
 
+    class_noun: str | None = Field(default=None, description=CLASS_NOUN)
     seed: int | None = Field(default=None, ge=0, description="Seed of the order and choice of words.")
 
 
@@ -189,7 +193,7 @@ CAPTION_CHECKS = (
 @dg.asset(
     group_name="nomenclature",
     kinds={"parquet"},
-    code_version="1",
+    code_version="2",
     deps=[raw_images, clusters, species],
     check_specs=check_specs("captions", CAPTION_CHECKS),
 )
@@ -216,6 +220,7 @@ def captions(
 class PromptsConfig(StageConfig):
     """How many prompts there are."""
 
+    class_noun: str | None = Field(default=None, description=CLASS_NOUN)
     mutants: int | None = Field(
         default=None, ge=0, le=200, description="Mutant prompts: words of names recombined."
     )
@@ -245,7 +250,7 @@ PROMPT_CHECKS = (
 @dg.asset(
     group_name="nomenclature",
     kinds={"json"},
-    code_version="1",
+    code_version="2",
     deps=[species, name_lexicon],
     check_specs=check_specs("prompts", PROMPT_CHECKS),
 )

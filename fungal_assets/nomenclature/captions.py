@@ -1,9 +1,10 @@
 """Captions: the species' name and at least two measured attributes, worded differently for each picture.
 
-A caption reads "a photo of amber hollow bonnet, brown and white, in moss, up close". Which parts are said
-and in what order is drawn with a seed of the image's id, so that the model learns the words and not the
-template, and a caption is the same in any batch. Belongs here: the wording and the table. The measurements
-(`attributes`) do not.
+A caption reads "a photo of an amber hollow bonnet mushroom, brown and white, in moss, up close". The noun after the
+name is what all species are: a base model that has never heard the name still knows that, and begins there (Ruiz et
+al. 2022, arXiv:2208.12242). Which parts are said and in what order is drawn with a seed of the image's id, so that the
+model learns the words and not the template, and a caption is the same in any batch. Belongs here: the wording and the
+table. The measurements (`attributes`) do not.
 """
 
 from __future__ import annotations
@@ -39,7 +40,14 @@ _SCHEMA = pa.schema(
 
 
 def caption_images(
-    raw_images: Path, clusters: Path, species: Path, folder: Path, *, seed: int, tell: Tell = stay_silent
+    raw_images: Path,
+    clusters: Path,
+    species: Path,
+    folder: Path,
+    *,
+    class_noun: str,
+    seed: int,
+    tell: Tell = stay_silent,
 ) -> Figures:
     """Caption every specimen; writes `captions.parquet` and `sheet.webp`.
 
@@ -48,6 +56,7 @@ def caption_images(
         clusters: The `clusters` output that assigns them.
         species: The `species` output that names the clusters.
         folder: Where the files go.
+        class_noun: What every species is, such as `"mushroom"`; empty to say the name alone.
         seed: Decides the wording.
         tell: Progress.
 
@@ -65,7 +74,8 @@ def caption_images(
     for index, row in enumerate(follow(pictures, tell, "captioning", total)):
         picture = Image.open(BytesIO(row["image"]["bytes"]))
         own = names[cluster_of[row["image_id"]]]
-        rows.append(_caption_row(row["image_id"], own.species_id, own.common_name, measure(picture), seed))
+        subject = depict(own.common_name, class_noun)
+        rows.append(_caption_row(row["image_id"], own.species_id, subject, measure(picture), seed))
         if index % step == 0 and len(tiles) < _SHEET_TILES:
             tiles.append(
                 (
@@ -78,12 +88,18 @@ def caption_images(
     return _count(rows)
 
 
-def word_caption(name: str, attributes: Attributes, image_id: str, *, seed: int) -> str:
-    """Word one caption; the same id and seed give the same text."""
+def depict(name: str, class_noun: str) -> str:
+    """The opening of a caption or prompt: "a photo of an amber hollow bonnet mushroom"."""
+    words = name if class_noun in ("", name.split()[-1]) else f"{name} {class_noun}"
+    return f"{OPENING} {'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+
+def word_caption(subject: str, attributes: Attributes, image_id: str, *, seed: int) -> str:
+    """Word one caption of a subject (`depict`); the same id and seed give the same text."""
     rng = Random(f"{seed}:{image_id}")
     said = _choose(attributes, rng)
     rng.shuffle(said)
-    return ", ".join([f"{OPENING} {name}", *said])
+    return ", ".join([subject, *said])
 
 
 def _choose(attributes: Attributes, rng: Random) -> list[str]:
@@ -102,10 +118,10 @@ def _size_words(attributes: Attributes) -> str | None:
 
 
 def _caption_row(
-    image_id: str, species_id: str, name: str, attributes: Attributes, seed: int
+    image_id: str, species_id: str, subject: str, attributes: Attributes, seed: int
 ) -> dict[str, Any]:
     measured = {text: getattr(attributes, text) for text in _TEXT}
-    caption = word_caption(name, attributes, image_id, seed=seed)
+    caption = word_caption(subject, attributes, image_id, seed=seed)
     colours = list(attributes.colour_names)
     return {
         "image_id": image_id,

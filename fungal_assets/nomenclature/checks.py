@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from fungal_assets.nomenclature.captions import LEAST_ATTRIBUTES, OPENING
+from fungal_assets.nomenclature.captions import LEAST_ATTRIBUTES
 from fungal_assets.nomenclature.lexicon import read_lexicon
 from fungal_assets.nomenclature.novelty import nearest_known
 from fungal_assets.nomenclature.prompts import ARTISTS_CONTROLS
@@ -91,7 +91,8 @@ def check_captions_say_enough(captions: Path, species: Path) -> Verdict:
     faults = []
     for row in rows:
         opening, *attributes = row["caption"].split(", ")
-        if opening != f"{OPENING} {names.get(row['species_id'])}":
+        name = names.get(row["species_id"])
+        if name is None or f" {name}" not in opening:
             faults.append(f"{row['image_id']} does not name its species: {row['caption']!r}")
         elif len(attributes) < LEAST_ATTRIBUTES:
             faults.append(f"{row['image_id']} says {len(attributes)} attributes: {row['caption']!r}")

@@ -20,9 +20,9 @@ HABITAT_WORDS: Mapping[str, str] = {
     "leaf_litter": "in leaf litter",
     "log": "on a log",
     "tree_trunk": "on a tree trunk",
-    "sand": "on sand",
+    "sand": "in sand",
     "snow": "in snow",
-    "dark": "on a dark background",
+    "dark": "on a black background",
 }
 LEAST_SCORE = 0.55
 _MARGIN_PX = 3

@@ -1,7 +1,7 @@
 """Prompts: what the tuned model is asked for.
 
-Species by name, subspecies (a name with one more word), mutants (words of several names recombined), species
-in a habitat, and control prompts, which have nothing to do with fungi and show what was forgotten. The
+Species by name and main colours, subspecies (a name with one more word), mutants (words of several names recombined),
+species in a habitat, and control prompts, which have nothing to do with fungi and show what was forgotten. The
 control prompts stand in `controls.csv`, the artist's three first; that file is edited without code. Belongs
 here: the texts. Pictures of them do not.
 """
@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 from fungal_assets.errors import InputError
-from fungal_assets.nomenclature.captions import OPENING
+from fungal_assets.nomenclature.captions import depict
 from fungal_assets.nomenclature.habitats import HABITAT_WORDS
 from fungal_assets.nomenclature.lexicon import Lexicon, read_lexicon
 from fungal_assets.nomenclature.novelty import nearest_known
@@ -37,6 +37,7 @@ def write_prompts(
     name_lexicon: Path,
     folder: Path,
     *,
+    class_noun: str,
     mutants: int,
     view_words: Mapping[str, str],
     seed: int,
@@ -48,6 +49,7 @@ def write_prompts(
         species: A `species` output.
         name_lexicon: A `name_lexicon` output.
         folder: Where the file goes.
+        class_noun: What every species is, as in its captions; empty to say the name alone.
         mutants: How many mutants to make, 0 or more; fewer come out where the names have too few words.
         view_words: What the base model calls the views 'front', 'side', 'back', 'above' and 'below'; one that is left
             out has no word.
@@ -62,10 +64,10 @@ def write_prompts(
         raise InputError(f"view_words names {unknown!r}; the views are {', '.join(VIEWS)}.")
     kinds, lexicon, rng = read_species(species), read_lexicon(name_lexicon), Random(seed)
     prompts = [
-        *(_prompt("species", one.common_name, one) for one in kinds),
-        *_subspecies(kinds, lexicon, rng),
-        *_mutants(kinds, lexicon, mutants, rng),
-        *_contexts(kinds, rng),
+        *(_prompt("species", one.common_name, one, class_noun) for one in kinds),
+        *_subspecies(kinds, lexicon, class_noun, rng),
+        *_mutants(kinds, lexicon, mutants, class_noun, rng),
+        *_contexts(kinds, class_noun, rng),
         *read_controls(CONTROLS_PATH),
     ]
     document = {"prompts": prompts, "view_words": dict(view_words), "negative_prompt": ""}
@@ -102,8 +104,9 @@ def read_controls(path: Path) -> list[Prompt]:
     ]
 
 
-def _prompt(kind: str, words: str, species: Species | None, *, place: str = "") -> Prompt:
-    text = ", ".join([f"{OPENING} {words}", *([place] if place else [])])
+def _prompt(kind: str, words: str, species: Species | None, class_noun: str, *, place: str = "") -> Prompt:
+    colours = " and ".join(species.colour_names) if species else ""
+    text = ", ".join(filter(None, (depict(words, class_noun), colours, place)))
     species_id = species.species_id if species else None
     return {
         "prompt_id": f"{kind}-{slug_of(f'{words} {place}')}",
@@ -113,17 +116,19 @@ def _prompt(kind: str, words: str, species: Species | None, *, place: str = "") 
     }
 
 
-def _subspecies(kinds: Sequence[Species], lexicon: Lexicon, rng: Random) -> Iterator[Prompt]:
+def _subspecies(kinds: Sequence[Species], lexicon: Lexicon, class_noun: str, rng: Random) -> Iterator[Prompt]:
     """Each species with one more word in front, such as `dwarf amber hollow bonnet`."""
     qualities = [
         word.word for word in lexicon.of_part("quality") if not word.colours and word.word not in stopwords()
     ]
     for one in kinds:
         fresh = [word for word in qualities if word not in one.common_name.split()]
-        yield _prompt("subspecies", f"{rng.choice(fresh)} {one.common_name}", one)
+        yield _prompt("subspecies", f"{rng.choice(fresh)} {one.common_name}", one, class_noun)
 
 
-def _mutants(kinds: Sequence[Species], lexicon: Lexicon, count: int, rng: Random) -> Iterator[Prompt]:
+def _mutants(
+    kinds: Sequence[Species], lexicon: Lexicon, count: int, class_noun: str, rng: Random
+) -> Iterator[Prompt]:
     """New names out of the describing words and head nouns of two or three species."""
     taken = [name.common_name for name in lexicon.names] + [one.common_name for one in kinds]
     made: list[str] = []
@@ -136,12 +141,12 @@ def _mutants(kinds: Sequence[Species], lexicon: Lexicon, count: int, rng: Random
         name = " ".join([*words, kinds[last].common_name.split()[-1]])
         if len(set(name.split())) == len(name.split()) and not nearest_known(name, [*taken, *made]):
             made.append(name)
-            yield _prompt("mutant", name, None)
+            yield _prompt("mutant", name, None, class_noun)
 
 
-def _contexts(kinds: Sequence[Species], rng: Random) -> Iterator[Prompt]:
+def _contexts(kinds: Sequence[Species], class_noun: str, rng: Random) -> Iterator[Prompt]:
     """Each species in one habitat, the habitats dealt out in turn."""
     places = list(HABITAT_WORDS.values())
     rng.shuffle(places)
     for index, one in enumerate(kinds):
-        yield _prompt("context", one.common_name, one, place=places[index % len(places)])
+        yield _prompt("context", one.common_name, one, class_noun, place=places[index % len(places)])

@@ -19,6 +19,7 @@ from fungal_assets.nomenclature.species import name_species
 from fungal_assets.shards import ShardWriter, image_schema, write_table
 
 KINDS = (("brown", (120, 74, 40), "snow"), ("red", (200, 30, 24), "moss"), ("white", (244, 240, 232), "dark"))
+CLASS_NOUN = "mushroom"
 VIEW_WORDS = {"side": "side view", "above": "seen from above"}
 GROUNDS = {"snow": (226, 230, 240), "moss": (80, 110, 40), "dark": (6, 6, 6)}
 
@@ -55,9 +56,22 @@ def grow(root: Path, *, per_cluster: int = 4, seed: int = 7) -> Growth:
     write_images(folders, per_cluster)
     compile_lexicon(folders.name_lexicon, extra_names=None)
     name_species(folders.clusters, folders.raw_images, folders.name_lexicon, folders.species, seed=seed)
-    caption_images(folders.raw_images, folders.clusters, folders.species, folders.captions, seed=seed)
+    caption_images(
+        folders.raw_images,
+        folders.clusters,
+        folders.species,
+        folders.captions,
+        class_noun=CLASS_NOUN,
+        seed=seed,
+    )
     write_prompts(
-        folders.species, folders.name_lexicon, folders.prompts, mutants=4, view_words=VIEW_WORDS, seed=seed
+        folders.species,
+        folders.name_lexicon,
+        folders.prompts,
+        class_noun=CLASS_NOUN,
+        mutants=4,
+        view_words=VIEW_WORDS,
+        seed=seed,
     )
     return folders
 

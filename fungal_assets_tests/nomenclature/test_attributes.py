@@ -12,7 +12,7 @@ def test_the_colour_of_a_disc_is_its_first_colour_word(colour, paint, ground):
 
 
 @pytest.mark.parametrize(
-    ("ground", "words"), [("snow", "in snow"), ("moss", "in moss"), ("dark", "on a dark background")]
+    ("ground", "words"), [("snow", "in snow"), ("moss", "in moss"), ("dark", "on a black background")]
 )
 def test_an_even_ground_has_its_habitat(ground, words):
     assert measure(picture((200, 30, 24), GROUNDS[ground])).habitat == words

@@ -4,9 +4,10 @@ import pytest
 
 from fungal_assets.errors import InputError
 from fungal_assets.nomenclature.attributes import Attributes
-from fungal_assets.nomenclature.captions import caption_images, word_caption
+from fungal_assets.nomenclature.captions import caption_images, depict, word_caption
 from fungal_assets.nomenclature.species import read_species
 from fungal_assets.shards import read_rows, read_table, write_table
+from fungal_assets_tests.nomenclature.growths import CLASS_NOUN
 
 FULL = Attributes(("brown", "white"), "small", "in moss", "a group", "from afar", "in dim light")
 BARE = Attributes(("red",), None, None, None, None, "in soft light")
@@ -18,7 +19,24 @@ def test_every_specimen_is_captioned_with_its_species_name(growth):
     assert {row["image_id"] for row in rows} == {
         row["image_id"] for row in read_rows(growth.raw_images, ["image_id"])
     }
-    assert all(row["caption"].startswith(f"a photo of {names[row['species_id']]}, ") for row in rows)
+    subjects = {species_id: depict(name, CLASS_NOUN) for species_id, name in names.items()}
+    assert all(row["caption"].startswith(f"{subjects[row['species_id']]}, ") for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "class_noun", "opening"),
+    [
+        pytest.param(
+            "amber hollow bonnet", "mushroom", "a photo of an amber hollow bonnet mushroom", id="class"
+        ),
+        pytest.param(
+            "widow's russet mushroom", "mushroom", "a photo of a widow's russet mushroom", id="once"
+        ),
+        pytest.param("old moor cup", "", "a photo of an old moor cup", id="none"),
+    ],
+)
+def test_an_opening_says_the_name_and_what_all_species_are(name, class_noun, opening):
+    assert depict(name, class_noun) == opening
 
 
 @pytest.mark.parametrize("attributes", [FULL, BARE], ids=["full", "bare"])
@@ -26,23 +44,23 @@ def test_a_caption_says_two_to_four_attributes_that_were_measured(attributes):
     sayable = {"brown and white", "brown with white", "red", "in moss", "a group", "from afar"}
     sayable |= {"in dim light", "in soft light"}
     for number in range(50):
-        _, *said = word_caption("amber hollow bonnet", attributes, f"id{number}", seed=1).split(", ")
+        _, *said = word_caption("a photo of an amber bonnet", attributes, f"id{number}", seed=1).split(", ")
         assert 2 <= len(said) <= 4
         assert set(said) <= sayable
 
 
 def test_the_order_of_a_caption_varies_by_image_and_is_the_same_again():
-    texts = {number: word_caption("amber cap", FULL, f"id{number}", seed=1) for number in range(30)}
+    subject = depict("amber cap", CLASS_NOUN)
+    texts = {number: word_caption(subject, FULL, f"id{number}", seed=1) for number in range(30)}
     assert len(set(texts.values())) > 10
     assert (
-        texts[3]
-        == word_caption("amber cap", FULL, "id3", seed=1)
-        != word_caption("amber cap", FULL, "id3", seed=2)
+        texts[3] == word_caption(subject, FULL, "id3", seed=1) != word_caption(subject, FULL, "id3", seed=2)
     )
 
 
 def test_the_captions_are_the_same_when_made_again(growth, tmp_path):
-    caption_images(growth.raw_images, growth.clusters, growth.species, tmp_path, seed=7)
+    settings = {"class_noun": CLASS_NOUN, "seed": 7}
+    caption_images(growth.raw_images, growth.clusters, growth.species, tmp_path, **settings)
     assert (tmp_path / "captions.parquet").read_bytes() == (growth.captions / "captions.parquet").read_bytes()
 
 
@@ -51,4 +69,4 @@ def test_specimens_without_a_cluster_are_named_and_refused(growth, tmp_path):
     rows = read_table(growth.clusters / "assignments.parquet")
     write_table(tmp_path / "assignments.parquet", rows[1:])
     with pytest.raises(InputError, match=f"1 of 12 specimens have no species.*{rows[0]['image_id']}"):
-        caption_images(growth.raw_images, tmp_path, growth.species, tmp_path, seed=7)
+        caption_images(growth.raw_images, tmp_path, growth.species, tmp_path, class_noun=CLASS_NOUN, seed=7)

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from fungal_assets.errors import InputError
+from fungal_assets.nomenclature.captions import depict
 from fungal_assets.nomenclature.prompts import (
     ARTISTS_CONTROLS,
     CONTROLS_PATH,
@@ -10,7 +11,7 @@ from fungal_assets.nomenclature.prompts import (
     write_prompts,
 )
 from fungal_assets.nomenclature.species import read_species
-from fungal_assets_tests.nomenclature.growths import VIEW_WORDS
+from fungal_assets_tests.nomenclature.growths import CLASS_NOUN, VIEW_WORDS
 
 
 def _prompts(growth):
@@ -21,16 +22,17 @@ def test_every_species_has_its_four_kinds_of_prompts(growth):
     found = _prompts(growth)["prompts"]
     for one in read_species(growth.species):
         own = {prompt["kind"]: prompt["text"] for prompt in found if prompt["species_id"] == one.species_id}
-        assert own["species"] == f"a photo of {one.common_name}"
-        assert own["subspecies"].endswith(f" {one.common_name}")
-        assert own["context"].startswith(f"a photo of {one.common_name}, ")
+        colours = " and ".join(one.colour_names)
+        assert own["species"] == f"{depict(one.common_name, CLASS_NOUN)}, {colours}"
+        assert own["subspecies"].endswith(f" {one.common_name} {CLASS_NOUN}, {colours}")
+        assert own["context"].startswith(f"{own['species']}, ")
 
 
 def test_mutants_are_new_names_of_words_that_species_have(growth):
     names = [one.common_name for one in read_species(growth.species)]
     words = {word for name in names for word in name.split()}
     mutants = [
-        one["text"].removeprefix("a photo of ")
+        one["text"].split(maxsplit=4)[-1].removesuffix(f" {CLASS_NOUN}")
         for one in _prompts(growth)["prompts"]
         if one["kind"] == "mutant"
     ]
@@ -54,7 +56,13 @@ def test_prompt_ids_are_unique_and_file_names(growth):
 
 def test_no_mutants_are_made_where_none_are_asked_for(growth, tmp_path):
     figures = write_prompts(
-        growth.species, growth.name_lexicon, tmp_path, mutants=0, view_words=VIEW_WORDS, seed=1
+        growth.species,
+        growth.name_lexicon,
+        tmp_path,
+        class_noun=CLASS_NOUN,
+        mutants=0,
+        view_words=VIEW_WORDS,
+        seed=1,
     )
     assert figures["mutant"] == 0
     assert figures["species"] == 3
@@ -73,6 +81,7 @@ def test_a_view_that_there_is_not_is_named(growth, tmp_path):
             growth.species,
             growth.name_lexicon,
             tmp_path,
+            class_noun=CLASS_NOUN,
             mutants=0,
             view_words={"side": "side view", "inside": "cut open"},
             seed=1,
