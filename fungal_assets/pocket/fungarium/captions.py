@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fungal_assets.pocket.fungarium.folk_names import name_folk
 from fungal_assets.pocket.fungarium.morphotypes import MORPHOTYPE_TABLE
 from fungal_assets.pocket.fungarium.traits import Traits
 
@@ -29,6 +30,9 @@ _SHELF_PLACES = {
     "snow": ("on a tree in the snow", "on a snowy tree"),
 }
 _COUNTS = ("one", "two", "three", "four", "five")
+_NAMED = 0.35
+_CLASSED = 0.6
+_COLOUR_AFTER = 0.3
 _OPENINGS = ("a photo of", "a photo of", "a photo of", "a picture of", "a close photo of")
 
 
@@ -77,19 +81,28 @@ def _article(words: str) -> str:
     return f"an {words}" if words[0] in "aeiou" else f"a {words}"
 
 
-def _subject(traits: Traits, rng: np.random.Generator) -> str:
+def _subject(traits: Traits, rng: np.random.Generator) -> tuple[str, str | None]:
+    """What is shown, and the colour if it is to be said after it."""
+    if rng.random() < _NAMED:
+        name = name_folk(traits, rng)
+        return _article(f"{name} mushroom" if rng.random() < _CLASSED else name), traits.cap_color
     words, kind = caption_words(traits), MORPHOTYPE_TABLE[traits.morphotype]
     noun = kind.words[0] if rng.random() < 0.6 else str(rng.choice(kind.words))
     texture = f"{words['texture']} " if words["texture"] and rng.random() < 0.5 else ""
-    color = f"{traits.cap_color} " if rng.random() < 0.95 else ""
+    is_after, is_said = rng.random() < _COLOUR_AFTER, rng.random() < 0.95
+    color = f"{traits.cap_color} " if is_said and not is_after else ""
+    after = traits.cap_color if is_said and is_after else None
     if traits.count == 1:
-        return _article(f"{texture}{color}{noun}")
+        return _article(f"{texture}{color}{noun}"), after
     counted = words["count"] if traits.count == 2 or rng.random() < 0.6 else "a cluster of"
-    return f"{counted} {texture}{color}{_plural(noun)}"
+    return f"{counted} {texture}{color}{_plural(noun)}", after
 
 
 def describe(traits: Traits, *, rng_seed: int) -> str:
     """Writes a caption, such as "a photo of a red fly agaric mushroom with white spots, growing in moss".
+
+    Some call the fungus by a folk name, as the captions of a growth do: "a photo of a scarlet moss amanita mushroom,
+    red, in moss"; some say the colour after it.
 
     Args:
         traits: what the picture shows.
@@ -98,7 +111,8 @@ def describe(traits: Traits, *, rng_seed: int) -> str:
     rng = np.random.default_rng(rng_seed)
     words = caption_words(traits)
     opening = str(rng.choice(_OPENINGS if traits.closeness == "up close" else _OPENINGS[:4]))
-    text = f"{opening} {_subject(traits, rng)}"
+    subject, color_after = _subject(traits, rng)
+    text = f"{opening} {subject}"
     details = [
         words[slot]
         for slot, chance in (("spots", 0.9), ("cap_shape", 0.5), ("stem", 0.4))
@@ -106,11 +120,12 @@ def describe(traits: Traits, *, rng_seed: int) -> str:
     ]
     if details:
         text += " with " + " and ".join(str(d) for d in details)
+    text += f", {color_after}" if color_after else ""
     if rng.random() < 0.85:
         kind = MORPHOTYPE_TABLE[traits.morphotype]
         choices = (_SHELF_PLACES.get(traits.habitat) if kind.is_shelf else None) or _PLACES[traits.habitat]
         verb = "growing " if traits.habitat != "dark_room" and rng.random() < 0.5 else ""
-        text += f"{', ' if verb else ' '}{verb}{choices[0] if rng.random() < 0.6 else rng.choice(choices)}"
+        text += f"{', ' if verb or color_after else ' '}{verb}{choices[0] if rng.random() < 0.6 else rng.choice(choices)}"
     for slot, chance in (("view", 0.75), ("closeness", 0.85)):
         if words[slot] and rng.random() < chance:
             text += f", {words[slot]}"
