@@ -125,7 +125,8 @@ def describe(traits: Traits, *, rng_seed: int) -> str:
         kind = MORPHOTYPE_TABLE[traits.morphotype]
         choices = (_SHELF_PLACES.get(traits.habitat) if kind.is_shelf else None) or _PLACES[traits.habitat]
         verb = "growing " if traits.habitat != "dark_room" and rng.random() < 0.5 else ""
-        text += f"{', ' if verb or color_after else ' '}{verb}{choices[0] if rng.random() < 0.6 else rng.choice(choices)}"
+        place = choices[0] if rng.random() < 0.6 else rng.choice(choices)
+        text += f"{', ' if verb or color_after else ' '}{verb}{place}"
     for slot, chance in (("view", 0.75), ("closeness", 0.85)):
         if words[slot] and rng.random() < chance:
             text += f", {words[slot]}"
