@@ -36,7 +36,7 @@ GRAPH = {
     "feature_vectors": ["raw_images"],
     "clusters": ["feature_vectors", "raw_images"],
     "name_lexicon": [],
-    "species": ["clusters", "name_lexicon", "raw_images"],
+    "species": ["clusters", "feature_vectors", "name_lexicon", "raw_images"],
     "captions": ["clusters", "raw_images", "species"],
     "prompts": ["name_lexicon", "species"],
     "captioned_dataset": ["captions", "prepared_images", "raw_images", "species"],

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from fungal_assets.defs.collection import raw_images
 from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep, told_plainly
-from fungal_assets.defs.morphology import clusters
+from fungal_assets.defs.morphology import clusters, feature_vectors
 from fungal_assets.defs.previewing import sheets
 from fungal_assets.defs.resources import ProfileResource, StoreResource
 from fungal_assets.store import Output
@@ -128,8 +128,8 @@ SPECIES_CHECKS = (
 @dg.asset(
     group_name="nomenclature",
     kinds={"json"},
-    code_version="1",
-    deps=[clusters, raw_images, name_lexicon],
+    code_version="2",
+    deps=[clusters, raw_images, feature_vectors, name_lexicon],
     check_specs=check_specs("species", SPECIES_CHECKS),
 )
 def species(
@@ -138,14 +138,15 @@ def species(
     """One invented common name and Latin binomial per cluster, proven new."""
     from fungal_assets.nomenclature.species import name_species
 
-    grouped, raw, lexicon = store.get("clusters"), store.get("raw_images"), store.get("name_lexicon")
+    grouped, raw = store.get("clusters"), store.get("raw_images")
+    vectors, lexicon = store.get("feature_vectors"), store.get("name_lexicon")
     return keep(
         context,
         store,
-        inputs=[grouped, raw, lexicon],
+        inputs=[grouped, raw, vectors, lexicon],
         settings=config.fill("species", profile),
         build=lambda folder, **settings: name_species(
-            grouped.path, raw.path, lexicon.path, folder, **settings
+            grouped.path, raw.path, vectors.path, lexicon.path, folder, **settings
         ),
         checks=SPECIES_CHECKS,
         preview=sheets(),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from random import Random
 
 from fungal_assets.errors import InputError
-from fungal_assets.nomenclature.latin import fits_colours
+from fungal_assets.nomenclature.latin import fits
 from fungal_assets.nomenclature.lexicon import Lexicon
 from fungal_assets.nomenclature.novelty import nearest_known
 from fungal_assets.nomenclature.tables import PARTS, stopwords
@@ -42,6 +42,7 @@ def coin_common_name(
     lexicon: Lexicon,
     *,
     fitting_colours: Sequence[str],
+    morphotype: str,
     used_names: Sequence[str],
     known: Iterable[str],
 ) -> str:
@@ -52,6 +53,7 @@ def coin_common_name(
         lexicon: The words.
         fitting_colours: Basic colour terms that may be said of the cluster; none gives a name without a
             colour.
+        morphotype: The form of the cluster; a head noun for another form may not be said of it.
         used_names: Common names that the growth has given already; their words are not used again while
             others last.
         known: Common names of real fungi.
@@ -60,7 +62,7 @@ def coin_common_name(
         InputError: No new name was found with these words.
     """
     known, spoken = [*known, *used_names], {word for name in used_names for word in name.split()}
-    fitting = _fitting_words(lexicon, fitting_colours)
+    fitting = _fitting_words(lexicon, fitting_colours, morphotype)
     pools = {
         part: [word for word in words if not _is_near(word, spoken)] or words
         for part, words in fitting.items()
@@ -77,14 +79,16 @@ def coin_common_name(
     )
 
 
-def _fitting_words(lexicon: Lexicon, fitting_colours: Sequence[str]) -> dict[str, list[str]]:
-    """Words by part that may be said of something of these colours."""
-    fits = {
+def _fitting_words(lexicon: Lexicon, fitting_colours: Sequence[str], morphotype: str) -> dict[str, list[str]]:
+    """Words by part that may be said of something of these colours and this form."""
+    parts = {
         word.word: word.part
         for word in lexicon.words.values()
-        if word.word not in stopwords() and fits_colours(word.colours, fitting_colours)
+        if word.word not in stopwords()
+        and fits(word.colours, fitting_colours)
+        and fits(word.morphotypes, [morphotype])
     }
-    return {part: sorted(word for word, own in fits.items() if own == part) for part in PARTS}
+    return {part: sorted(word for word, own in parts.items() if own == part) for part in PARTS}
 
 
 def _is_near(word: str, avoided: set[str]) -> bool:

@@ -23,9 +23,9 @@ def decline(epithet: Stem, gender: str) -> str:
     return epithet.stem if ending == "-" else epithet.stem + ending
 
 
-def fits_colours(colours: Sequence[str], measured: Container[str]) -> bool:
-    """Whether a word that says these colours may be said of what was measured; a word of none may."""
-    return not colours or any(colour in measured for colour in colours)
+def fits(said: Sequence[str], measured: Container[str]) -> bool:
+    """Whether a word that says one of these colours or forms may be said of what was measured; a word of none may."""
+    return not said or any(trait in measured for trait in said)
 
 
 def coin_binomial(
@@ -62,6 +62,4 @@ def coin_binomial(
 
 
 def _of(part: str, measured_colours: Sequence[str]) -> list[Stem]:
-    return [
-        stem for stem in shipped_stems() if stem.part == part and fits_colours(stem.colours, measured_colours)
-    ]
+    return [stem for stem in shipped_stems() if stem.part == part and fits(stem.colours, measured_colours)]

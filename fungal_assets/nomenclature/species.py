@@ -1,7 +1,7 @@
 """Species: one invented common name and one Latin binomial for each cluster.
 
 The names of a cluster are drawn with a seed of its medoid, so that the same clusters and seed give the same
-names whatever else changes in the growth. Belongs here: measuring a cluster's colours and naming it. The
+names whatever else changes in the growth. Belongs here: measuring a cluster's colours and naming it. Its form, the
 grammar, the Latin and the test of novelty stand in their own modules.
 """
 
@@ -16,12 +16,15 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
+from fungal_assets.morphology.features import read_vectors
 from fungal_assets.nomenclature.colours import COLOUR_TERMS, colour_shares, main_colours
 from fungal_assets.nomenclature.grammar import coin_common_name
 from fungal_assets.nomenclature.latin import coin_binomial
 from fungal_assets.nomenclature.lexicon import Lexicon, read_lexicon
+from fungal_assets.nomenclature.morphotypes import nearest_morphotypes
 from fungal_assets.nomenclature.subjects import find_subject
 from fungal_assets.progress import Tell, follow, stay_silent
 from fungal_assets.shards import read_rows, read_table
@@ -42,6 +45,7 @@ class Species:
         common_name: Two or three lower-case words, the head noun last.
         scientific_name: Genus and epithet.
         slug: The common name as a file name.
+        morphotype: The form that it is most like, such as `"bolete"`.
         colour_names: Its main colours, basic terms, the greatest first.
         size: How many specimens it has.
     """
@@ -51,18 +55,27 @@ class Species:
     common_name: str
     scientific_name: str
     slug: str
+    morphotype: str
     colour_names: list[str]
     size: int
 
 
 def name_species(
-    clusters: Path, raw_images: Path, name_lexicon: Path, folder: Path, *, seed: int, tell: Tell = stay_silent
+    clusters: Path,
+    raw_images: Path,
+    feature_vectors: Path,
+    name_lexicon: Path,
+    folder: Path,
+    *,
+    seed: int,
+    tell: Tell = stay_silent,
 ) -> Figures:
     """Name every cluster; writes `species.json`.
 
     Args:
         clusters: A `clusters` output.
         raw_images: The `raw_images` output whose pictures the clusters hold.
+        feature_vectors: The `feature_vectors` output that the clusters were found in.
         name_lexicon: A `name_lexicon` output.
         folder: Where the file goes.
         seed: Decides the names.
@@ -76,7 +89,8 @@ def name_species(
     )
     members = _nearest_members(read_table(clusters / "assignments.parquet"))
     shares = _measure_colours(raw_images, members, tell)
-    species = _name_all(found, shares, read_lexicon(name_lexicon), seed)
+    forms = nearest_morphotypes(_vectors_of(feature_vectors, members))
+    species = _name_all(found, shares, forms, read_lexicon(name_lexicon), seed)
     write_atomically(
         folder / "species.json", json.dumps({"species": [asdict(one) for one in species]}, indent=1)
     )
@@ -119,8 +133,19 @@ def _measure_colours(
     return totals
 
 
+def _vectors_of(feature_vectors: Path, members: Mapping[int, Sequence[str]]) -> dict[int, np.ndarray]:
+    """Feature vectors of each cluster's members, float32 (n, 1280)."""
+    ids, vectors = read_vectors(feature_vectors)
+    place = {image_id: index for index, image_id in enumerate(ids)}
+    return {cluster: vectors[[place[image_id] for image_id in own]] for cluster, own in members.items()}
+
+
 def _name_all(
-    found: Sequence[Mapping[str, Any]], shares: Mapping[int, Mapping[str, float]], lexicon: Lexicon, seed: int
+    found: Sequence[Mapping[str, Any]],
+    shares: Mapping[int, Mapping[str, float]],
+    forms: Mapping[int, str],
+    lexicon: Lexicon,
+    seed: int,
 ) -> list[Species]:
     species: list[Species] = []
     for index, cluster in enumerate(found):
@@ -131,6 +156,7 @@ def _name_all(
             rng,
             lexicon,
             fitting_colours=[term for term in colours if own[term] >= _FITTING_SHARE],
+            morphotype=forms[cluster["cluster_id"]],
             used_names=[one.common_name for one in species],
             known=[name.common_name for name in lexicon.names],
         )
@@ -142,6 +168,15 @@ def _name_all(
         )
         species_id, size = f"species-{index:02d}", int(cluster["size"])
         species.append(
-            Species(species_id, cluster["cluster_id"], common, binomial, slug_of(common), list(colours), size)
+            Species(
+                species_id,
+                cluster["cluster_id"],
+                common,
+                binomial,
+                slug_of(common),
+                forms[cluster["cluster_id"]],
+                list(colours),
+                size,
+            )
         )
     return species

@@ -47,12 +47,14 @@ class Word:
         part: One of `PARTS`.
         source: Where the word is from.
         colours: Basic colour terms that it fits; none means any.
+        morphotypes: Forms that it fits, such as `"bolete"`; none means any.
     """
 
     word: str
     part: str
     source: str
     colours: tuple[str, ...] = ()
+    morphotypes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,17 @@ def shipped_names() -> tuple[Name, ...]:
 @cache
 def shipped_words() -> dict[str, Word]:
     """The words of `words.csv`, by word."""
-    rows = _shipped("words.csv", "word", "part", "colours", "source")
-    words = (Word(row["word"], row["part"], row["source"], tuple(row["colours"].split())) for row in rows)
+    rows = _shipped("words.csv", "word", "part", "colours", "morphotypes", "source")
+    words = (
+        Word(
+            row["word"],
+            row["part"],
+            row["source"],
+            tuple(row["colours"].split()),
+            tuple(row["morphotypes"].split()),
+        )
+        for row in rows
+    )
     return {word.word: word for word in words}
 
 

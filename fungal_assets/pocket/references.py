@@ -1,7 +1,8 @@
-"""The judge's reference vectors: what real pictures of every concept look like to EfficientNet-Lite0.
+"""Reference vectors: what real pictures of every concept, and of every morphotype, look like to EfficientNet-Lite0.
 
 The network is ImageNet's and never saw the pocket model, so it doesn't flatter it. The references are drawings of the
-training styles on a white ground, and rendered fungi under the concept `mushroom`.
+training styles on a white ground, and rendered fungi under the concept `mushroom`. The morphotypes' vectors let a
+cluster be named by its form.
 """
 
 from __future__ import annotations
@@ -16,25 +17,38 @@ from fungal_assets.progress import Tell
 
 FUNGUS_CONCEPT = "mushroom"
 FUNGI = 4 * PART_PICTURES
+FUNGI_BY_MORPHOTYPE = 16 * PART_PICTURES
 
 
 def write_references(work: Path, art: Path, folder: Path, *, concepts: int, tell: Tell) -> int:
     """Write `references.npz`: vectors float16 (N, 1280) and the concept of each; returns N."""
-    from fungal_assets.morphology.extractors import EfficientNetLite0
-
     folder.mkdir(parents=True, exist_ok=True)
     world = draw_world(work / "world", tarballs=art, concepts=concepts, variants=1, seed=1)
     fungi = render_fungi(work / "fungi", count=FUNGI, processes=2, tell=tell)
     pictures = join(world, fungi)
     names = [*world.concepts, *[FUNGUS_CONCEPT] * len(fungi)]
-    extractor = EfficientNetLite0()
-    vectors = np.concatenate(
-        [
-            extractor.embed([Image.fromarray(image) for image in pictures.images[start : start + 32]])
-            for start in range(0, len(pictures), 32)
-        ]
-    )
+    vectors = _embed(pictures.images)
     np.savez_compressed(
         folder / "references.npz", vectors=vectors.astype(np.float16), concept=np.array(names)
     )
     return len(names)
+
+
+def write_morphotypes(work: Path, path: Path, *, tell: Tell) -> int:
+    """Write the mean vector of each morphotype, float16 (16, 1280), and its name; returns the pictures' number."""
+    fungi = render_fungi(work / "fungi", count=FUNGI_BY_MORPHOTYPE, processes=2, tell=tell)
+    vectors, morphotypes = _embed(fungi.images), np.array(fungi.concepts)
+    names = np.unique(morphotypes)
+    means = np.stack([vectors[morphotypes == name].mean(axis=0) for name in names])
+    np.savez_compressed(path, vectors=means.astype(np.float16), morphotype=names)
+    return len(fungi)
+
+
+def _embed(images: np.ndarray) -> np.ndarray:
+    """Feature vectors, float32 (N, 1280), of uint8 (N, H, W, 3)."""
+    from fungal_assets.morphology.extractors import EfficientNetLite0
+
+    extractor = EfficientNetLite0()
+    starts = range(0, len(images), 32)
+    parts = [[Image.fromarray(image) for image in images[start : start + 32]] for start in starts]
+    return np.concatenate([extractor.embed(part) for part in parts])

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image, ImageDraw
 
+from fungal_assets.morphology.features import extract_features
 from fungal_assets.nomenclature.captions import caption_images
 from fungal_assets.nomenclature.lexicon import compile_lexicon
 from fungal_assets.nomenclature.prompts import write_prompts
@@ -30,6 +31,7 @@ class Growth:
 
     raw_images: Path
     prepared_images: Path
+    feature_vectors: Path
     clusters: Path
     name_lexicon: Path
     species: Path
@@ -55,7 +57,8 @@ def grow(root: Path, *, per_cluster: int = 4, seed: int = 7) -> Growth:
         folder.mkdir(parents=True)
     write_images(folders, per_cluster)
     compile_lexicon(folders.name_lexicon, extra_names=None)
-    name_species(folders.clusters, folders.raw_images, folders.name_lexicon, folders.species, seed=seed)
+    extract_features(folders.raw_images, folders.feature_vectors, batch_size=16)
+    name_growth(folders, folders.species, seed=seed)
     caption_images(
         folders.raw_images,
         folders.clusters,
@@ -74,6 +77,18 @@ def grow(root: Path, *, per_cluster: int = 4, seed: int = 7) -> Growth:
         seed=seed,
     )
     return folders
+
+
+def name_growth(folders: Growth, folder: Path, *, seed: int) -> None:
+    """Name the clusters of a growth, into a folder of one's own."""
+    name_species(
+        folders.clusters,
+        folders.raw_images,
+        folders.feature_vectors,
+        folders.name_lexicon,
+        folder,
+        seed=seed,
+    )
 
 
 def write_images(folders: Growth, per_cluster: int) -> None:

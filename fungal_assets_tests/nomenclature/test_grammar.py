@@ -6,12 +6,16 @@ from fungal_assets.nomenclature.novelty import nearest_known
 from fungal_assets.nomenclature.tables import stopwords
 
 
-def _names(lexicon, count, colours, seed=0):
+def _names(lexicon, count, colours, *, morphotype="agaric", seed=0):
     known = [name.common_name for name in lexicon.names]
     names: list[str] = []
     for index in range(count):
         rng = Random(f"{seed}:{index}")
-        names.append(coin_common_name(rng, lexicon, fitting_colours=colours, used_names=names, known=known))
+        names.append(
+            coin_common_name(
+                rng, lexicon, fitting_colours=colours, morphotype=morphotype, used_names=names, known=known
+            )
+        )
     return names
 
 
@@ -29,6 +33,21 @@ def test_a_brown_cluster_is_never_called_a_colour_that_brown_is_not(growth):
     for name in _names(lexicon, 20, ["brown"]):
         for word in name.split():
             assert not lexicon.words[word].colours or "brown" in lexicon.words[word].colours
+
+
+def test_a_bracket_is_never_called_a_bonnet(growth):
+    lexicon = read_lexicon(growth.name_lexicon)
+    heads = [name.split()[-1] for name in _names(lexicon, 30, ["brown"], morphotype="bracket")]
+    assert set(heads) <= {
+        "bracket",
+        "crust",
+        "mazegill",
+        "polypore",
+        "sawgill",
+        "mushroom",
+        "fungus",
+        "aldercap",
+    }
 
 
 def test_a_cluster_of_no_one_colour_gets_no_colour_word(growth):

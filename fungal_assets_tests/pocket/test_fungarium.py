@@ -20,7 +20,7 @@ from fungal_assets.pocket.fungarium import (
     sample_traits,
 )
 from fungal_assets.pocket.fungarium.bodies import build_body
-from fungal_assets.pocket.fungarium.folk_names import HEADS
+from fungal_assets.pocket.fungarium.folk_names import head_nouns
 from fungal_assets.pocket.fungarium.morphotypes import MORPHOTYPE_TABLE
 from fungal_assets.pocket.fungarium.palette import COLORS, to_linear
 
@@ -127,7 +127,7 @@ def test_captions_name_the_fungus_and_nearly_always_its_color():
         words, text = caption_words(traits), describe(traits, rng_seed=seed)
         colored += str(words["color"]) in text
         spoken = text.replace(",", " ").replace("fungi", "fungus").split()
-        nouns = [*MORPHOTYPE_TABLE[traits.morphotype].words, *HEADS[traits.morphotype].split()]
+        nouns = [*MORPHOTYPE_TABLE[traits.morphotype].words, *head_nouns(traits.morphotype)]
         assert any(noun.split()[-1] in word for noun in nouns for word in spoken)
         assert "  " not in text and "None" not in text
         for view in ("seen from above", "seen from below", "front view", "back view", "side view"):

@@ -2,7 +2,7 @@
 
 A species of a growth bears an invented name out of the words of real ones. A model that never met these words can
 neither show what they mean nor tell two names apart; so it meets each of them here beside pictures that it is true of:
-colours by the colours that the lexicon gives them, places by habitat, textures by skin, head nouns by form.
+colours and head nouns by what the lexicon says that they fit, places by habitat, textures by skin.
 Belongs here: which words are true of which traits. How a caption is worded stands in `captions`.
 """
 
@@ -13,25 +13,6 @@ import numpy as np
 from fungal_assets.nomenclature.tables import shipped_words
 from fungal_assets.pocket.fungarium.traits import Traits
 
-HEADS: dict[str, str] = {
-    "agaric": "agaric blewit bonnet brittlegill brittlestem brownie cap champignon deceiver domecap fibrecap fieldcap "
-    "knight milkcap mottlegill pinkgill powdercap roundhead rustgill shield thimble waxcap webcap woodwax",
-    "bolete": "bolete piggyback stalkball",
-    "chanterelle": "chanterelle funnel rollrim trumpet vase",
-    "fly_agaric": "amanita grisette rosegill woollyfoot",
-    "ink_cap": "bell conecap inkcap shank toughshank",
-    "parasol": "dapperling parachute parasol scalycap",
-    "puffball": "earthball puffball truffle",
-    "earthstar": "earthstar rosette",
-    "morel": "brain morel saddle",
-    "coral": "candlesnuff club coral spike spindles stagshorn twiglet",
-    "bracket": "bracket crust mazegill polypore sawgill",
-    "cup": "cauldron cup disco elfcup navel urn",
-    "jelly_ear": "cockle earthfan jellydisc jellyspot",
-    "stinkhorn": "caterpillarclub earthtongue stinkhorn truffleclub",
-    "oyster": "oyster oysterling tuft woodtuft",
-    "tooth_fungus": "hedgehog tooth woodwart",
-}
 PLACES: dict[str, str] = {
     "field": "field meadow grass turf garden heath hill",
     "moss": "moss forest glade sphagnum bog wood",
@@ -60,7 +41,7 @@ def name_folk(traits: Traits, rng: np.random.Generator) -> str:
         words.insert(0, str(rng.choice(textures.split())))
     if is_placed:
         words.append(str(rng.choice(PLACES[traits.habitat].split())))
-    return " ".join([*words, str(rng.choice(HEADS[traits.morphotype].split()))])
+    return " ".join([*words, str(rng.choice(head_nouns(traits.morphotype)))])
 
 
 def colour_words(colour: str) -> list[str]:
@@ -68,3 +49,8 @@ def colour_words(colour: str) -> list[str]:
     return sorted(
         word.word for word in shipped_words().values() if word.part == "colour" and colour in word.colours
     )
+
+
+def head_nouns(morphotype: str) -> list[str]:
+    """The lexicon's head nouns for a morphotype."""
+    return sorted(word.word for word in shipped_words().values() if morphotype in word.morphotypes)

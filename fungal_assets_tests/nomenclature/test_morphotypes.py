@@ -1,0 +1,45 @@
+"""Clusters of known forms are told their form."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fungal_assets.morphology.extractors import EfficientNetLite0
+from fungal_assets.nomenclature.morphotypes import REFERENCES_PATH, nearest_morphotypes
+from fungal_assets.pocket import SPECIMENS_DIR
+
+EACH = 5
+
+
+@pytest.fixture(scope="module")
+def specimens():
+    """Feature vectors of some shipped specimens by their hidden morphotype."""
+    with (SPECIMENS_DIR.parent / "specimen_traits.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    files: dict[str, list[str]] = {}
+    for row in rows:
+        files.setdefault(row["morphotype"], []).append(row["file_name"])
+    extractor = EfficientNetLite0()
+    return {
+        name: extractor.embed([Image.open(SPECIMENS_DIR / file).convert("RGB") for file in own[:EACH]])
+        for name, own in files.items()
+    }
+
+
+def test_clusters_of_the_specimens_get_their_hidden_morphotype(specimens):
+    names = list(specimens)
+    found = nearest_morphotypes(dict(enumerate(specimens.values())))
+    assert np.mean([found[index] == name for index, name in enumerate(names)]) >= 0.75
+
+
+def test_there_is_one_reference_per_morphotype():
+    with np.load(REFERENCES_PATH) as arrays:
+        assert len(np.unique(arrays["morphotype"])) == len(arrays["vectors"]) == 16
+
+
+def test_a_lone_cluster_has_a_form(specimens):
+    assert nearest_morphotypes({7: specimens["puffball"]}).keys() == {7}
