@@ -36,10 +36,11 @@ def mixed_precision(device: torch.device, *, on_cpu: bool = False) -> AbstractCo
 
 
 def has_bfloat16_units() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices in hardware (Intel's AMX)."""
+    """Whether this CPU multiplies bfloat16 in hardware (Intel's AMX, or AVX-512 BF16 as AMD has since Zen 4)."""
     import torch
 
-    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16"))
 
 
 def suit_attention(unet: UNet2DConditionModel, device: torch.device) -> None:

@@ -48,9 +48,12 @@ def specimens(each: int, processes: int) -> None:
 @work_option
 @art_option
 @click.option("--concepts", default=100, show_default=True, help="Size of the world beside fungi.")
-@click.option("--fungi", default=2000, show_default=True, help="Rendered fungi.")
-@click.option("--vae-steps", default=2200, show_default=True)
-@click.option("--steps", default=4000, show_default=True, help="Steps of the UNet and the text encoder.")
+@click.option("--fungi", default=6000, show_default=True, help="Rendered fungi.")
+@click.option("--vae-steps", default=3000, show_default=True, help="Steps of the autoencoder.")
+@click.option("--steps", default=14000, show_default=True, help="Steps of the UNet and the text encoder.")
+@click.option(
+    "--compile", "is_compiled", is_flag=True, help="Compile the networks first; needs a C++ compiler."
+)
 @click.option(
     "--start",
     type=click.Path(path_type=Path, exists=True),
@@ -68,6 +71,7 @@ def model(
     fungi: int,
     vae_steps: int,
     steps: int,
+    is_compiled: bool,
     start: Path | None,
     autoencoder: Path | None,
 ) -> None:
@@ -78,7 +82,7 @@ def model(
     settings = replace(
         settings,
         vae=replace(settings.vae, steps=vae_steps),
-        diffusion=replace(settings.diffusion, steps=steps),
+        diffusion=replace(settings.diffusion, steps=steps, is_compiled=is_compiled),
     )
     figures = make_model(
         work, art, settings, MODEL_DIR, start=start, autoencoder=autoencoder, tell=click.echo
@@ -91,11 +95,14 @@ def model(
 @art_option
 @click.option("--concepts", default=100, show_default=True, help="Size of the world beside fungi.")
 def references(work: Path, art: Path, concepts: int) -> None:
-    """Write the judge's reference vectors of real pictures of the world."""
-    from fungal_assets.pocket.references import write_references
+    """Write the reference vectors of real pictures: the judge's, and those that names are fitted by."""
+    from fungal_assets.nomenclature.morphotypes import REFERENCES_PATH
+    from fungal_assets.pocket.references import write_morphotypes, write_references
 
     count = write_references(work, art, JUDGE_DIR, concepts=concepts, tell=click.echo)
     click.echo(f"{count} references in {JUDGE_DIR}")
+    count = write_morphotypes(work, REFERENCES_PATH, tell=click.echo)
+    click.echo(f"{count} rendered fungi in {REFERENCES_PATH}")
 
 
 if __name__ == "__main__":

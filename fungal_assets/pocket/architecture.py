@@ -28,6 +28,7 @@ class Size:
 
     Args:
         image_px: Native side of a picture.
+        latent_channels: Numbers per place of a latent.
         vae_channels: Width per VAE level; four levels make the factor 8.
         unet_channels: Width per UNet level.
         has_attention: Which UNet levels attend to themselves and to the text.
@@ -36,6 +37,7 @@ class Size:
     """
 
     image_px: int
+    latent_channels: int
     vae_channels: Sequence[int]
     unet_channels: Sequence[int]
     has_attention: Sequence[bool]
@@ -43,8 +45,8 @@ class Size:
     text_layers: int
 
 
-POCKET = Size(128, (32, 48, 64, 96), (64, 128, 256), (False, True, True), 192, 4)
-TINY = Size(64, (8, 8, 16, 16), (16, 32), (False, True), 32, 1)
+POCKET = Size(128, 8, (32, 64, 96, 128), (128, 192, 256), (False, True, True), 192, 4)
+TINY = Size(64, 4, (8, 8, 16, 16), (16, 32), (False, True), 32, 1)
 SIZES = {"pocket": POCKET, "tiny": TINY}
 _WORDS = "a photo of a mushroom in a field, seen from above, red brown white yellow fly agaric bolete cup"
 
@@ -75,10 +77,10 @@ def _byte_alphabet() -> list[str]:
 
 
 def build_vae(size: Size, groups: int = 1) -> AutoencoderKL:
-    """An f8 autoencoder with 4 latent channels, fully convolutional, so that any multiple of 8 px fits."""
+    """An f8 autoencoder, fully convolutional, so that any multiple of 8 px fits."""
     levels = len(size.vae_channels)
     return AutoencoderKL(
-        latent_channels=4,
+        latent_channels=size.latent_channels,
         block_out_channels=tuple(size.vae_channels),
         down_block_types=("DownEncoderBlock2D",) * levels,
         up_block_types=("UpDecoderBlock2D",) * levels,
@@ -99,6 +101,8 @@ def build_unet(size: Size) -> UNet2DConditionModel:
     up = tuple("CrossAttnUpBlock2D" if attends else "UpBlock2D" for attends in reversed(size.has_attention))
     return UNet2DConditionModel(
         sample_size=size.image_px // 8,
+        in_channels=size.latent_channels,
+        out_channels=size.latent_channels,
         layers_per_block=1,
         block_out_channels=tuple(size.unet_channels),
         down_block_types=down,

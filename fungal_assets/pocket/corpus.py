@@ -21,6 +21,7 @@ from fungal_assets.progress import Tell, follow
 IMAGE_PX = 128
 PART_PICTURES = 100
 FUNGI_SEED = 1_000_000
+REWORDING_SEED = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,14 @@ def render_fungi(folder: Path, *, count: int, processes: int, tell: Tell) -> Pic
         for _ in follow(pool.map(partial(_render_part, folder), missing), tell, "fungi", len(missing)):
             pass
     return read_pictures(_part_path(folder, part) for part in parts)
+
+
+def reword_fungi(count: int) -> list[str]:
+    """Other captions for the first `count` rendered fungi: as true, with other words dropped or swapped."""
+    from fungal_assets.pocket.fungarium import describe, sample_traits
+
+    seeds = range(FUNGI_SEED, FUNGI_SEED + count)
+    return [describe(sample_traits(seed), rng_seed=seed + REWORDING_SEED) for seed in seeds]
 
 
 def _part_path(folder: Path, part: int) -> Path:

@@ -7,7 +7,7 @@ steps of high signal are weighted down as in min-SNR weighting (Hang et al. 2023
 min(SNR + 1, gamma) / (SNR + 1) that stays 1 at pure noise. Captions are dropped at a fixed share for classifier-free
 guidance. An exponential moving average of the weights is what ships.
 
-On a CPU whose matrix units take bfloat16 (Intel's AMX) the networks run in it, weights and loss staying float32; and
+On a CPU that multiplies bfloat16 in hardware the networks run in it, weights and loss staying float32; and
 attention is written out, since over 64 places torch's fused kernel spends more time backwards than all convolutions.
 `benchmarks/pocket_step.py` holds both against the plain way.
 """
@@ -40,6 +40,7 @@ class DiffusionSettings:
     min_snr_gamma: float = 5.0
     ema_decay: float = 0.999
     checkpoint_every: int = 750
+    is_compiled: bool = False
     seed: int = 0
 
 
@@ -67,9 +68,7 @@ class TextAndUNet(nn.Module):
 
     def forward(self, x_t: Tensor, t: Tensor, ids: Tensor) -> Tensor:
         """Prediction for x_t (B, 4, h, w) at steps t (B,) given token ids (B, L)."""
-        with mixed_precision(x_t.device, on_cpu=True):
-            prediction = self.unet(x_t, t, self.text_encoder(ids).last_hidden_state).sample
-        return prediction.float()
+        return self.unet(x_t, t, self.text_encoder(ids).last_hidden_state).sample
 
 
 def train_diffusion(
@@ -88,6 +87,8 @@ def train_diffusion(
     suit_attention(pipeline.unet, pipeline.device)
     pipeline.text_encoder.set_attn_implementation("eager")
     model = TextAndUNet(pipeline)
+    if settings.is_compiled:
+        model.compile()
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, weight_decay=0.01, betas=(0.9, 0.99), fused=True
     )
@@ -143,7 +144,8 @@ def v_loss(
     alpha_bar = alphas_bar[t].view(-1, 1, 1, 1)
     signal, noise = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
     v = signal * epsilon - noise * x_0
-    predicted = model(signal * x_0 + noise * epsilon, t, tokens)
+    with mixed_precision(x_0.device, on_cpu=True):
+        predicted = model(signal * x_0 + noise * epsilon, t, tokens).float()
     snr = (alpha_bar / (1 - alpha_bar)).flatten()
     weight = (snr + 1).clamp(max=gamma) / (snr + 1)
     return (weight * (predicted - v).square().mean(dim=(1, 2, 3))).mean()

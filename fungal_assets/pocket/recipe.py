@@ -20,7 +20,7 @@ from PIL import Image
 from fungal_assets.pocket import architecture
 from fungal_assets.pocket.autoencoding import VaeSettings, encode, psnr_db, train_vae
 from fungal_assets.pocket.card import card_text
-from fungal_assets.pocket.corpus import Pictures, draw_world, join, render_fungi
+from fungal_assets.pocket.corpus import Pictures, draw_world, join, render_fungi, reword_fungi
 from fungal_assets.pocket.diffusing import Corpus, DiffusionSettings, tokenize, train_diffusion
 from fungal_assets.pocket.wording import WordingSettings, teach_words
 from fungal_assets.previews import contact_sheet
@@ -61,8 +61,8 @@ class RecipeSettings:
     """
 
     concepts: int = 160
-    variants: int = 4
-    fungi: int = 3000
+    variants: int = 6
+    fungi: int = 6000
     fungi_share: float = 0.5
     vocabulary: int = 4096
     vae: VaeSettings = field(default_factory=VaeSettings)
@@ -160,12 +160,15 @@ def make_model(
 def make_corpus(
     pipeline: StableDiffusionPipeline, fungi: Pictures, world: Pictures, settings: RecipeSettings
 ) -> Corpus:
-    """Scaled latents of everything, the fungi mirrored too, weighted to the share that the settings ask for."""
+    """Scaled latents of everything, weighted to the share that the settings ask for.
+
+    Each fungus is there mirrored too, in other words: two texts that are true of one form teach what a word means.
+    """
     images = np.concatenate([fungi.images, fungi.images[:, :, ::-1], world.images])
     latents = encode(pipeline.vae, images) * pipeline.vae.config.scaling_factor
     share, mirrored = settings.fungi_share, 2 * len(fungi)
     weights = torch.tensor([share / mirrored] * mirrored + [(1 - share) / len(world)] * len(world))
-    return Corpus(latents, [*fungi.captions, *fungi.captions, *world.captions], weights)
+    return Corpus(latents, [*fungi.captions, *reword_fungi(len(fungi)), *world.captions], weights)
 
 
 def export(
