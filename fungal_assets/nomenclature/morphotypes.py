@@ -16,6 +16,20 @@ import numpy as np
 REFERENCES_PATH = Path(__file__).with_name("morphotypes.npz")
 
 
+def likeness_to_morphotypes(vectors: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """How like each morphotype every vector is, without what all of the vectors have in common.
+
+    Args:
+        vectors: Feature vectors, float, shape (n, 1280).
+
+    Returns:
+        The morphotypes' names, and cosines, float32, shape (n, 16), -1 to 1.
+    """
+    with np.load(REFERENCES_PATH, allow_pickle=False) as arrays:
+        names, references = arrays["morphotype"], arrays["vectors"].astype(np.float32)
+    return names.tolist(), _centred(vectors) @ _centred(references).T
+
+
 def nearest_morphotypes(vectors: Mapping[int, np.ndarray]) -> dict[int, str]:
     """The likeliest morphotype of each cluster.
 
@@ -25,11 +39,8 @@ def nearest_morphotypes(vectors: Mapping[int, np.ndarray]) -> dict[int, str]:
     Returns:
         By cluster, a name such as `"bolete"`.
     """
-    with np.load(REFERENCES_PATH, allow_pickle=False) as arrays:
-        names, references = arrays["morphotype"], arrays["vectors"].astype(np.float32)
-    means = _centred(np.stack([rows.mean(axis=0) for rows in vectors.values()]))
-    nearest = (means @ _centred(references).T).argmax(axis=1)
-    return {cluster_id: str(names[index]) for cluster_id, index in zip(vectors, nearest, strict=True)}
+    names, likeness = likeness_to_morphotypes(np.stack([rows.mean(axis=0) for rows in vectors.values()]))
+    return {cluster_id: names[row.argmax()] for cluster_id, row in zip(vectors, likeness, strict=True)}
 
 
 def _centred(vectors: np.ndarray) -> np.ndarray:

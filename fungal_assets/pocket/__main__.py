@@ -1,4 +1,4 @@
-"""The recipe as a command: `python -m fungal_assets.pocket specimens | model | references`.
+"""The recipe as a command: `python -m fungal_assets.pocket specimens | model | references | score`.
 
 It needs the extra `recipe` and, the first time, npm for the drawings. What it makes goes into the package.
 """
@@ -103,6 +103,32 @@ def references(work: Path, art: Path, concepts: int) -> None:
     click.echo(f"{count} references in {JUDGE_DIR}")
     count = write_morphotypes(work, REFERENCES_PATH, tell=click.echo)
     click.echo(f"{count} rendered fungi in {REFERENCES_PATH}")
+
+
+@main.command()
+@click.option(
+    "--concepts", default=100, show_default=True, help="How many things beside fungi are asked for."
+)
+@click.option("--each", default=4, show_default=True, help="Pictures per thing.")
+@click.option("--fungi", default=8, show_default=True, help="Pictures per morphotype.")
+@click.option(
+    "--sheets",
+    type=click.Path(path_type=Path),
+    default=Path("docs/pocket"),
+    show_default=True,
+    help="Where the sheets of samples go.",
+)
+def score(concepts: int, each: int, fungi: int, sheets: Path) -> None:
+    """Measure what the shipped model knows, and write it into its card."""
+    import json
+
+    from fungal_assets.pocket.card import RECIPE_FILE, write_card
+    from fungal_assets.pocket.scoring import write_scores
+
+    figures = write_scores(MODEL_DIR, sheets, concepts=concepts, each=each, fungi=fungi, tell=click.echo)
+    recipe = json.loads((MODEL_DIR / RECIPE_FILE).read_text())
+    write_card(MODEL_DIR, recipe | {"figures": recipe["figures"] | figures})
+    click.echo("  ".join(f"{name} {value:.3g}" for name, value in figures.items()))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
 
 from fungal_assets.pocket.world import ATTRIBUTION, TRAINING_STYLES
+from fungal_assets.store import write_atomically
+
+RECIPE_FILE = "recipe.json"
 
 _CARD = """---
 license: apache-2.0
@@ -15,10 +24,10 @@ tags: [text-to-image, stable-diffusion, fungi]
 
 # The pocket model of fungal_assets
 
-A latent diffusion model of the Stable Diffusion kind, in small: 128 px, an f8 autoencoder of four channels, a UNet of
-17.3 million parameters, a CLIP-architecture text encoder with a vocabulary of its own, v-prediction with zero terminal
-signal-to-noise ratio. It exists so that every line that trains, prunes, samples and guides with Stable Diffusion can
-run offline on a laptop. It loads with `diffusers.StableDiffusionPipeline.from_pretrained(folder)`.
+A latent diffusion model of the Stable Diffusion kind, in small: 128 px, an f8 autoencoder of eight channels, a UNet of
+{millions:.1f} million parameters, a CLIP-architecture text encoder with a vocabulary of its own, v-prediction with zero
+terminal signal-to-noise ratio. It exists so that every line that trains, prunes, samples and guides with Stable
+Diffusion can run offline on a laptop. It loads with `diffusers.StableDiffusionPipeline.from_pretrained(folder)`.
 
 ## What it learnt from
 
@@ -35,14 +44,33 @@ run offline on a laptop. It loads with `diffusers.StableDiffusionPipeline.from_p
 
 ## Limits
 
-It is small and was trained for minutes, not days: its pictures are sketches. It knows no people, places or texts of the
-world. The names of art styles in a prompt steer it; nothing else of its prompts is promised.
+It is small and was trained for hours on two cores, not for days: its pictures are sketches. It knows no people, places
+or texts of the world. The names of art styles in a prompt steer it; nothing else of its prompts is promised.
 """
 
 
-def card_text(settings: Mapping, figures: Mapping[str, float]) -> str:
-    """The card as Markdown with its YAML head, from the recipe's settings (nested dict) and figures."""
+def write_card(model: Path, recipe: Mapping[str, Any]) -> None:
+    """Write a model's recipe and its card into its diffusers folder.
+
+    Args:
+        model: The folder.
+        recipe: `settings` (nested, as of `RecipeSettings`), `figures` by name, and whatever else is to be kept.
+    """
+    write_atomically(model / RECIPE_FILE, json.dumps(recipe, indent=1))
+    write_atomically(
+        model / "README.md", card_text(recipe["settings"], recipe["figures"], _parameters(model))
+    )
+
+
+def _parameters(model: Path) -> int:
+    with safe_open(model / "unet" / "diffusion_pytorch_model.safetensors", "pt") as file:
+        return sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 - not a dict
+
+
+def card_text(settings: Mapping[str, Any], figures: Mapping[str, float], parameters: int) -> str:
+    """The card as Markdown with its YAML head, from the recipe's settings and figures and the UNet's size."""
     return _CARD.format(
+        millions=parameters / 1e6,
         fungi=settings["fungi"],
         concepts=settings["concepts"],
         styles=len(TRAINING_STYLES),

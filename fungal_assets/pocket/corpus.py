@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fungal_assets.progress import Tell, follow
+
+if TYPE_CHECKING:
+    from fungal_assets.pocket.fungarium import Traits
 
 IMAGE_PX = 128
 PART_PICTURES = 100
@@ -70,17 +74,21 @@ def _part_path(folder: Path, part: int) -> Path:
 def _render_part(folder: Path, part: int) -> None:
     import torch
 
-    from fungal_assets.pocket.fungarium import describe, render, sample_traits
+    from fungal_assets.pocket.fungarium import describe, sample_traits
 
     torch.set_num_threads(1)
     rows = []
     for seed in range(FUNGI_SEED + part * PART_PICTURES, FUNGI_SEED + (part + 1) * PART_PICTURES):
         traits = sample_traits(seed)
-        picture = render(traits, size_px=IMAGE_PX, supersample=2)
-        image = getattr(picture, "image", picture)
-        pixels = (image.clamp(0, 1) * 255).round().byte().numpy()
-        rows.append((pixels, describe(traits, rng_seed=seed), f"{traits.morphotype}", "photo"))
+        rows.append((render_pixels(traits), describe(traits, rng_seed=seed), traits.morphotype, "photo"))
     write_pictures(_part_path(folder, part), rows)
+
+
+def render_pixels(traits: Traits) -> np.ndarray:
+    """A fungus as the model sees it: uint8, shape (128, 128, 3), sRGB."""
+    from fungal_assets.pocket.fungarium import render
+
+    return (render(traits, size_px=IMAGE_PX, supersample=2).clamp(0, 1) * 255).round().byte().numpy()
 
 
 def draw_world(folder: Path, *, tarballs: Path, concepts: int, variants: int, seed: int) -> Pictures:

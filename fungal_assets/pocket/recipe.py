@@ -19,16 +19,15 @@ from PIL import Image
 
 from fungal_assets.pocket import architecture
 from fungal_assets.pocket.autoencoding import VaeSettings, encode, psnr_db, train_vae
-from fungal_assets.pocket.card import card_text
+from fungal_assets.pocket.card import RECIPE_FILE, write_card
 from fungal_assets.pocket.corpus import Pictures, draw_world, join, render_fungi, reword_fungi
 from fungal_assets.pocket.diffusing import Corpus, DiffusionSettings, tokenize, train_diffusion
 from fungal_assets.pocket.wording import WordingSettings, teach_words
 from fungal_assets.previews import contact_sheet
 from fungal_assets.progress import Tell
-from fungal_assets.store import hash_folder, write_atomically
+from fungal_assets.store import hash_folder
 
 HELD_OUT = 64
-RECIPE_FILE = "recipe.json"
 SHEET_PROMPTS = (
     "hamburger",
     "girl holding a basket",
@@ -189,8 +188,7 @@ def export(
         getattr(pipeline, part).float()
     recipe = {"settings": asdict(settings), "figures": figures, "weights_sha256": hash_folder(temporary)}
     recipe |= {"continued_from": continued_from} if continued_from else {}
-    write_atomically(temporary / RECIPE_FILE, json.dumps(recipe, indent=1))
-    write_atomically(temporary / "README.md", card_text(asdict(settings), figures))
+    write_card(temporary, recipe)
     shutil.rmtree(target, ignore_errors=True)
     temporary.rename(target)
 

@@ -1,0 +1,156 @@
+"""What the pocket model knows, in numbers: is the thing that was asked for the thing that is seen?
+
+Things beside fungi are judged by `galleries.judging`, fungi by form, colour and habitat: the morphotype whose mean
+feature vector is nearest, the main colour of the subject, the habitat of the ground. None of these eyes was trained
+beside the model. Each also looks at the generator's own renders of the same fungi, never trained on: what it can't
+name there, no model can be blamed for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from fungal_assets.galleries.judging import Judge, common_of, judge_vectors, load_judge
+from fungal_assets.morphology.extractors import EfficientNetLite0
+from fungal_assets.nomenclature.attributes import measure
+from fungal_assets.nomenclature.habitats import HABITAT_WORDS
+from fungal_assets.nomenclature.morphotypes import likeness_to_morphotypes
+from fungal_assets.pocket.corpus import IMAGE_PX, render_pixels
+from fungal_assets.pocket.fungarium import MORPHOTYPES, Traits, caption_words, sample_traits
+from fungal_assets.previews import contact_sheet
+from fungal_assets.progress import Tell, follow
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionPipeline
+
+UNSEEN_SEED = 5_000_000
+STEPS, GUIDANCE_SCALE = 20, 4.0
+_BATCH = 8
+_HABITATS = {"dark_room": "dark"}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Figures of a model and the sheets that they were taken from.
+
+    Args:
+        figures: Shares from 0 to 1 by name.
+        sheets: Contact sheets by file name.
+    """
+
+    figures: Mapping[str, float]
+    sheets: Mapping[str, Image.Image]
+
+
+def score_model(
+    pipeline: StableDiffusionPipeline, *, concepts: Sequence[str], each: int, fungi: int, tell: Tell
+) -> Scores:
+    """Sample and judge.
+
+    Args:
+        pipeline: The model.
+        concepts: Things beside fungi, of those that the judge knows; asked for by their bare names.
+        each: Pictures per thing.
+        fungi: Pictures per morphotype.
+        tell: Told of progress.
+    """
+    names = [name for name in concepts for _ in range(each)]
+    things = paint(pipeline, names, tell=tell)
+    traits = unseen_traits(fungi)
+    painted = paint(pipeline, [prompt_of(one) for one in traits], tell=tell)
+    rendered = [Image.fromarray(render_pixels(one)) for one in follow(traits, tell, "rendering", len(traits))]
+    figures = judge_things(things, names, load_judge("pocket"))
+    figures |= judge_fungi(painted, traits)
+    figures |= {f"{name}_of_renders": value for name, value in judge_fungi(rendered, traits).items()}
+    sheets = {
+        "things.webp": contact_sheet(things[::each], columns=20, labels=names[::each], tile_px=IMAGE_PX),
+        "fungi.webp": contact_sheet(
+            painted, columns=2 * fungi, labels=[prompt_of(one) for one in traits], tile_px=IMAGE_PX
+        ),
+    }
+    return Scores(figures, sheets)
+
+
+def unseen_traits(each: int) -> list[Traits]:
+    """`each` lone fungi of every morphotype that no training picture shows."""
+    return [
+        sample_traits(UNSEEN_SEED + row * each + column, morphotype=name, count=1)
+        for row, name in enumerate(MORPHOTYPES)
+        for column in range(each)
+    ]
+
+
+def prompt_of(traits: Traits) -> str:
+    """The plain prompt for a fungus: colour, morphotype, place and view."""
+    words = caption_words(traits)
+    article = "an" if traits.cap_color[0] in "aeiou" else "a"
+    parts = [f"a photo of {article} {words['color']} {words['morphotype']}", words["place"], words["view"]]
+    return ", ".join(part for part in parts if part)
+
+
+def paint(pipeline: StableDiffusionPipeline, prompts: Sequence[str], *, tell: Tell) -> list[Image.Image]:
+    """One picture per prompt, its seed its place in the list."""
+    import torch
+
+    pipeline.set_progress_bar_config(disable=True)
+    starts = range(0, len(prompts), _BATCH)
+    images: list[Image.Image] = []
+    for start in follow(starts, tell, "painting", len(starts)):
+        batch = list(prompts[start : start + _BATCH])
+        generators = [torch.Generator().manual_seed(start + index) for index in range(len(batch))]
+        images += pipeline(
+            batch, num_inference_steps=STEPS, guidance_scale=GUIDANCE_SCALE, generator=generators
+        ).images
+    return images
+
+
+def judge_things(images: Sequence[Image.Image], names: Sequence[str], judge: Judge) -> dict[str, float]:
+    """The share of pictures whose nearest concept is the one asked for, and that of the artist's controls."""
+    from fungal_assets.pocket.world import CONTROLS
+
+    vectors = EfficientNetLite0().embed(images)
+    found = judge_vectors(judge, vectors, names, common=common_of(vectors, names))
+    is_right = np.array([one is not None and one.is_recognised for one in found])
+    is_control = np.isin(names, [concept.name for concept in CONTROLS])
+    return {
+        "things_recognised": float(is_right.mean()),
+        "controls_recognised": float(is_right[is_control].mean()) if is_control.any() else 0.0,
+    }
+
+
+def judge_fungi(images: Sequence[Image.Image], traits: Sequence[Traits]) -> dict[str, float]:
+    """Shares of pictures of the right morphotype, main colour and habitat; morphotypes are to be equally many."""
+    names, likeness = likeness_to_morphotypes(EfficientNetLite0().embed(images))
+    found = [measure(image) for image in images]
+    habitats = [HABITAT_WORDS[_HABITATS.get(one.habitat, one.habitat)] for one in traits]
+    rights = {
+        "morphotypes": [
+            names[row.argmax()] == one.morphotype for row, one in zip(likeness, traits, strict=True)
+        ],
+        "colours": [one.cap_color in own.colour_names for own, one in zip(found, traits, strict=True)],
+        "habitats": [own.habitat == place for own, place in zip(found, habitats, strict=True)],
+    }
+    return {f"{name}_right": float(np.mean(values)) for name, values in rights.items()}
+
+
+def write_scores(
+    model: Path, folder: Path, *, concepts: int, each: int, fungi: int, tell: Tell
+) -> dict[str, float]:
+    """Score a diffusers folder and write its sheets; returns the figures."""
+    from diffusers import StableDiffusionPipeline
+
+    from fungal_assets.pocket.world import WORLD_CONCEPTS
+
+    pipeline = StableDiffusionPipeline.from_pretrained(model, safety_checker=None)
+    names = [concept.name for concept in WORLD_CONCEPTS[:concepts]]
+    scores = score_model(pipeline, concepts=names, each=each, fungi=fungi, tell=tell)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, sheet in scores.sheets.items():
+        sheet.save(folder / name, quality=82)
+    return dict(scores.figures)
