@@ -61,10 +61,16 @@ def render_fungi(folder: Path, *, count: int, processes: int, tell: Tell) -> Pic
 
 def reword_fungi(count: int) -> list[str]:
     """Other captions for the first `count` rendered fungi: as true, with other words dropped or swapped."""
-    from fungal_assets.pocket.fungarium import describe, sample_traits
+    from fungal_assets.pocket.fungarium import describe
 
-    seeds = range(FUNGI_SEED, FUNGI_SEED + count)
-    return [describe(sample_traits(seed), rng_seed=seed + REWORDING_SEED) for seed in seeds]
+    return [describe(one, rng_seed=one.seed + REWORDING_SEED) for one in traits_of_fungi(count)]
+
+
+def traits_of_fungi(count: int) -> list[Traits]:
+    """What the first `count` rendered fungi show."""
+    from fungal_assets.pocket.fungarium import sample_traits
+
+    return [sample_traits(seed) for seed in range(FUNGI_SEED, FUNGI_SEED + count)]
 
 
 def _part_path(folder: Path, part: int) -> Path:

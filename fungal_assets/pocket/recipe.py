@@ -20,7 +20,14 @@ from PIL import Image
 from fungal_assets.pocket import architecture
 from fungal_assets.pocket.autoencoding import VaeSettings, encode, psnr_db, train_vae
 from fungal_assets.pocket.card import RECIPE_FILE, write_card
-from fungal_assets.pocket.corpus import Pictures, draw_world, join, render_fungi, reword_fungi
+from fungal_assets.pocket.corpus import (
+    Pictures,
+    draw_world,
+    join,
+    render_fungi,
+    reword_fungi,
+    traits_of_fungi,
+)
 from fungal_assets.pocket.diffusing import Corpus, DiffusionSettings, tokenize, train_diffusion
 from fungal_assets.pocket.wording import WordingSettings, teach_words
 from fungal_assets.previews import contact_sheet
@@ -53,6 +60,7 @@ class RecipeSettings:
         variants: Drawings per concept and style.
         fungi: How many rendered fungi.
         fungi_share: Share of fungi among the pictures that the diffusion model sees.
+        lone_weight: How much more often a fungus that stands alone is seen than one in a group: its form is plainer.
         vocabulary: Tokens of the text encoder.
         vae: Settings of the autoencoder.
         words: Settings of the text encoder's first lessons.
@@ -63,6 +71,7 @@ class RecipeSettings:
     variants: int = 6
     fungi: int = 6000
     fungi_share: float = 0.5
+    lone_weight: float = 3.0
     vocabulary: int = 4096
     vae: VaeSettings = field(default_factory=VaeSettings)
     words: WordingSettings = field(default_factory=WordingSettings)
@@ -165,9 +174,14 @@ def make_corpus(
     """
     images = np.concatenate([fungi.images, fungi.images[:, :, ::-1], world.images])
     latents = encode(pipeline.vae, images) * pipeline.vae.config.scaling_factor
-    share, mirrored = settings.fungi_share, 2 * len(fungi)
-    weights = torch.tensor([share / mirrored] * mirrored + [(1 - share) / len(world)] * len(world))
-    return Corpus(latents, [*fungi.captions, *reword_fungi(len(fungi)), *world.captions], weights)
+    is_lone = torch.tensor([one.count == 1 for one in traits_of_fungi(len(fungi))])
+    fungi_weights = torch.where(is_lone, settings.lone_weight, 1.0).repeat(2)
+    shares = settings.fungi_share, 1 - settings.fungi_share
+    weights = [
+        part / part.sum() * share
+        for part, share in zip((fungi_weights, torch.ones(len(world))), shares, strict=True)
+    ]
+    return Corpus(latents, [*fungi.captions, *reword_fungi(len(fungi)), *world.captions], torch.cat(weights))
 
 
 def export(

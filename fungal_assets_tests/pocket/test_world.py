@@ -218,16 +218,6 @@ def test_a_drawing_sits_where_it_is_put_and_is_never_cut(at, corner):
     assert (rows.min(), columns.min()) == corner and len(rows) == 16 * 16
 
 
-def test_mirroring_swaps_left_and_right():
-    drawing = Image.new("RGBA", (16, 16), (*RED, 255))
-    drawing.paste((*BLUE, 255), (0, 0, 8, 16))
-    plain, mirrored = (
-        compose(drawing, WHITE, size_px=32, scale=1.0, at=(0.5, 0.5), is_mirrored=flag)
-        for flag in (False, True)
-    )
-    assert (plain[:, ::-1] == mirrored).all() and not (plain == mirrored).all()
-
-
 @pytest.mark.parametrize(
     ("ink", "lost"),
     [(WHITE, "white"), ((16, 16, 18), "black"), ((58, 112, 200), "blue")],

@@ -48,7 +48,7 @@ class ArtStyle:
         """One sentence for the model card: title, creator, licence, source and what was changed."""
         return (
             f"{self.title} by {self.creator} ({self.url}), {self.licence} ({self.licence_url}), from npm "
-            f"{self.package} {self.version}; rasterised, cropped, mirrored and set on plain backgrounds."
+            f"{self.package} {self.version}; rasterised, cropped and set on plain backgrounds."
         )
 
 
