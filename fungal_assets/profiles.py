@@ -160,7 +160,7 @@ PROFILES: Mapping[str, Profile] = {
                 "batch_size": 8,
                 "learning_rate": 1e-4,
                 "lora_rank": 32,
-                "rehearsal_prompts": 53,
+                "rehearsal_prompts": 40,
                 "rehearsal_share": 0.25,
                 "min_snr_gamma": 5.0,
                 "checkpoint_every_s": 120.0,
@@ -170,7 +170,7 @@ PROFILES: Mapping[str, Profile] = {
             sample_galleries={
                 "base_model": "stable-diffusion-1.5",
                 "images_per_prompt": 8,
-                "controls": 53,
+                "controls": 30,
                 "num_inference_steps": 25,
                 "guidance_scale": 7.5,
                 "scheduler": "DPM++ 2M",

@@ -63,20 +63,20 @@ class Rehearsal:
         return len(self.x_t)
 
 
-def control_prompts(prompts: Path, count: int) -> list[str]:
-    """Texts of the first `count` prompts of kind control in a prompts output.
+def rehearsal_prompts(prompts: Path, count: int) -> list[str]:
+    """Texts of the first `count` prompts of kind rehearsal in a prompts output.
 
     Raises:
-        InputError: There is no `prompts.json`, or it has no control prompt though some are wanted.
+        InputError: There is no `prompts.json`, or it has no such prompt though some are wanted.
     """
     path = prompts / "prompts.json"
     if not path.is_file():
         raise InputError(f"{path} is missing; expected the folder of a complete prompts output.")
     rows = json.loads(path.read_text(encoding="utf-8"))["prompts"]
-    texts = [row["text"] for row in rows if row["kind"] == "control"]
+    texts = [row["text"] for row in rows if row["kind"] == "rehearsal"]
     if count > 0 and not texts:
         raise InputError(
-            f"{path} holds no prompt of kind 'control' to rehearse. Set rehearsal_share to 0 or grow prompts."
+            f"{path} holds no prompt of kind 'rehearsal'. Set rehearsal_share to 0 or grow prompts."
         )
     return texts[:count]
 
@@ -96,7 +96,7 @@ def rehearse(
 
     Args:
         pipeline: The base model, untouched.
-        texts: Control prompts.
+        texts: Rehearsal prompts.
         objective: Its noise schedule.
         latent_shape: (C, H, W).
         base_sha256: Its hash.

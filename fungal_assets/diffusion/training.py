@@ -94,7 +94,7 @@ def tune(
 
     Args:
         captioned_dataset: A complete output; every row of every shard of its `data/` is read.
-        prompts: A complete output; its control prompts are rehearsed.
+        prompts: A complete output; its rehearsal prompts are rehearsed.
         folder: Filled with the weights, `loss.parquet`, `loss.png`, `training.json` and `resume/`.
         method: `"lora"` or `"full"`.
         base_model: Card name, local folder or hub id.
@@ -102,7 +102,7 @@ def tune(
         batch_size: Rows in a step, rehearsal included.
         learning_rate: Peak; it warms up over a twentieth of the steps and falls as a cosine to a tenth.
         lora_rank: Rank of the added matrices; only for `"lora"`.
-        rehearsal_prompts: How many control prompts the base model rehearses.
+        rehearsal_prompts: How many rehearsal prompts the base model walks through.
         rehearsal_share: Share of each batch that is rehearsal, 0 to below 1.
         min_snr_gamma: Caps the weight of nearly clean noise levels; 0 for none.
         checkpoint_every_s: Seconds between two resume states.
@@ -132,14 +132,14 @@ def tune(
     base = resolve_base_model(base_model)
     data = captioned_dataset / "data"
     with deterministic(pick_device()):
-        pipeline, batches, controls, truncated = _prepare(data, prompts, folder, base, recipe, tell)
+        pipeline, batches, rehearsed, truncated = _prepare(data, prompts, folder, base, recipe, tell)
         loop = _loop(
             pipeline,
             batches,
             chosen,
             recipe,
             folder,
-            [base.sha256, hash_folder(data), controls],
+            [base.sha256, hash_folder(data), rehearsed],
             checkpoint_every_s,
         )
         loop_start_s = time.monotonic()
@@ -158,7 +158,7 @@ def tune(
         "parameters": sum(param.numel() for param in loop.parameters.values()),
     }
     _write(
-        folder, pipeline, chosen, loop, progress, _record(base, chosen, recipe, controls, batches) | result
+        folder, pipeline, chosen, loop, progress, _record(base, chosen, recipe, rehearsed, batches) | result
     )
     times = {"seconds": round(time.monotonic() - start_s, 1), "training_seconds": round(loop_s, 1)}
     return result | times | {"weights_mb": round((folder / chosen.weights_file).stat().st_size / 1e6, 3)}
@@ -167,13 +167,13 @@ def tune(
 def _prepare(
     data: Path, prompts: Path, folder: Path, base: BaseModel, recipe: Recipe, tell: Tell
 ) -> tuple[StableDiffusionPipeline, Batches, list[str], int]:
-    """Load, encode and rehearse; returns also the control prompts and the number of truncated captions."""
+    """Load, encode and rehearse; returns also the rehearsed prompts and the number of truncated captions."""
     import torch
 
     from fungal_assets.diffusion.batches import Batches
     from fungal_assets.diffusion.encoding import count_truncated, encode_dataset
     from fungal_assets.diffusion.objectives import Objective
-    from fungal_assets.diffusion.rehearsal import control_prompts, rehearse
+    from fungal_assets.diffusion.rehearsal import rehearsal_prompts, rehearse
     from fungal_assets.shards import read_rows
 
     device, cache = pick_device(), folder / CACHE_NAME
@@ -187,7 +187,7 @@ def _prepare(
             f"are not learnt"
         )
     objective = Objective.of(pipeline.scheduler, recipe.min_snr_gamma, device)
-    controls = control_prompts(prompts, recipe.rehearsal_prompts) if recipe.rehearsal_share > 0 else []
+    texts = rehearsal_prompts(prompts, recipe.rehearsal_prompts) if recipe.rehearsal_share > 0 else []
     shape = encoded.latents.shape[2:]
     settings = {
         "objective": objective,
@@ -195,7 +195,7 @@ def _prepare(
         "base_sha256": base.sha256,
         "seed": recipe.seed,
     }
-    rehearsal = rehearse(pipeline, controls, **settings, cache=cache, tell=tell) if controls else None
+    rehearsal = rehearse(pipeline, texts, **settings, cache=cache, tell=tell) if texts else None
     pipeline.vae.to("cpu")
     pipeline.text_encoder.to("cpu")
     pipeline.unet.train()
@@ -203,7 +203,7 @@ def _prepare(
     batches = Batches(
         encoded, rehearsal, objective, recipe.batch_size, recipe.rehearsal_share, recipe.seed, device
     )
-    return pipeline, batches, controls, truncated
+    return pipeline, batches, texts, truncated
 
 
 def _loop(
@@ -231,7 +231,7 @@ def _loop(
 
 
 def _record(
-    base: BaseModel, method: Method, recipe: Recipe, controls: list[str], batches: Batches
+    base: BaseModel, method: Method, recipe: Recipe, rehearsed: list[str], batches: Batches
 ) -> dict[str, Any]:
     """What `training.json` says beside the results."""
     settings = vars(recipe) | {"lora_rank": recipe.lora_rank if method.name == "lora" else None}
@@ -239,7 +239,7 @@ def _record(
         "base_model": base.as_json(),
         "method": method.name,
         "weights_file": method.weights_file,
-        "rehearsed_prompts": controls,
+        "rehearsed_prompts": rehearsed,
         "prediction_type": batches.objective.prediction_type,
         "resolution_px": batches.encoded.latents.shape[-1] * 8,
         **settings,

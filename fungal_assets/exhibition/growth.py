@@ -227,7 +227,11 @@ def _read_wordings(prompts: Path, sample_galleries: Path) -> list[tuple[str | No
         if row["model"] == "tuned" and row["kind"] != "control":
             path = sample_galleries / row["path"]
             samples[row["prompt_id"]].append(Sample(path, row["prompt_id"], row["text"], row["seed"]))
-    rows = [row for row in read_json(prompts / "prompts.json")["prompts"] if row["kind"] != "control"]
+    rows = [
+        row
+        for row in read_json(prompts / "prompts.json")["prompts"]
+        if row["kind"] not in ("control", "rehearsal")
+    ]
     rows.sort(key=lambda row: row["kind"] != "species")
     return [
         (

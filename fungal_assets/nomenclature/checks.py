@@ -102,7 +102,7 @@ def check_captions_say_enough(captions: Path, species: Path) -> Verdict:
 
 
 def check_prompts_are_complete(prompts: Path, species: Path) -> Verdict:
-    """The artist's three control prompts come first among the controls, and every species has its prompt."""
+    """The artist's three prompts come first among the controls, none is rehearsed, and every species has its prompt."""
     found = json.loads((prompts / "prompts.json").read_text())["prompts"]
     controls = [one["text"] for one in found if one["kind"] == "control"]
     prompted = {one["species_id"] for one in found if one["kind"] == "species"}
@@ -115,6 +115,8 @@ def check_prompts_are_complete(prompts: Path, species: Path) -> Verdict:
         for one in read_species(species)
         if one.species_id not in prompted
     ]
+    rehearsed = {one["text"] for one in found if one["kind"] == "rehearsal"}
+    faults += [f"{text!r} is both rehearsed and measured" for text in controls if text in rehearsed]
     faults += [f"prompt_id {one!r} is there twice" for one in sorted(set(ids)) if ids.count(one) > 1]
     return _verdict(
         faults, f"{len(found)} prompts, {len(controls)} of them controls, the artist's three first"

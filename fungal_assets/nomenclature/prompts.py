@@ -1,9 +1,10 @@
 """Prompts: what the tuned model is asked for.
 
 Species by name and main colours, subspecies (a name with one more word), mutants (words of several names recombined),
-species in a habitat, and control prompts, which have nothing to do with fungi and show what was forgotten. The
-control prompts stand in `controls.csv`, the artist's three first; that file is edited without code. Belongs
-here: the texts. Pictures of them do not.
+species in a habitat, and control prompts, which have nothing to do with fungi and show what was forgotten. Others like
+them are rehearsed while a model is tuned; none is both, for a model that practised the questions proves nothing by
+answering them. Both stand in `controls.csv`, the artist's three first; that file is edited without code. Belongs here:
+the texts. Pictures of them do not.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from fungal_assets.store import Figures, write_atomically
 
 CONTROLS_PATH = Path(__file__).with_name("controls.csv")
 ARTISTS_CONTROLS = ("hamburger", "girl holding a basket", "flower")
+USES = {"measured": "control", "rehearsed": "rehearsal"}
+"""What a row of `controls.csv` is used for, and the kind of prompt that this makes it."""
 VIEWS = ("front", "side", "back", "above", "below")
 _TRIES = 200
 
@@ -80,12 +83,12 @@ def write_prompts(
 
 
 def read_controls(path: Path) -> list[Prompt]:
-    """Control prompts of a CSV with the columns text, expected and group.
+    """Prompts of the kinds control and rehearsal, of a CSV with the columns text, expected, group and use.
 
     Raises:
-        InputError: Rows lack a value or say a text twice; each is named by its line.
+        InputError: Rows lack a value, say a text twice or have an unknown use; each is named by its line.
     """
-    rows = read_csv(path, ("text", "expected", "group"))
+    rows = read_csv(path, ("text", "expected", "group", "use"))
     faults = [
         f"line {line}: {name} is empty"
         for line, row in rows
@@ -96,12 +99,20 @@ def read_controls(path: Path) -> list[Prompt]:
     faults += [
         f"line {line}: {row['text']!r} is there twice" for line, row in rows if texts.count(row["text"]) > 1
     ]
+    faults += [
+        f"line {line}: use {row['use']!r} is none of {', '.join(USES)}"
+        for line, row in rows
+        if row["use"] not in USES
+    ]
     if faults:
         raise InputError(f"{path} has {len(faults)} faults: {'; '.join(faults)}. Mend those lines.")
-    return [
-        {"prompt_id": f"control-{slug_of(row['text'])}", "kind": "control", "species_id": None, **row}
-        for _, row in rows
-    ]
+    return [_control(**row) for _, row in rows]
+
+
+def _control(*, text: str, expected: str, group: str, use: str) -> Prompt:
+    kind = USES[use]
+    named = {"prompt_id": f"{kind}-{slug_of(text)}", "kind": kind, "species_id": None}
+    return named | {"text": text, "expected": expected, "group": group}
 
 
 def _prompt(kind: str, words: str, species: Species | None, class_noun: str, *, place: str = "") -> Prompt:

@@ -51,6 +51,7 @@ def write_prompts(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     rows = [{"kind": "species", "text": "a photo of golden bonnet"}]
     rows += [{"kind": "control", "text": text} for text in ("hamburger", "girl holding a basket", "flower")]
+    rows += [{"kind": "rehearsal", "text": text} for text in ("apple", "girl", "tree")]
     (folder / "prompts.json").write_text(json.dumps({"prompts": rows}))
     return folder
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fungal_assets.diffusion.objectives import Objective
-from fungal_assets.diffusion.rehearsal import WALK_STEPS, control_prompts, rehearse
+from fungal_assets.diffusion.rehearsal import WALK_STEPS, rehearsal_prompts, rehearse
 from fungal_assets.errors import InputError
 from fungal_assets.progress import stay_silent
 
@@ -51,14 +51,14 @@ def test_a_second_call_reads_the_cache_and_another_seed_walks_anew(pipeline, tmp
     assert not torch.equal(walk(pipeline, TEXTS[:1], tmp_path, seed=1).x_t, first.x_t)
 
 
-def test_control_prompts_come_in_order_and_no_more_than_wanted(prompts_dir):
-    assert control_prompts(prompts_dir, 2) == ["hamburger", "girl holding a basket"]
-    assert control_prompts(prompts_dir, 99) == ["hamburger", "girl holding a basket", "flower"]
+def test_prompts_to_rehearse_come_in_order_and_no_more_than_wanted(prompts_dir):
+    assert rehearsal_prompts(prompts_dir, 2) == ["apple", "girl"]
+    assert rehearsal_prompts(prompts_dir, 99) == ["apple", "girl", "tree"]
 
 
 def test_prompts_without_controls_are_refused(tmp_path):
     with pytest.raises(InputError, match="prompts.json is missing"):
-        control_prompts(tmp_path, 1)
+        rehearsal_prompts(tmp_path, 1)
     (tmp_path / "prompts.json").write_text(json.dumps({"prompts": []}))
-    with pytest.raises(InputError, match="no prompt of kind 'control'"):
-        control_prompts(tmp_path, 1)
+    with pytest.raises(InputError, match="no prompt of kind 'rehearsal'"):
+        rehearsal_prompts(tmp_path, 1)

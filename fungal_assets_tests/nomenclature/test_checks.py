@@ -82,6 +82,17 @@ def test_a_missing_caption_is_found(growth, tmp_path):
     assert check_captions_are_complete(tmp_path, growth.raw_images).finding.startswith("11 captions")
 
 
+def test_a_control_prompt_that_is_rehearsed_is_found(growth, tmp_path):
+    def change(document):
+        document["prompts"].append({"prompt_id": "x", "kind": "rehearsal", "text": "cat", "species_id": None})
+
+    shutil.copytree(growth.prompts, tmp_path, dirs_exist_ok=True)
+    spoilt = _spoil(growth.prompts, tmp_path, "prompts.json", change)
+    assert (
+        "'cat' is both rehearsed and measured" in check_prompts_are_complete(spoilt, growth.species).finding
+    )
+
+
 def test_lost_control_prompts_are_found(growth, tmp_path):
     def change(document):
         document["prompts"] = [one for one in document["prompts"] if one["text"] != "flower"]

@@ -42,11 +42,20 @@ def test_mutants_are_new_names_of_words_that_species_have(growth):
     assert all(set(mutant.split()) <= words and mutant not in names for mutant in mutants)
 
 
-def test_the_artists_control_prompts_come_first_and_twenty_more_in_ten_groups_follow():
-    controls = read_controls(CONTROLS_PATH)
-    assert tuple(one["text"] for one in controls[:3]) == ARTISTS_CONTROLS
-    assert len(controls) >= 23
-    assert len({one["group"] for one in controls}) == 10
+@pytest.mark.parametrize("kind", ["control", "rehearsal"])
+def test_thirty_prompts_and_more_of_each_kind_are_spread_over_ten_groups(kind):
+    groups = [one["group"] for one in read_controls(CONTROLS_PATH) if one["kind"] == kind]
+    assert len(groups) >= 30
+    assert len(set(groups)) == 10 and min(groups.count(group) for group in groups) >= 2
+
+
+def test_the_artists_prompts_are_measured_and_no_measured_prompt_is_rehearsed():
+    texts = {
+        kind: [one["text"] for one in read_controls(CONTROLS_PATH) if one["kind"] == kind]
+        for kind in ("control", "rehearsal")
+    }
+    assert tuple(texts["control"][:3]) == ARTISTS_CONTROLS
+    assert not set(texts["control"]) & set(texts["rehearsal"])
 
 
 def test_prompt_ids_are_unique_and_file_names(growth):
@@ -72,9 +81,17 @@ def test_no_mutants_are_made_where_none_are_asked_for(growth, tmp_path):
 
 def test_faults_of_a_control_table_are_named_by_line(tmp_path):
     path = tmp_path / "controls.csv"
-    path.write_text("text,expected,group\ncat,cat,animals\ncat,cat,animals\ndog,,animals\n")
-    with pytest.raises(InputError, match="line 4: expected is empty; line 2: 'cat' is there twice"):
+    rows = [
+        "cat,cat,animals,measured",
+        "cat,cat,animals,measured",
+        "dog,,animals,measured",
+        "bee,bee,animals,eaten",
+    ]
+    path.write_text("\n".join(["text,expected,group,use", *rows]))
+    with pytest.raises(InputError) as caught:
         read_controls(path)
+    assert "line 4: expected is empty; line 2: 'cat' is there twice" in str(caught.value)
+    assert "line 5: use 'eaten' is none of measured, rehearsed" in str(caught.value)
 
 
 def test_a_view_that_there_is_not_is_named(growth, tmp_path):
