@@ -19,7 +19,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,8 +26,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import platformdirs
+
 from fungal_assets import __version__
-from fungal_assets.errors import ProvenanceError
+from fungal_assets.errors import InputError, MissingExtraError, ProvenanceError
 
 RECORD_NAME = "provenance.json"
 WHOLE = "all"
@@ -137,6 +138,20 @@ def _file_names(folder: Path) -> list[str]:
     )
 
 
+def read_record(path: Path) -> Record:
+    """The record in a file.
+
+    Raises:
+        ProvenanceError: It is none.
+    """
+    try:
+        return Record(**json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise ProvenanceError(
+            f"{path} is no provenance record: {error}. Move the folder {path.parent} away and grow again."
+        ) from error
+
+
 def mismatches(output: Output) -> list[str]:
     """Every way in which the files differ from the record, one sentence each; none means intact."""
     found, kept = hash_files(output.path), output.record.files
@@ -158,7 +173,7 @@ class Store:
         self.root = str(root)
         self._is_remote = "://" in self.root and not self.root.startswith("file://")
         key = hashlib.sha256(self.root.encode()).hexdigest()[:12]
-        default = Path(tempfile.gettempdir()) / f"fungal_assets-{os.getuid()}" / key
+        default = platformdirs.user_cache_path("fungal_assets") / "stores" / key
         self._local = (
             (scratch or default) if self._is_remote else Path(self.root.removeprefix("file://")).absolute()
         )
@@ -202,6 +217,12 @@ class Store:
             names = [path.name for path in (self._local / asset).glob("*")]
         return sorted(name for name in names if name != WHOLE and self.find(asset, name))
 
+    def newest_partition(self, asset: str) -> str | None:
+        """The partition key of an asset's newest complete output; None if it has none, or is not partitioned."""
+        found = [output for key in self.partitions(asset) if (output := self.find(asset, key)) is not None]
+        newest = max(found, key=lambda output: output.record.finished_at, default=None)
+        return newest.record.partition if newest else None
+
     # -- making ------------------------------------------------------------------------------------------------------
 
     def make(
@@ -239,6 +260,7 @@ class Store:
         with self._lock(place):
             done = self._load(f"{place}/{fingerprint}")
             if done is not None and not mismatches(done):
+                self._copy_up_if_missing(place, done.path)
                 self._point(place, fingerprint)
                 return Making(done, was_complete=True)
             self._discard(f"{place}/{fingerprint}")
@@ -309,7 +331,7 @@ class Store:
             self._copy_down(place)
         if not (folder / RECORD_NAME).exists():
             return None
-        return Output(folder, Record(**json.loads((folder / RECORD_NAME).read_text())))
+        return Output(folder, read_record(folder / RECORD_NAME))
 
     def _read_text(self, name: str) -> str | None:
         if self._is_remote:
@@ -347,7 +369,14 @@ class Store:
     def _remote(self) -> tuple[Any, str]:
         import fsspec
 
-        files, root = fsspec.core.url_to_fs(self.root)
+        try:
+            files, root = fsspec.core.url_to_fs(self.root)
+        except ImportError as error:
+            raise MissingExtraError(f"The store {self.root!r} needs a further library: {error}") from error
+        except ValueError as error:
+            raise InputError(
+                f"The store {self.root!r} is of no known kind ({error}); give a folder, or a URL such as s3://bucket/prefix."
+            ) from error
         return files, str(root).rstrip("/")
 
     def _copy_up(self, place: str, folder: Path) -> None:
@@ -356,6 +385,13 @@ class Store:
         for name in [*_file_names(folder), RECORD_NAME]:
             files.makedirs(f"{target}/{name}".rsplit("/", 1)[0], exist_ok=True)
             files.put_file(str(folder / name), f"{target}/{name}")
+
+    def _copy_up_if_missing(self, place: str, folder: Path) -> None:
+        """Make good an upload that was cut off: the record goes up last, so its absence tells."""
+        if self._is_remote:
+            files, root = self._remote()
+            if not files.exists(f"{root}/{place}/{folder.name}/{RECORD_NAME}"):
+                self._copy_up(place, folder)
 
     def _copy_down(self, place: str) -> None:
         files, root = self._remote()

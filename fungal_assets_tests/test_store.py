@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fungal_assets.errors import ProvenanceError
+from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.store import RECORD_NAME, Store, fingerprint_of, hash_folder, mismatches
 
 
@@ -175,3 +175,44 @@ def test_notes_are_read_back(store):
     assert store.read_note("growth.json") is None
     store.write_note("growth.json", {"seconds": 1.5})
     assert store.read_note("growth.json") == {"seconds": 1.5}
+
+
+def test_an_upload_that_was_cut_off_is_made_good(tmp_path, monkeypatch):
+    import fsspec
+
+    files = fsspec.filesystem("memory")
+    put_file = type(files).put_file
+
+    def cut_off(self, local, remote, **options):
+        if str(remote).endswith(RECORD_NAME):
+            raise OSError("the network is gone")
+        return put_file(self, local, remote, **options)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(type(files), "put_file", cut_off)
+        with pytest.raises(OSError, match="the network is gone"):
+            make(Store("memory://studio/cut", scratch=tmp_path / "one"))
+    assert make(Store("memory://studio/cut", scratch=tmp_path / "one")).was_complete
+    assert Store("memory://studio/cut", scratch=tmp_path / "two").get("spores").record.figures == {"count": 1}
+    files.rm("/studio", recursive=True)
+
+
+def test_a_store_of_an_unknown_kind_is_refused_with_the_kinds_that_there_are():
+    with pytest.raises(InputError, match="'foo://spores' is of no known kind"):
+        Store("foo://spores").find("spores")
+
+
+def test_a_record_that_is_none_is_named(store):
+    output = make(store).output
+    (output.path / RECORD_NAME).write_text('{"spores": 1}')
+    with pytest.raises(ProvenanceError, match="is no provenance record"):
+        store.find("spores")
+
+
+def test_the_newest_partition_is_the_one_made_last(store):
+    assert store.newest_partition("spores") is None
+    make(store, partition="128")
+    make(store, partition="64", text="later")
+    record = store.get("spores", "64").path / RECORD_NAME
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"finished_at": "2099-01-01T00:00:00Z"}))
+    assert store.newest_partition("spores") == "64"
