@@ -29,5 +29,5 @@ def audit_growth(store: Store) -> Iterator[AuditFinding]:
         text = "; ".join(faults) or f"all {len(output.record.files)} files are as recorded"
         yield AuditFinding(output.name, "files_as_recorded", not faults, text)
         for check in CHECKS[asset]:
-            verdict = check.verify(output, outputs)
+            verdict = check.verdict(output, outputs)
             yield AuditFinding(output.name, check.name, verdict.passed, verdict.finding)

@@ -6,8 +6,10 @@ A verdict never raises: a failed check is a finding, not an accident.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+
+from fungal_assets.errors import FungalError
 
 
 @dataclass(frozen=True)
@@ -23,3 +25,11 @@ class Verdict:
     passed: bool
     finding: str
     figures: Mapping[str, float | int | str] = field(default_factory=dict)
+
+
+def judged(judge: Callable[[], Verdict]) -> Verdict:
+    """The verdict, or a failed one where what is judged cannot be read."""
+    try:
+        return judge()
+    except (OSError, ValueError, KeyError, IndexError, TypeError, FungalError) as error:
+        return Verdict(False, f"cannot be read: {type(error).__name__}: {error}. Grow it again.")

@@ -17,7 +17,7 @@ from fungal_assets.defs.resources import ProfileResource, StoreResource
 from fungal_assets.errors import FungalError
 from fungal_assets.progress import Tell
 from fungal_assets.store import Figures, Output
-from fungal_assets.verdicts import Verdict
+from fungal_assets.verdicts import Verdict, judged
 
 Preview = Callable[[Path], Mapping[str, str]]
 Inputs = Mapping[str, Output]
@@ -57,9 +57,13 @@ class Check:
             self.name, asset=asset, description=self.says, blocking=self.blocking, partitions_def=partitions
         )
 
+    def verdict(self, output: Output, inputs: Inputs) -> Verdict:
+        """What the check finds; of an output that cannot be read, that."""
+        return judged(lambda: self.verify(output, inputs))
+
     def run(self, output: Output, inputs: Inputs) -> dg.AssetCheckResult:
         """The check's result on an output."""
-        verdict = self.verify(output, inputs)
+        verdict = self.verdict(output, inputs)
         severity = (
             dg.AssetCheckSeverity.ERROR if self.blocking or self.is_severe else dg.AssetCheckSeverity.WARN
         )

@@ -7,17 +7,13 @@ here; it is an independent judge, not a botanist. Belongs here: verdicts about c
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
-from fungal_assets.errors import FungalError
-from fungal_assets.verdicts import Verdict
+from fungal_assets.verdicts import Verdict, judged
 
-Found = TypeVar("Found")
 COVERAGE = (0.02, 0.70)
 MOST_ENTROPY_BITS = 0.15
 LEAST_R_PRECISION = 0.6
@@ -46,7 +42,7 @@ def check_guide(forms_3d: Path, pruned_weights: Path) -> Verdict:
             not wrong, finding, {"forms": len(guides), "wrong": len(wrong), "guide_sha256": expected[:12]}
         )
 
-    return _judged(judge)
+    return judged(judge)
 
 
 def check_meshes(forms_3d: Path) -> Verdict:
@@ -65,7 +61,7 @@ def check_meshes(forms_3d: Path) -> Verdict:
             not faults, finding, {"meshes": len(faces), "faulty": len(faults), "fewest_faces": min(faces)}
         )
 
-    return _judged(judge)
+    return judged(judge)
 
 
 def check_solidity(forms_3d: Path) -> Verdict:
@@ -96,7 +92,7 @@ def check_solidity(forms_3d: Path) -> Verdict:
         }
         return Verdict(not faults, finding, {name: round(value, 4) for name, value in figures.items()})
 
-    return _judged(judge)
+    return judged(judge)
 
 
 def check_recognition(forms_3d: Path, *, least: float = LEAST_R_PRECISION) -> Verdict:
@@ -112,7 +108,7 @@ def check_recognition(forms_3d: Path, *, least: float = LEAST_R_PRECISION) -> Ve
             mean >= least, finding, {"r_precision": round(mean, 4), "forms": len(shares), "weak": len(weak)}
         )
 
-    return _judged(judge)
+    return judged(judge)
 
 
 def check_films(videos_3d: Path) -> Verdict:
@@ -123,7 +119,7 @@ def check_films(videos_3d: Path) -> Verdict:
         films = json.loads((videos_3d / "videos.json").read_text())["videos"]
         for film in films:
             for name in ("turntable.mp4", "pyramid.mp4"):
-                fault = _judged(partial(_film_verdict, videos_3d / film["slug"] / name, film))
+                fault = judged(partial(_film_verdict, videos_3d / film["slug"] / name, film))
                 faults += [] if fault.passed else [f"{film['common_name']}'s {name} {fault.finding}"]
         finding = (
             "; ".join(faults) + ". Film the forms again."
@@ -132,15 +128,7 @@ def check_films(videos_3d: Path) -> Verdict:
         )
         return Verdict(not faults, finding, {"films": 2 * len(films), "faulty": len(faults)})
 
-    return _judged(judge)
-
-
-def _judged(judge: Callable[[], Verdict]) -> Verdict:
-    """The verdict, or a failed one where what is judged cannot be read."""
-    try:
-        return judge()
-    except (OSError, ValueError, KeyError, IndexError, TypeError, FungalError) as error:
-        return Verdict(False, f"cannot be read: {type(error).__name__}: {error}. Grow it again.")
+    return judged(judge)
 
 
 def _forms(forms_3d: Path) -> list[dict]:
