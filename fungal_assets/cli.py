@@ -161,9 +161,9 @@ def where(asset: str, partition: str | None, store: str) -> None:
     from fungal_assets.growth import NOTE
 
     kept = Store(store)
-    note = kept.read_note(NOTE)
-    if partition is None and note is not None:
-        partition = note["outputs"].get(asset)
+    outputs = (kept.read_note(NOTE) or {}).get("outputs", {})
+    if partition is None:
+        partition = outputs[asset] if asset in outputs else kept.newest_partition(asset)
     click.echo(kept.get(asset, partition).path)
 
 

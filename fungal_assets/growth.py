@@ -115,24 +115,39 @@ def prepare_environment(growth_store: str, profile: Profile, home: Path) -> None
 def grow(growth: Growth, *, tell: Tell) -> dict[str, Any]:
     """Run the jobs of a growth and leave its note in the store; returns the note.
 
+    The note is there from the start, so that a growth that failed or was killed can be reported and audited.
+
     Raises:
+        InputError: A species to grow is none of the collection's.
         RunFailedError: A step failed; what was finished is kept.
     """
     from fungal_assets.defs.running import run_job
 
-    start_s = time.monotonic()
+    start_s, store = time.monotonic(), Store(growth.store)
     jobs = select_assets(growth.until)
+    note: dict[str, Any] = {
+        "profile": growth.profile.name,
+        "source": growth.source,
+        "outputs": partitions_of(jobs, growth.partitions),
+    }
+    store.write_note(NOTE, note)
     for (job, assets), partition in zip(jobs.items(), growth.partitions, strict=True):
         if assets:
+            if "forms_3d" in assets:
+                _refuse_unknown_species(growth.species, store)
             tell(f"{job} on {partition}")
             run_job(job, partition, run_config=growth.run_config(assets), assets=assets, tell=tell)
-    note = {
-        "profile": growth.profile.name,
-        "outputs": partitions_of(jobs, growth.partitions),
-        "seconds": round(time.monotonic() - start_s, 1),
-    }
-    Store(growth.store).write_note(NOTE, note)
+    note |= {"seconds": round(time.monotonic() - start_s, 1)}
+    store.write_note(NOTE, note)
     return note
+
+
+def _refuse_unknown_species(names: Sequence[str], store: Store) -> None:
+    """Find out that a name is misspelt before hours of training, not after."""
+    from fungal_assets.forms.growing import choose_species, read_species
+
+    if names:
+        choose_species(read_species(store.get("species").path), names, len(names))
 
 
 def select_assets(until: str | None) -> dict[str, list[str]]:

@@ -5,10 +5,12 @@ Both may be set in a run's config; what is left empty is read, when the run star
 """
 
 import os
+from typing import Any
 
 import dagster as dg
 from pydantic import ConfigDict, Field
 
+from fungal_assets.growth import NOTE
 from fungal_assets.profiles import Profile, get_profile
 from fungal_assets.store import Output, Store
 
@@ -39,3 +41,14 @@ class ProfileResource(dg.ConfigurableResource):
     def row(self) -> Profile:
         """The row that is in force."""
         return get_profile(self.name or os.environ.get("FUNGAL_PROFILE") or "pocket")
+
+
+def source_in_force(profile: ProfileResource, store: StoreResource) -> str:
+    """Where pictures come from when nobody types it: $FUNGAL_SOURCE, else the last growth's, else the profile's."""
+    noted = (store.open().read_note(NOTE) or {}).get("source")
+    return os.environ.get("FUNGAL_SOURCE") or noted or profile.row().settings["raw_images"]["source"]
+
+
+def source_config(source: str) -> dict[str, Any]:
+    """Run config that makes a collection from that source."""
+    return {"ops": {"raw_images": {"config": {"source": source}}}}

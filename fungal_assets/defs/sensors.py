@@ -1,13 +1,12 @@
 """Sensors, off until someone switches them on: new pictures start a collection, a collection starts a growth."""
 
-import os
 from pathlib import Path
 
 import dagster as dg
 
 from fungal_assets.defs.jobs import collection, growth
 from fungal_assets.defs.partitions import growth_key
-from fungal_assets.defs.resources import ProfileResource
+from fungal_assets.defs.resources import ProfileResource, StoreResource, source_config, source_in_force
 
 
 @dg.sensor(
@@ -15,15 +14,14 @@ from fungal_assets.defs.resources import ProfileResource
     job=collection,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Watches the folder $FUNGAL_SOURCE (else the profile's source): when its files change, the collection "
-    "is made again from it.",
+    description="Watches the folder $FUNGAL_SOURCE, else the source of the last growth: when its files change, the "
+    "collection is made again from it.",
 )
 def new_raw_images(
-    context: dg.SensorEvaluationContext, profile: ProfileResource
+    context: dg.SensorEvaluationContext, profile: ProfileResource, store: StoreResource
 ) -> dg.RunRequest | dg.SkipReason:
     """A run of `collection` for each state of the source folder."""
-    row = profile.row()
-    source = os.environ.get("FUNGAL_SOURCE") or row.settings["raw_images"]["source"]
+    source = source_in_force(profile, store)
     if not Path(source).is_dir():
         return dg.SkipReason(
             f"the source {source!r} is not a folder; set FUNGAL_SOURCE to the folder to watch."
@@ -32,8 +30,11 @@ def new_raw_images(
     if state == context.cursor:
         return dg.SkipReason(f"nothing has changed in {source!r}.")
     context.update_cursor(state)
-    config = {"ops": {"raw_images": {"config": {"source": source}}}}
-    return dg.RunRequest(run_key=f"{source}:{state}", partition_key=row.resolution, run_config=config)
+    return dg.RunRequest(
+        run_key=f"{source}:{state}",
+        partition_key=profile.row().resolution,
+        run_config=source_config(source),
+    )
 
 
 def _state_of(folder: Path) -> str:
