@@ -19,6 +19,8 @@ from fungal_assets.progress import Tell
 
 POLL_S = 0.5
 _GROWTH_TAG = "fungal/growth"
+_PLAIN = {"FungalError", *(kind.__name__ for kind in FungalError.__subclasses__())}
+"""Errors whose message says what to do; what caused them says less."""
 
 
 def collection_job() -> dg.JobDefinition:
@@ -183,6 +185,9 @@ def _first_cause(failure: Any) -> str:
     if failure.user_failure_data and failure.user_failure_data.description:
         return failure.user_failure_data.description
     error = failure.error
-    while error is not None and error.cause is not None:
+    while error is not None and error.cls_name not in _PLAIN and error.cause is not None:
         error = error.cause
-    return error.message.strip() if error else "unknown reason"
+    if error is None:
+        return "unknown reason"
+    message = error.message.strip()
+    return message.partition(": ")[2] if error.cls_name in _PLAIN else message
