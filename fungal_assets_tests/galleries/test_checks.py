@@ -45,10 +45,28 @@ def test_a_pixelated_gallery_fails_that_check_and_no_other(gallery, failing):
     assert failing(repaint(gallery, pixelate)) == {"pixelated"}
 
 
-def test_one_black_picture_fails_that_check_and_no_other(gallery, failing):
-    repaint(gallery, lambda number, image: Image.new("RGB", image.size) if number == 3 else image)
-    assert failing(gallery) == {"blank"}
-    assert read_gallery(gallery)[3]["path"] in check_not_blank(gallery).finding
+def test_one_pixelated_species_is_enough_to_fail(gallery, failing):
+    rows = read_gallery(gallery)
+    own = next(row["prompt_id"] for row in rows if row["kind"] == "species")
+
+    def pixelate(number, image):
+        if rows[number]["prompt_id"] != own:
+            return image
+        return image.resize((SIDE_PX // 4,) * 2, Image.Resampling.BOX).resize(
+            image.size, Image.Resampling.NEAREST
+        )
+
+    assert failing(repaint(gallery, pixelate)) == {"pixelated"}
+    assert own in check_not_pixelated(gallery).finding
+
+
+@pytest.mark.parametrize(("model", "found"), [("tuned", {"blank"}), ("base", set())])
+def test_a_black_picture_fails_that_check_if_the_tuned_model_made_it(gallery, failing, model, found):
+    rows = read_gallery(gallery)
+    black = next(number for number, row in enumerate(rows) if row["model"] == model)
+    repaint(gallery, lambda number, image: Image.new("RGB", image.size) if number == black else image)
+    assert failing(gallery) == found
+    assert (rows[black]["path"] in check_not_blank(gallery).finding) == (model == "tuned")
 
 
 def test_a_gallery_of_other_weights_fails_that_check_and_no_other(gallery, failing, pruned_dir, tmp_path):
