@@ -7,7 +7,7 @@ import dagster as dg
 from pydantic import Field
 
 from fungal_assets.defs.diffusion import GPU_POOL, pruned_weights
-from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep
+from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep, told_plainly
 from fungal_assets.defs.morphology import clusters
 from fungal_assets.defs.nomenclature import prompts
 from fungal_assets.defs.partitions import growth_partitions, method_and_resolution
@@ -169,13 +169,18 @@ def forgetting_report(
 ) -> dg.MaterializeResult:
     """The control prompts before and after tuning, judged: the retention, worst first, with the pictures."""
     from fungal_assets.galleries.forgetting import report_forgetting
+    from fungal_assets.galleries.judging import hash_references
 
     gallery = store.get("sample_galleries", context.partition_key)
+    settings = config.fill("forgetting_report", profile)
+    with told_plainly():
+        sources = {"judge": hash_references(settings["judge"])}
     return keep(
         context,
         store,
         inputs=[gallery],
-        settings=config.fill("forgetting_report", profile),
+        settings=settings,
+        sources=sources,
         build=lambda folder, **settings: report_forgetting(gallery.path, folder, **settings),
         checks=REPORT_CHECKS,
         preview=sheets("side_by_side.webp"),

@@ -48,15 +48,16 @@ LEXICON_CHECKS = (
 )
 
 
-def hash_names(extra_names: str) -> str:
-    """Hash of the shipped tables and of the user's own names."""
+def hash_tables(*, extra_names: str = "") -> str:
+    """Hash of the shipped tables, all of which a person may edit, and of the user's own names."""
     import hashlib
 
     from fungal_assets import nomenclature
     from fungal_assets.errors import InputError
     from fungal_assets.store import hash_file
 
-    paths = sorted(Path(nomenclature.__file__).parent.glob("*.csv"))
+    tables = Path(nomenclature.__file__).parent
+    paths = sorted([*tables.glob("*.csv"), *tables.glob("*.npz")])
     if extra_names:
         if not Path(extra_names).is_file():
             raise InputError(
@@ -83,13 +84,13 @@ def name_lexicon(
 
     settings = config.fill("name_lexicon", profile)
     with told_plainly():
-        names = hash_names(settings["extra_names"])
+        tables = hash_tables(extra_names=settings["extra_names"])
     return keep(
         context,
         store,
         inputs=[],
         settings=settings,
-        sources={"names": names},
+        sources={"tables": tables},
         build=compile_lexicon,
         checks=LEXICON_CHECKS,
         preview=sheets(),
@@ -145,6 +146,7 @@ def species(
         store,
         inputs=[grouped, raw, vectors, lexicon],
         settings=config.fill("species", profile),
+        sources={"tables": hash_tables()},
         build=lambda folder, **settings: name_species(
             grouped.path, raw.path, vectors.path, lexicon.path, folder, **settings
         ),
@@ -267,6 +269,7 @@ def prompts(
         store,
         inputs=[named, lexicon],
         settings=config.fill("prompts", profile),
+        sources={"tables": hash_tables()},
         build=lambda folder, **settings: write_prompts(named.path, lexicon.path, folder, **settings),
         checks=PROMPT_CHECKS,
         preview=sheets(),

@@ -86,6 +86,21 @@ def references_of(judge: str) -> Path:
     return MODEL_DIR.parent / JUDGES[judge] if judge in JUDGES else Path(judge)
 
 
+def hash_references(judge: str) -> str:
+    """SHA-256 of a judge's reference file: it decides every verdict.
+
+    Raises:
+        InputError: There is no such file.
+    """
+    path = references_of(judge)
+    if not path.is_file():
+        raise InputError(
+            f"judge {judge!r} has no references at {path}. Give one of {', '.join(JUDGES)}, or an .npz file "
+            f"with 'vectors' and 'concept'; the pocket one is made by python -m fungal_assets.pocket references"
+        )
+    return hash_file(path)
+
+
 def load_judge(judge: str) -> Judge:
     """Read a judge's references.
 
@@ -96,12 +111,7 @@ def load_judge(judge: str) -> Judge:
     Raises:
         InputError: There is no such file, or it is not of that form.
     """
-    path = references_of(judge)
-    if not path.is_file():
-        raise InputError(
-            f"judge {judge!r} has no references at {path}. Give one of {', '.join(JUDGES)}, or an .npz file "
-            f"with 'vectors' and 'concept'; the pocket one is made by python -m fungal_assets.pocket"
-        )
+    path, sha256 = references_of(judge), hash_references(judge)
     with np.load(path, allow_pickle=False) as arrays:
         if not {"vectors", "concept"} <= set(arrays.files):
             raise InputError(
@@ -113,7 +123,7 @@ def load_judge(judge: str) -> Judge:
             f"{path}: vectors have shape {vectors.shape} and concepts {concept.shape}; (n, d) and (n,) with "
             f"two concepts or more were expected. Make the file again."
         )
-    return build_judge(Path(judge).stem, vectors, concept, sha256=hash_file(path))
+    return build_judge(Path(judge).stem, vectors, concept, sha256=sha256)
 
 
 def build_judge(name: str, vectors: np.ndarray, concept: np.ndarray, *, sha256: str) -> Judge:
