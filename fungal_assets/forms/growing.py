@@ -56,6 +56,11 @@ class Growth:
     folder: Path
     resume_path: Path
 
+    @property
+    def times_path(self) -> Path:
+        """Where the times are noted: not among what is kept, so that the same work has the same hash."""
+        return self.resume_path.with_suffix(".json")
+
 
 def grow_forms(
     pruned_weights: Path,
@@ -85,7 +90,7 @@ def grow_forms(
         clusters: Complete output, for the judge.
         folder: Filled with one folder per species and `forms.json`; complete species folders are kept.
         species_names: Common names or slugs to grow; empty for the largest.
-        max_species: How many at most.
+        max_species: How many where none is named.
         iterations: See `distillation.Recipe`; so `grid_size`, `view_size_px`, `views_per_step`, `guidance_scale`.
         grid_size: Samples along each side.
         view_size_px: Side of the views that the guide sees.
@@ -136,7 +141,12 @@ def grow_forms(
     )
     forms = _judge(rows, folder, clusters)
     write_atomically(folder / "forms.json", json.dumps({"forms": forms}, indent=1))
-    return _figures(forms, time.monotonic() - start_s)
+    cpu_s = sum(json.loads(growth.times_path.read_text())["cpu_seconds"] for growth in growths)
+    return {
+        **_figures(forms),
+        "cpu_seconds_per_form": round(cpu_s / len(growths), 1),
+        "seconds": round(time.monotonic() - start_s, 1),
+    }
 
 
 def read_species(species: Path) -> list[dict[str, Any]]:
@@ -147,7 +157,7 @@ def read_species(species: Path) -> list[dict[str, Any]]:
 def choose_species(
     rows: Sequence[Mapping[str, Any]], names: Sequence[str], at_most: int
 ) -> list[Mapping[str, Any]]:
-    """The named species, or the largest, in the order of their clusters; `at_most` of them.
+    """All species that are named, or where none is the `at_most` largest, in the order of their clusters.
 
     Raises:
         InputError: A name is not that of a species; all names are listed.
@@ -158,8 +168,8 @@ def choose_species(
         listed = ", ".join(repr(row["common_name"]) for row in rows)
         raise InputError(f"species {', '.join(map(repr, unknown))} not known; the species are {listed}.")
     named = list({known[name]["slug"]: known[name] for name in names}.values())
-    ranked = named or sorted(rows, key=lambda row: (-row["size"], row["cluster_id"]))
-    return sorted(ranked[:at_most], key=lambda row: row["cluster_id"])
+    largest = sorted(rows, key=lambda row: (-row["size"], row["cluster_id"]))[:at_most]
+    return sorted(named or largest, key=lambda row: row["cluster_id"])
 
 
 def species_prompts(
@@ -198,7 +208,7 @@ def grow_form(growth: Growth) -> dict[str, Any]:
     from fungal_assets.forms.solid import tidy
     from fungal_assets.forms.views import view_prompts
 
-    start_s, start_cpu_s = time.monotonic(), time.process_time()
+    start_cpu_s = time.process_time()
     recipe = Recipe(**growth.recipe)
     guide = load_guide(growth.guide, negative_prompt=growth.negative_prompt)
     embeddings = []
@@ -206,11 +216,10 @@ def grow_form(growth: Growth) -> dict[str, Any]:
         texts = view_prompts(", ".join(filter(None, (growth.prompt, ground))), growth.view_words)
         embeddings.append(dict(zip(texts, guide.embed(list(texts.values())), strict=True)))
     volume = tidy(distill(guide, embeddings, recipe, resume_path=growth.resume_path))
-    notes = _notes(growth, recipe, volume) | {
-        "seconds": round(time.monotonic() - start_s, 2),
-        "cpu_seconds": round(time.process_time() - start_cpu_s, 2),
-    }
-    kept = _keep(growth.folder, volume, notes)
+    times = {"cpu_seconds": round(time.process_time() - start_cpu_s, 2)}
+    growth.times_path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(growth.times_path, json.dumps(times))
+    kept = _keep(growth.folder, volume, _notes(growth, recipe, volume))
     growth.resume_path.unlink(missing_ok=True)
     return kept
 
@@ -277,12 +286,10 @@ def _judge(rows: Sequence[Mapping[str, Any]], folder: Path, clusters: Path) -> l
     return forms
 
 
-def _figures(forms: Sequence[Mapping[str, Any]], seconds: float) -> Figures:
+def _figures(forms: Sequence[Mapping[str, Any]]) -> Figures:
     return {
         "forms": len(forms),
         "r_precision": round(sum(form["recognised"] for form in forms) / len(forms), 4),
         "alpha_coverage": round(sum(form["alpha_coverage"] for form in forms) / len(forms), 4),
         "alpha_entropy": round(sum(form["alpha_entropy"] for form in forms) / len(forms), 4),
-        "cpu_seconds_per_form": round(sum(form["cpu_seconds"] for form in forms) / len(forms), 1),
-        "seconds": round(seconds, 1),
     }

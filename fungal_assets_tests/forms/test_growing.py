@@ -56,8 +56,10 @@ def test_each_form_is_kept_with_its_files_and_notes(grown, pruned_weights):
     assert check_meshes(folder).passed
 
 
-def test_no_resume_state_is_left(grown):
-    assert not list((grown[0] / ".resume").glob("*"))
+def test_no_resume_state_is_left_and_no_time_is_among_what_is_kept(grown):
+    assert not list((grown[0] / ".resume").glob("*.safetensors"))
+    notes = [json.loads(path.read_text()) for path in grown[0].glob("*/form.json")]
+    assert notes and not any("seconds" in name for note in notes for name in note)
 
 
 def test_a_complete_species_is_not_grown_again(grown, pruned_weights, named_world, tmp_path):
