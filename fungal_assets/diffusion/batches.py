@@ -10,6 +10,7 @@ A numeric kernel: imports torch at module level, so import this module inside fu
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import torch  # noqa: TID253
@@ -80,8 +81,18 @@ class Batches:
         )
 
     def rows_seen(self, steps: int) -> int:
-        """How many different rows the first `steps` steps train on."""
-        return min(self._specimens_before(steps), self.encoded.row_count)
+        """How many different rows the first `steps` steps train on, counted as they are drawn."""
+        seen: set[int] = set()
+        for step in range(steps):
+            if len(seen) < self.encoded.row_count:
+                seen.update(self.rows_of(step).tolist())
+        return len(seen)
+
+    def steps_for_every_row(self) -> int:
+        """The fewest steps that train on every row."""
+        rows = self.encoded.row_count
+        most = math.ceil(rows / (self.batch_size * (1 - self.rehearsal_share))) + 1
+        return bisect_left(range(most), rows, key=self._specimens_before)
 
     def epochs(self, steps: int) -> float:
         """How often each row is seen in the first `steps` steps, on average."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +98,8 @@ def tune(
         folder: Filled with the weights, `loss.parquet`, `loss.png`, `training.json` and `resume/`.
         method: `"lora"` or `"full"`.
         base_model: Card name, local folder or hub id.
-        max_steps: Steps of the optimiser.
+        max_steps: Steps of the optimiser; where these would leave out rows of a large dataset, as many as train on
+            every row once.
         batch_size: Rows in a step, rehearsal included.
         learning_rate: Peak; it warms up over a twentieth of the steps and falls as a cosine to a tenth.
         lora_rank: Rank of the added matrices; only for `"lora"`.
@@ -133,6 +134,7 @@ def tune(
     data = captioned_dataset / "data"
     with deterministic(pick_device()):
         pipeline, batches, rehearsed, truncated = _prepare(data, prompts, folder, base, recipe, tell)
+        recipe = _for_every_row(recipe, batches, tell)
         loop = _loop(
             pipeline,
             batches,
@@ -148,9 +150,9 @@ def tune(
         last_probe_loss = loop.probe_loss()
     result = {
         "rows": batches.encoded.row_count,
-        "rows_trained_on": batches.rows_seen(max_steps),
+        "rows_trained_on": batches.rows_seen(recipe.max_steps),
         "steps": progress.step,
-        "epochs": round(batches.epochs(max_steps), 3),
+        "epochs": round(batches.epochs(recipe.max_steps), 3),
         "captions_truncated": truncated,
         "rehearsal_points": batches.rehearsal.row_count if batches.rehearsal else 0,
         "probe_loss_before": progress.probe_loss,
@@ -204,6 +206,17 @@ def _prepare(
         encoded, rehearsal, objective, recipe.batch_size, recipe.rehearsal_share, recipe.seed, device
     )
     return pipeline, batches, texts, truncated
+
+
+def _for_every_row(recipe: Recipe, batches: Batches, tell: Tell) -> Recipe:
+    """The recipe with steps enough to train on every row once: no picture is left out."""
+    needed = batches.steps_for_every_row()
+    if needed <= recipe.max_steps:
+        return recipe
+    tell(
+        f"{needed} steps instead of {recipe.max_steps}, so that all {batches.encoded.row_count} rows are seen"
+    )
+    return replace(recipe, max_steps=needed)
 
 
 def _loop(

@@ -42,6 +42,7 @@ from fungal_assets.progress import Tell, follow, stay_silent
 from fungal_assets.shards import read_rows, write_table
 from fungal_assets.store import Figures, write_atomically
 
+LEAST_CLUSTERS = 2
 LEAST_IMAGES_PER_CLUSTER = 3
 MAX_TRIALS = 20
 NEAR, FARTHER = 5, 5
@@ -91,7 +92,7 @@ def find_clusters(
         raw_images: The specimens that the vectors are of.
         folder: Where `assignments.parquet`, `clusters.json`, `centroids.npy`, `projection.npz`,
             `montage.webp` and `map.png` go.
-        min_clusters: Fewest clusters that are tried.
+        min_clusters: Fewest clusters that are tried, if there are images enough for so many.
         max_clusters: Most clusters that are tried, as far as there are images for them.
         seed: Seed of everything drawn.
         tell: Told how far it is.
@@ -101,7 +102,7 @@ def find_clusters(
         `largest`.
 
     Raises:
-        InputError: There are too few images, or too few different ones, for `min_clusters`.
+        InputError: There are too few images, or too few different ones, for two clusters.
     """
     from threadpoolctl import threadpool_limits
 
@@ -148,21 +149,24 @@ def assign(clusters: Path, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def _list_ks(vectors: np.ndarray, min_clusters: int, max_clusters: int) -> list[int]:
-    """The numbers of clusters to try: all, or 20 spread evenly by ratio where there are more."""
-    if not 2 <= min_clusters <= max_clusters:
+    """The numbers of clusters to try: all, or 20 spread evenly by ratio where there are more.
+
+    Where the images are too few for `min_clusters`, fewer are tried.
+    """
+    if not LEAST_CLUSTERS <= min_clusters <= max_clusters:
         raise InputError(
             f"min_clusters is {min_clusters} and max_clusters {max_clusters}; expected 2 or more, the least "
             "first. Change one of them."
         )
     count, distinct = len(vectors), len(np.unique(vectors, axis=0))
     most = distinct // LEAST_IMAGES_PER_CLUSTER
-    if most < min_clusters:
+    if most < LEAST_CLUSTERS:
         raise InputError(
-            f"{count} images ({distinct} of them different) are too few for {min_clusters} clusters; "
+            f"{count} images ({distinct} of them different) are too few for {LEAST_CLUSTERS} clusters; "
             f"expected at least {LEAST_IMAGES_PER_CLUSTER} different images for each, "
-            f"{LEAST_IMAGES_PER_CLUSTER * min_clusters} in all. Add pictures to the source, or lower "
-            "min_clusters."
+            f"{LEAST_IMAGES_PER_CLUSTER * LEAST_CLUSTERS} in all. Add pictures to the source."
         )
+    min_clusters = min(min_clusters, max(LEAST_CLUSTERS, most // 2))
     spread = np.geomspace(min_clusters, min(max_clusters, most), MAX_TRIALS).round().astype(int)
     span = range(min_clusters, min(max_clusters, most) + 1)
     return list(span) if len(span) <= MAX_TRIALS else sorted(set(spread.tolist()))

@@ -50,8 +50,8 @@ def write_dataset(folder: Path, rows: int, *, shards: int = 2) -> Path:
 def write_prompts(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     rows = [{"kind": "species", "text": "a photo of golden bonnet"}]
-    rows += [{"kind": "control", "text": text} for text in ("hamburger", "girl holding a basket", "flower")]
-    rows += [{"kind": "rehearsal", "text": text} for text in ("apple", "girl", "tree")]
+    rows += [{"kind": "control", "text": text} for text in ("apple", "girl", "tree")]
+    rows += [{"kind": "rehearsal", "text": text} for text in ("hamburger", "girl holding a basket", "flower")]
     (folder / "prompts.json").write_text(json.dumps({"prompts": rows}))
     return folder
 

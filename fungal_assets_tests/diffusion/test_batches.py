@@ -80,6 +80,13 @@ def test_rows_seen_counts_what_a_short_run_reaches():
     assert plan.epochs(7) == 3
 
 
+@pytest.mark.parametrize(("size", "share"), [(4, 0.25), (1, 0.0), (8, 0.5), (3, 0.9)])
+def test_the_steps_for_every_row_are_the_fewest_that_see_all(size, share):
+    plan = batches(size=size, share=share)
+    steps = plan.steps_for_every_row()
+    assert plan.rows_seen(steps) == plan.encoded.row_count > plan.rows_seen(steps - 1)
+
+
 def test_the_probe_is_fixed_and_covers_the_rows():
     plan = batches()
     assert torch.equal(plan.probe(1, 4).x_t, plan.probe(1, 4).x_t)

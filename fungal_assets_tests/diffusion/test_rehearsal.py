@@ -52,8 +52,8 @@ def test_a_second_call_reads_the_cache_and_another_seed_walks_anew(pipeline, tmp
 
 
 def test_prompts_to_rehearse_come_in_order_and_no_more_than_wanted(prompts_dir):
-    assert rehearsal_prompts(prompts_dir, 2) == ["apple", "girl"]
-    assert rehearsal_prompts(prompts_dir, 99) == ["apple", "girl", "tree"]
+    assert rehearsal_prompts(prompts_dir, 2) == ["hamburger", "girl holding a basket"]
+    assert rehearsal_prompts(prompts_dir, 99) == ["hamburger", "girl holding a basket", "flower"]
 
 
 def test_prompts_without_controls_are_refused(tmp_path):

@@ -8,7 +8,7 @@ from PIL import Image
 from sklearn.metrics import adjusted_rand_score
 
 from fungal_assets.errors import InputError
-from fungal_assets.morphology.clusters import assign, find_clusters
+from fungal_assets.morphology.clusters import _list_ks, assign, find_clusters
 from fungal_assets.morphology.features import read_vectors
 from fungal_assets.shards import read_rows, read_table
 
@@ -73,7 +73,6 @@ def test_the_same_seed_gives_the_same_files(collection, tmp_path):
 @pytest.mark.parametrize(
     "least, most, message",
     [
-        (11, 20, "30 images .* too few for 11 clusters; expected at least 3 .* 33 in all"),
         (5, 4, "expected 2 or more, the least first"),
         (1, 4, "expected 2 or more"),
     ],
@@ -82,3 +81,19 @@ def test_impossible_numbers_of_clusters_are_refused(collection, tmp_path, least,
     vectors, raw_images = collection / "feature_vectors", collection / "raw_images"
     with pytest.raises(InputError, match=message):
         find_clusters(vectors, raw_images, tmp_path, min_clusters=least, max_clusters=most, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("images", "least", "tried"),
+    [pytest.param(30, 11, range(5, 11), id="fewer"), pytest.param(90, 11, range(11, 16), id="as asked")],
+)
+def test_fewer_clusters_are_tried_where_the_images_are_too_few_for_those_asked_for(images, least, tried):
+    vectors = np.random.default_rng(0).normal(size=(images, 4))
+    assert _list_ks(vectors, least, 15) == list(tried)
+
+
+def test_five_images_are_too_few_for_any_clusters():
+    with pytest.raises(
+        InputError, match="5 images .* too few for 2 clusters; expected at least 3 .* 6 in all"
+    ):
+        _list_ks(np.random.default_rng(0).normal(size=(5, 4)), 8, 16)
