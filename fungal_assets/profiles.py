@@ -139,7 +139,7 @@ PROFILES: Mapping[str, Profile] = {
                 "view_size_px": 64,
                 "views_per_step": 2,
                 "guidance_scale": 7.0,
-                "grounds": {"on a black background": 0.02, "in the snow": 0.92},
+                "grounds": {"on a black background": 0.02, "in snow": 0.92},
                 "processes": 2,
                 "seed": 0,
             },

@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: TID253
 
 from fungal_assets.forms.volume import Volume
 
-_MOSTLY_FULL, _MOSTLY_EMPTY = 0.5, 0.2
+_MOSTLY_FULL, _MOSTLY_EMPTY = 0.3, 0.05
 
 
 def blob(grid_size: int, generator: torch.Generator) -> Volume:
@@ -20,7 +20,7 @@ def blob(grid_size: int, generator: torch.Generator) -> Volume:
     z, y, x = torch.meshgrid(line, line, line, indexing="ij")
     falloff = torch.exp(-((x / 0.38) ** 2 + (y / 0.5) ** 2 + (z / 0.38) ** 2) / 2)
     noise = torch.randn(4, grid_size, grid_size, grid_size, generator=generator)
-    return Volume(7 * falloff - 5 + 0.1 * noise[0], 0.1 * noise[1:])
+    return Volume(9 * falloff - 7 + 0.1 * noise[0], 0.1 * noise[1:])
 
 
 def alpha_entropy(alpha: torch.Tensor) -> torch.Tensor:
@@ -36,7 +36,7 @@ def total_variation(field: torch.Tensor) -> torch.Tensor:
 
 
 def majority(cell_alpha: torch.Tensor) -> torch.Tensor:
-    """Cells fill where their neighbourhood is mostly full, and empty where it is mostly empty.
+    """Cells fill where a third of their neighbourhood is full, as in a stem, and empty where nearly nothing is.
 
     This closes thin stems that would stay glassy, and clears haze. The neighbourhood, 3 cells wide, only votes: no
     gradient runs through it.

@@ -7,7 +7,9 @@ Belongs here: cameras by chance and shares by angle. What the words make of the 
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Mapping
+from itertools import accumulate
 
 import torch  # noqa: TID253
 
@@ -15,19 +17,30 @@ from fungal_assets.forms.volume import Camera
 
 BARE = "bare"
 _ABOVE_DEG = (22.0, 50.0)
+_HEIGHTS = ((0.65, 3, 19), (0.15, 22, 46), (0.2, 52, 70))
+"""Shares of the cameras, and the elevations that they have, in degrees: those that a model's view words are true of."""
 _BELOW_DEG = (-4.0, -14.0)
 
 
 def sample_cameras(count: int, generator: torch.Generator) -> list[Camera]:
-    """Cameras for one step: spread evenly round the form, mostly near the horizon, some well above it."""
+    """Cameras for one step: spread evenly round the form, mostly near the horizon, some well above it.
+
+    They are as near as photographs of fungi are taken: a form of the size of the first blob fills two thirds.
+    """
     chances = torch.rand(count + 1, 4, generator=generator).tolist()
     start_deg = 360 * chances[count][0]
     cameras = []
-    for index, (turn, height, is_high, zoom) in enumerate(chances[:count]):
+    for index, (turn, height, which, zoom) in enumerate(chances[:count]):
         azimuth_deg = (start_deg + 360 * (index + 0.5 * turn) / count) % 360
-        elevation_deg = 25 + 35 * height if is_high < 0.25 else -8 + 33 * height
-        cameras.append(Camera(azimuth_deg, elevation_deg, fov_deg=34 + 6 * zoom))
+        cameras.append(Camera(azimuth_deg, _elevation_deg(which, height), fov_deg=26 + 6 * zoom))
     return cameras
+
+
+def _elevation_deg(which: float, height: float) -> float:
+    """Elevation by two chances from 0 to 1: which band, and where in it."""
+    shares, lowest, highest = zip(*_HEIGHTS, strict=True)
+    band = min(bisect(list(accumulate(shares)), which), len(_HEIGHTS) - 1)
+    return lowest[band] + (highest[band] - lowest[band]) * height
 
 
 def orbit(count: int, *, elevation_deg: float = 12.0) -> list[Camera]:

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from fungal_assets.forms import distillation
 from fungal_assets.forms.distillation import Recipe, distill, mix, timestep_span
 from fungal_assets.forms.views import BARE
 from fungal_assets.forms.volume import Camera, Volume, render, upsample
@@ -25,8 +26,8 @@ class ExactGuide:
 
     def __init__(self):
         self.alpha_bars = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2, 0)
-        heights = (-8, 0, 8, 16, 25, 36, 48, 60)
-        views = [trace_toadstool(Camera(0, e, fov_deg=f), 32, 2) for e in heights for f in (34, 37, 40)]
+        heights = (3, 8, 13, 19, 30, 42, 55, 68)
+        views = [trace_toadstool(Camera(0, e, fov_deg=f), 32, 2) for e in heights for f in (26, 29, 32)]
         self.rgb = F.adaptive_avg_pool2d(torch.stack([rgb for rgb, _ in views]), LATENT_PX)
         self.alpha = F.adaptive_avg_pool2d(torch.stack([alpha for _, alpha in views])[:, None], LATENT_PX)
 
@@ -142,8 +143,48 @@ def test_another_seed_grows_another_form():
 
 
 def test_timesteps_fall_from_the_whole_to_the_detail():
-    assert timestep_span(0.0) == (420, 980)
-    assert timestep_span(1.0) == (20, 500)
+    assert timestep_span(0.0) == (860, 940)
+    assert timestep_span(1.0) == (20, 100)
+    middles = [sum(timestep_span(step / 50)) for step in range(51)]
+    assert middles == sorted(middles, reverse=True)
+
+
+@pytest.mark.parametrize("timestep", [60, 500, 900])
+def test_the_guides_pull_is_the_way_to_the_clean_picture_it_sees_at_every_timestep_alike(
+    timestep, monkeypatch
+):
+    """A guide that always sees the same clean latents pulls by the whole difference to them."""
+    target, seen = torch.rand(3, LATENT_PX, LATENT_PX), {}
+
+    class Certain(ExactGuide):
+        def to_latents(self, pictures):
+            seen["latents"] = _pool(pictures).detach().requires_grad_()
+            return seen["latents"]
+
+        def direction(self, latents, timesteps, noise, embeddings, *, guidance_scale):
+            alpha_bar = self.alpha_bars[timesteps][:, None, None, None]
+            x_t = alpha_bar.sqrt() * latents + (1 - alpha_bar).sqrt() * noise
+            return (x_t - alpha_bar.sqrt() * target) / (1 - alpha_bar).sqrt() - noise
+
+    monkeypatch.setattr(distillation, "timestep_span", lambda *_: (timestep, timestep))
+    state = distillation._begin(RECIPE)
+    cameras = [Camera(0, 10)]
+    views = [render(state.volume, camera, 32) for camera in cameras]
+    generator = torch.Generator().manual_seed(0)
+    distillation._guide_loss(views, cameras, Certain(), TEXTS, RECIPE, 0.0, generator).backward()
+    expected = seen["latents"].detach() - target
+    assert torch.allclose(seen["latents"].grad, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_most_of_the_noise_is_the_same_at_every_step_and_all_of_it_has_unit_variance():
+    latents = torch.zeros(2, 4, 64, 64)
+    first, second = (
+        distillation._noise(latents, RECIPE, torch.Generator().manual_seed(step)) for step in (1, 2)
+    )
+    assert torch.corrcoef(torch.stack([first.flatten(), second.flatten()]))[0, 1] == pytest.approx(
+        0.91, abs=0.02
+    )
+    assert float(first.std()) == pytest.approx(1, abs=0.03)
 
 
 def test_embeddings_are_mixed_by_the_cameras_shares():

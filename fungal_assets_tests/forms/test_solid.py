@@ -19,8 +19,18 @@ def test_tidying_removes_haze_and_specks_and_keeps_the_body():
     clean = tidy(hazy)
     assert count_pieces(hazy.cell_alpha().numpy() > 0.5, least_share=0.0) == 2
     assert count_pieces(clean.cell_alpha().numpy() > 0.5, least_share=0.0) == 1
-    assert torch.equal(clean.density[body < 0], hazy.density[body < 0])
+    assert torch.equal(clean.density[body < 0], hazy.density[body < 0].clamp(min=2.5))
     assert bool((clean.density[body > 0.2] == EMPTY).all())
+
+
+def test_tidying_keeps_a_thin_stem_and_makes_it_opaque():
+    z, y, x = axes(48)
+    cap = (x**2 + (y - 0.4) ** 2 + z**2).sqrt() - 0.3
+    stem = torch.maximum((x**2 + z**2).sqrt() - 0.08, (y + 0.1).abs() - 0.4)
+    thin = Volume(torch.where(cap < 0, 3.0, torch.where(stem < 0, -0.4, -7.0)), torch.zeros(3, 48, 48, 48))
+    foot = (stem < 0) & (y < 0)
+    assert 0.1 < float(thin.cell_alpha()[foot].mean()) < 0.5
+    assert float(tidy(thin).cell_alpha()[foot].min()) > 0.6
 
 
 def test_solidity_tells_a_body_from_a_ghost():

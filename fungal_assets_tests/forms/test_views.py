@@ -41,8 +41,9 @@ def test_cameras_go_all_round_and_repeat_for_their_generator():
     many = [
         camera for seed in range(100) for camera in sample_cameras(2, torch.Generator().manual_seed(seed))
     ]
-    assert 0.15 < sum(camera.elevation_deg > 25 for camera in many) / len(many) < 0.35
-    assert all(-8 <= camera.elevation_deg <= 60 for camera in many)
+    assert 0.55 < sum(3 <= camera.elevation_deg <= 19 for camera in many) / len(many) < 0.75
+    assert 0.1 < sum(camera.elevation_deg >= 52 for camera in many) / len(many) < 0.3
+    assert all(3 <= camera.elevation_deg <= 70 for camera in many)
 
 
 def test_orbit_starts_in_front():
