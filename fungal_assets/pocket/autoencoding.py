@@ -54,7 +54,7 @@ def to_signed(images: np.ndarray) -> Tensor:
 def train_vae(
     vae: AutoencoderKL, images: np.ndarray, folder: Path, settings: VaeSettings, *, tell: Tell
 ) -> None:
-    """Train in place on uint8 (N, H, W, 3), going on from the newest checkpoint in `folder`.
+    """Train in place on uint8 (N, H, W, 3), on the autoencoder's device, from the newest checkpoint in `folder` on.
 
     Sets `vae.config.scaling_factor` to one over the latents' standard deviation, so that diffusion sees unit variance.
     """
@@ -68,9 +68,10 @@ def train_vae(
     for step in range(first, settings.steps):
         optimizer.param_groups[0]["lr"] = settings.learning_rate * one_cycle(step, settings.steps)
         generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
-        batch = to_signed(_random_crops(images, settings.batch_size, generator))
-        components, is_separate = components_of(batch), step < settings.separate_steps
+        crops = to_signed(_random_crops(images, settings.batch_size, generator))
+        components, is_separate = components_of(crops), step < settings.separate_steps
         noise = settings.latent_noise * torch.randn(components.shape, generator=generator)
+        batch, components, noise = (tensor.to(vae.device) for tensor in (crops, components, noise))
         with mixed_precision(vae.device, on_cpu=True):
             latents = vae.encode(batch).latent_dist.mean
             decoded = vae.decode((components if is_separate else latents) + noise).sample
@@ -126,7 +127,8 @@ def encode(vae: AutoencoderKL, images: np.ndarray, *, batch_size: int = 32) -> T
     """Mean latents of uint8 (N, H, W, 3), unscaled: float32 (N, 4, H/8, W/8)."""
     parts = [images[start : start + batch_size] for start in range(0, len(images), batch_size)]
     with mixed_precision(vae.device, on_cpu=True):
-        return torch.cat([vae.encode(to_signed(part)).latent_dist.mean.float() for part in parts])
+        means = (vae.encode(to_signed(part).to(vae.device)).latent_dist.mean for part in parts)
+        return torch.cat([mean.float().cpu() for mean in means])
 
 
 @torch.no_grad()
@@ -134,7 +136,7 @@ def psnr_db(vae: AutoencoderKL, images: np.ndarray) -> float:
     """Mean peak signal-to-noise ratio of reconstructions of uint8 (N, H, W, 3), in dB."""
     values: list[float] = []
     for start in range(0, len(images), 16):
-        batch = to_signed(images[start : start + 16])
+        batch = to_signed(images[start : start + 16]).to(vae.device)
         decoded = vae.decode(vae.encode(batch).latent_dist.mean).sample.clamp(-1, 1)
         errors = ((decoded - batch) / 2).square().mean(dim=(1, 2, 3)).clamp_min(1e-10)
         values += (-10 * errors.log10()).tolist()

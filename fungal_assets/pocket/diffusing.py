@@ -80,7 +80,9 @@ def train_diffusion(
     tell: Tell,
     on_checkpoint: Callable[[int], None] = lambda step: None,
 ) -> None:
-    """Train in place, going on from the newest checkpoint in `folder`; the moving average is left in the pipeline.
+    """Train in place, on the pipeline's device, going on from the newest checkpoint in `folder`.
+
+    The moving average is left in the pipeline.
 
     `on_checkpoint` is called after each checkpoint with the averaged weights in place, for sample sheets.
     """
@@ -97,7 +99,7 @@ def train_diffusion(
     )
     averages = {str(index): value for index, value in enumerate(ema.shadow_params)}
     first = load_checkpoint(folder, {"model": model, "ema": averages}, optimizer)
-    ema.shadow_params = [averages[str(index)] for index in range(len(averages))]
+    ema.shadow_params = [averages[str(index)].to(pipeline.device) for index in range(len(averages))]
     ema.optimization_step = first
     ids = tokenize(pipeline, corpus.captions)
     empty = tokenize(pipeline, [""])[0]
@@ -142,6 +144,8 @@ def v_loss(
     t = torch.randint(len(alphas_bar), (len(x_0),), generator=generator)
     epsilon = torch.randn(x_0.shape, generator=generator)
     alpha_bar = alphas_bar[t].view(-1, 1, 1, 1)
+    device = next(model.parameters(), x_0).device
+    x_0, tokens, t, epsilon, alpha_bar = (part.to(device) for part in (x_0, tokens, t, epsilon, alpha_bar))
     signal, noise = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
     v = signal * epsilon - noise * x_0
     with mixed_precision(x_0.device, on_cpu=True):

@@ -17,6 +17,7 @@ import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
 from PIL import Image
 
+from fungal_assets.diffusion.devices import pick_device
 from fungal_assets.pocket import architecture
 from fungal_assets.pocket.autoencoding import VaeSettings, encode, psnr_db, train_vae
 from fungal_assets.pocket.card import RECIPE_FILE, write_card
@@ -47,7 +48,7 @@ SHEET_PROMPTS = (
     "a photo of a white puffball in a field",
     "a photo of a purple agaric mushroom in snow",
     "a photo of a bracket fungus on a tree trunk",
-    "a photo of a coral fungus on a dark background",
+    "a photo of a coral fungus on a black background",
 )
 
 
@@ -129,15 +130,16 @@ def make_model(
     pictures = join(fungi, world)
     kept = np.random.default_rng(0).permutation(len(pictures))
     held_out, used = kept[:HELD_OUT], kept[HELD_OUT:]
-    earlier = start or autoencoder
+    earlier, device = start or autoencoder, pick_device()
     if start is not None:
         pipeline = StableDiffusionPipeline.from_pretrained(start, safety_checker=None, dtype=torch.float32)
     else:
         pipeline = build(settings, pictures.captions, fungus_names())
         if autoencoder is None:
-            train_vae(pipeline.vae, pictures.images[used], work / "vae", settings.vae, tell=tell)
+            train_vae(pipeline.vae.to(device), pictures.images[used], work / "vae", settings.vae, tell=tell)
         else:
             pipeline.vae = AutoencoderKL.from_pretrained(autoencoder / "vae", dtype=torch.float32)
+    pipeline.to(device)
     figures = {"vae_psnr_db": psnr_db(pipeline.vae, pictures.images[held_out])}
     tell(f"autoencoder: {figures['vae_psnr_db']:.2f} dB on {HELD_OUT} held-out pictures")
     corpus = make_corpus(pipeline, fungi, world, settings)
@@ -196,7 +198,7 @@ def export(
     temporary = target.with_name(f".{target.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
     for part in ("unet", "vae", "text_encoder"):
-        getattr(pipeline, part).half()
+        getattr(pipeline, part).to("cpu").half()
     pipeline.save_pretrained(temporary, safe_serialization=True)
     for part in ("unet", "vae", "text_encoder"):
         getattr(pipeline, part).float()
@@ -219,7 +221,7 @@ def show(
     for row in range(rows):
         generators = [torch.Generator().manual_seed(row * 1000 + index) for index in range(len(prompts))]
         images += pipeline(
-            list(prompts), num_inference_steps=16, guidance_scale=4.0, generator=generators
+            list(prompts), num_inference_steps=20, guidance_scale=2.0, generator=generators
         ).images
     pipeline.unet.train(), pipeline.text_encoder.train()
     contact_sheet(images, columns=len(prompts), labels=[*prompts] * rows).save(path)

@@ -85,7 +85,7 @@ def teach_words(
     things = torch.tensor([numbers[concept] for concept in concepts])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        model = Describer(encoder, latents[0].numel(), len(numbers))
+        model = Describer(encoder, latents[0].numel(), len(numbers)).to(encoder.device)
     encoder.set_attn_implementation("eager")
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, weight_decay=0.0, betas=(0.9, 0.99), fused=True
@@ -96,9 +96,10 @@ def teach_words(
         optimizer.param_groups[0]["lr"] = settings.learning_rate * one_cycle(step, settings.steps)
         generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
         picks = torch.multinomial(weights, settings.batch_size, replacement=True, generator=generator)
-        predicted, logits, rows = model(ids[picks])
-        likeness = F.mse_loss(predicted, latents[picks].flatten(1)[rows])
-        naming = F.cross_entropy(logits, things[picks][rows])
+        shown, named = latents[picks].flatten(1).to(encoder.device), things[picks].to(encoder.device)
+        predicted, logits, rows = model(ids[picks].to(encoder.device))
+        likeness = F.mse_loss(predicted, shown[rows])
+        naming = F.cross_entropy(logits, named[rows])
         optimizer.zero_grad(set_to_none=True)
         (likeness + settings.naming_weight * naming).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
