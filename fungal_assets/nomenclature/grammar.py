@@ -80,7 +80,7 @@ def coin_common_name(
 
 
 def _fitting_words(lexicon: Lexicon, fitting_colours: Sequence[str], morphotype: str) -> dict[str, list[str]]:
-    """Words by part that may be said of something of these colours and this form."""
+    """Words by part that may be said of something of these colours and this form; heads that tell the form, if any do."""
     parts = {
         word.word: word.part
         for word in lexicon.words.values()
@@ -88,7 +88,9 @@ def _fitting_words(lexicon: Lexicon, fitting_colours: Sequence[str], morphotype:
         and fits(word.colours, fitting_colours)
         and fits(word.morphotypes, [morphotype])
     }
-    return {part: sorted(word for word, own in parts.items() if own == part) for part in PARTS}
+    pools = {part: sorted(word for word, own in parts.items() if own == part) for part in PARTS}
+    telling = [head for head in pools["head"] if lexicon.words[head].morphotypes]
+    return pools | {"head": telling or pools["head"]}
 
 
 def _is_near(word: str, avoided: set[str]) -> bool:
