@@ -80,7 +80,7 @@ def coin_common_name(
 
 
 def _fitting_words(lexicon: Lexicon, fitting_colours: Sequence[str], morphotype: str) -> dict[str, list[str]]:
-    """Words by part that may be said of something of these colours and this form; heads that tell the form, if any do."""
+    """Words by part that may be said of something of these colours and this form; heads that tell it, if any do."""
     parts = {
         word.word: word.part
         for word in lexicon.words.values()
