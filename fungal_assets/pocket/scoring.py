@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
 
 UNSEEN_SEED = 5_000_000
-STEPS, GUIDANCE_SCALE = 20, 4.0
+STEPS, GUIDANCE_SCALE = 20, 2.0
 _BATCH = 8
 _HABITATS = {"dark_room": "dark"}
 
@@ -143,11 +143,12 @@ def write_scores(
     model: Path, folder: Path, *, concepts: int, each: int, fungi: int, tell: Tell
 ) -> dict[str, float]:
     """Score a diffusers folder and write its sheets; returns the figures."""
+    import torch
     from diffusers import StableDiffusionPipeline
 
     from fungal_assets.pocket.world import WORLD_CONCEPTS
 
-    pipeline = StableDiffusionPipeline.from_pretrained(model, safety_checker=None)
+    pipeline = StableDiffusionPipeline.from_pretrained(model, safety_checker=None, dtype=torch.float32)
     names = [concept.name for concept in WORLD_CONCEPTS[:concepts]]
     scores = score_model(pipeline, concepts=names, each=each, fungi=fungi, tell=tell)
     folder.mkdir(parents=True, exist_ok=True)
