@@ -27,7 +27,8 @@ def make_step(*, is_plain: bool) -> Callable[[], None]:
     model = diffusing.TextAndUNet(pipeline)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
     generator = torch.Generator().manual_seed(0)
-    latents = torch.randn(BATCH, 4, 16, 16, generator=generator)
+    channels, side = pipeline.unet.config.in_channels, pipeline.unet.config.sample_size
+    latents = torch.randn(BATCH, channels, side, side, generator=generator)
     tokens = torch.randint(len(pipeline.tokenizer), (BATCH, 32), generator=generator)
     alphas = pipeline.scheduler.alphas_cumprod
 
