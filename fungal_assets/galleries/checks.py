@@ -19,7 +19,7 @@ from fungal_assets.galleries.planning import BASE, TUNED, plan_gallery, read_pro
 from fungal_assets.galleries.reading import open_picture, read_gallery
 from fungal_assets.verdicts import Verdict
 
-MAX_PIXELATED_SHARE = 0.5
+MAX_PIXELATED_SHARE, MAX_PIXELATED_OF_A_PROMPT = 0.1, 0.5
 CHANCE_LEVEL = 0.05
 _NAMED = 5
 Rows = Sequence[Mapping[str, Any]]
@@ -92,28 +92,31 @@ def check_not_blank(sample_galleries: Path) -> Verdict:
 
 
 def check_not_pixelated(sample_galleries: Path) -> Verdict:
-    """Of no prompt are more than `MAX_PIXELATED_SHARE` of a model's pictures made of blocks."""
+    """Few pictures in all are made of blocks, and of no prompt most of a model's pictures."""
     flaws = _flaws(sample_galleries)
     pixelated = [path for path, found in flaws.items() if found.is_pixelated]
+    share = len(pixelated) / max(len(flaws), 1)
     shares = _shares_by_prompt(_readable(sample_galleries), set(pixelated))
-    faulty = [name for name, share in shares.items() if share > MAX_PIXELATED_SHARE]
+    faulty = [name for name, share in shares.items() if share > MAX_PIXELATED_OF_A_PROMPT]
     figures = {
         "pictures": len(flaws),
         "pixelated": len(pixelated),
-        "pixelated_share": round(len(pixelated) / max(len(flaws), 1), 4),
+        "pixelated_share": round(share, 4),
         "prompts_pixelated": len(faulty),
         "median_grid_excess": round(_median([found.grid_excess for found in flaws.values()]), 4),
         "median_flat_share": round(_median([found.flat_share for found in flaws.values()]), 4),
     }
     finding = (
         f"{len(pixelated)} of {len(flaws)} pictures are made of blocks (gradients on a grid over "
-        f"{MAX_GRID_EXCESS:g}, or silent lines over {MAX_SILENT_SHARE:g}); at most {MAX_PIXELATED_SHARE:.0%} of a "
-        "prompt's were expected."
+        f"{MAX_GRID_EXCESS:g}, or silent lines over {MAX_SILENT_SHARE:g}); at most {MAX_PIXELATED_SHARE:.0%} of "
+        f"all and {MAX_PIXELATED_OF_A_PROMPT:.0%} of a prompt's were expected."
     )
-    if flaws and not faulty:
+    if flaws and share <= MAX_PIXELATED_SHARE and not faulty:
         return Verdict(True, finding, figures)
     return Verdict(
-        False, f"{finding} Look for enlarged pictures in the source: {_name_some(faulty)}.", figures
+        False,
+        f"{finding} Look for enlarged pictures in the source: {_name_some(faulty or pixelated)}.",
+        figures,
     )
 
 
