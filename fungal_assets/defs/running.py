@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import psutil
 from filelock import FileLock, Timeout
 
 from fungal_assets.errors import FungalError
@@ -73,7 +74,7 @@ def run_job(
         _life_sign(instance, growth_id),
         _telling(instance, growth_id, tell) as faults,
     ):
-        end_lost_runs(instance)
+        tell_of_other_runs(instance, tell)
         result = dg.execute_job(
             dg.reconstructable(JOBS[name]),
             instance=instance,
@@ -89,21 +90,52 @@ def run_job(
         )
 
 
-def end_lost_runs(instance: dg.DagsterInstance) -> list[str]:
-    """End the runs whose `fungal grow` was killed and free the places that they hold in pools; returns their ids.
+def tell_of_other_runs(instance: dg.DagsterInstance, tell: Tell) -> None:
+    """End the runs that were lost, and say which others are at work, since a run waits for their places in pools."""
+    for run in end_lost_runs(instance):
+        tell(f"ended the lost run {run.run_id[:8]} of {run.job_name!r}: its process is gone")
+    for run in _runs_at_work(instance):
+        tell(
+            f"the run {run.run_id[:8]} of {run.job_name!r} is at work too; where both need the same pool this one "
+            "waits for it. To end it: fungal ui, then Runs, Terminate"
+        )
+
+
+def end_lost_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """End the runs whose process was killed and free the places that they hold in pools; returns them.
 
     Dagster keeps a place for a run that it believes to be at work, so that the same command would wait for ever.
     """
-    at_work = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-    lost = [
-        run
-        for run in instance.get_runs(filters=dg.RunsFilter(statuses=at_work))
-        if _GROWTH_TAG in run.tags and not _is_alive(instance, run.tags[_GROWTH_TAG])
-    ]
+    lost = [run for run in _runs_at_work(instance) if not _is_alive(instance, run)]
     for run in lost:
-        instance.report_run_failed(run, "its fungal grow was killed; what was finished is kept")
+        instance.report_run_failed(run, "its process was killed; what was finished is kept")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-    return [run.run_id for run in lost]
+    return lost
+
+
+def _runs_at_work(instance: dg.DagsterInstance) -> Sequence[dg.DagsterRun]:
+    at_work = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    return instance.get_runs(filters=dg.RunsFilter(statuses=at_work))
+
+
+def _is_alive(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether a run's process lives: one of a `fungal grow` holds a lock, one from the UI has told its process id."""
+    if _GROWTH_TAG in run.tags:
+        return _is_locked(instance, run.tags[_GROWTH_TAG])
+    events = instance.get_records_for_run(run.run_id, of_type={dg.DagsterEventType.ENGINE_EVENT}).records
+    for entry in (record.event_log_entry for record in events):
+        pid = entry.dagster_event.event_specific_data.metadata.get("pid") if entry.dagster_event else None
+        if pid is not None:
+            return _was_running(int(pid.value), entry.timestamp)
+    return True
+
+
+def _was_running(pid: int, at_s: float) -> bool:
+    """Whether the process of that id is the one that had it at that time, seconds since 1970."""
+    try:
+        return psutil.Process(pid).create_time() <= at_s + 1
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _lock_of(instance: dg.DagsterInstance, growth_id: str) -> FileLock:
@@ -121,7 +153,7 @@ def _life_sign(instance: dg.DagsterInstance, growth_id: str) -> Iterator[None]:
     Path(lock.lock_file).unlink(missing_ok=True)
 
 
-def _is_alive(instance: dg.DagsterInstance, growth_id: str) -> bool:
+def _is_locked(instance: dg.DagsterInstance, growth_id: str) -> bool:
     lock = _lock_of(instance, growth_id)
     try:
         with lock.acquire(timeout=0):
