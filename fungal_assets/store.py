@@ -372,7 +372,10 @@ class Store:
         try:
             files, root = fsspec.core.url_to_fs(self.root)
         except ImportError as error:
-            raise MissingExtraError(f"The store {self.root!r} needs a further library: {error}") from error
+            raise MissingExtraError(
+                f"The store {self.root!r} needs a further library: {error}. It comes with "
+                "pip install 'fungal_assets[s3]' for s3:// and 'fungal_assets[gcs]' for gs://."
+            ) from error
         except ValueError as error:
             raise InputError(
                 f"The store {self.root!r} is of no known kind ({error}); give a folder, or a URL such as s3://bucket/prefix."

@@ -1,5 +1,6 @@
 """The artefact store: what is complete is whole, what was killed goes on, what changed is named."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fungal_assets.errors import InputError, ProvenanceError
+from fungal_assets.errors import InputError, MissingExtraError, ProvenanceError
 from fungal_assets.store import RECORD_NAME, Store, fingerprint_of, hash_folder, mismatches
 
 
@@ -216,3 +217,9 @@ def test_the_newest_partition_is_the_one_made_last(store):
     record = store.get("spores", "64").path / RECORD_NAME
     record.write_text(json.dumps(json.loads(record.read_text()) | {"finished_at": "2099-01-01T00:00:00Z"}))
     assert store.newest_partition("spores") == "64"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("s3fs") is not None, reason="s3fs is installed")
+def test_a_remote_store_without_its_library_names_the_extra(tmp_path):
+    with pytest.raises(MissingExtraError, match=r"pip install 'fungal_assets\[s3\]'"):
+        Store("s3://bucket/prefix", scratch=tmp_path).find("clusters")
