@@ -50,12 +50,15 @@ def plainly(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def quiet_libraries(log: Path) -> Iterator[TextIO]:
-    """Send what this process and its children print into a log file; yields the terminal, for progress."""
+def quiet_libraries(log: Path, *, tells_on: int = 2) -> Iterator[TextIO]:
+    """Send what this process and its children print into a log file.
+
+    Yields what stood before at the file descriptor `tells_on`, for what is to be seen: 1 standard output, 2 errors.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush(), sys.stderr.flush()
     kept = [os.dup(1), os.dup(2)]
-    with log.open("w") as file, os.fdopen(os.dup(2), "w", buffering=1) as terminal:
+    with log.open("w") as file, os.fdopen(os.dup(tells_on), "w", buffering=1) as terminal:
         os.dup2(file.fileno(), 1), os.dup2(file.fileno(), 2)
         try:
             yield terminal
@@ -91,6 +94,13 @@ def main() -> None:
     "--species", multiple=True, metavar="NAME", help="Grow this species as an object; may be repeated."
 )
 @click.option("--until", metavar="ASSET", help="Stop after this asset.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="ASSET.FIELD=VALUE",
+    help="Change one setting of an asset, such as forms_3d.iterations=400; may be repeated.",
+)
 @plainly
 def grow(
     source: str | None,
@@ -100,6 +110,7 @@ def grow(
     method: str | None,
     species: tuple[str, ...],
     until: str | None,
+    settings: tuple[str, ...],
 ) -> None:
     """Grow from pictures to videos and the field guide.
 
@@ -117,6 +128,7 @@ def grow(
         method=method,
         species=species,
         until=until,
+        settings=settings,
     )
     prepare_environment(growth.store, growth.profile, home())
     with quiet_libraries(home() / "logs" / "last-growth.log") as terminal:
@@ -187,9 +199,11 @@ def audit(store: str) -> None:
     from fungal_assets.auditing import audit_growth
 
     failed = 0
-    for finding in audit_growth(Store(store)):
-        click.echo(f"{'✓' if finding.passed else '✗'} {finding.output}.{finding.check}: {finding.text}")
-        failed += not finding.passed
+    with quiet_libraries(home() / "logs" / "last-audit.log", tells_on=1) as terminal:
+        for finding in audit_growth(Store(store)):
+            line = f"{'✓' if finding.passed else '✗'} {finding.output}.{finding.check}: {finding.text}"
+            click.echo(line, file=terminal)
+            failed += not finding.passed
     if failed:
         raise click.ClickException(f"{failed} checks failed")
 

@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Growth:
         method: Fine-tuning method, or None for the profile's.
         species: Common names of the species to grow in 3D; none for the profile's choice.
         until: The last asset wanted, or None for all.
+        settings: Values by asset and field that take the place of the profile's.
     """
 
     profile: Profile
@@ -44,6 +45,7 @@ class Growth:
     method: str | None = None
     species: Sequence[str] = ()
     until: str | None = None
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def partitions(self) -> tuple[str, str]:
@@ -54,11 +56,11 @@ class Growth:
 
     def run_config(self, assets: Sequence[str]) -> dict[str, Any]:
         """Dagster run config: resources, and the settings that the options change."""
-        changed: dict[str, dict[str, Any]] = {}
+        changed = {asset: dict(fields) for asset, fields in self.settings.items()}
         if self.source:
-            changed["raw_images"] = {"source": self.source}
+            changed.setdefault("raw_images", {})["source"] = self.source
         if self.species:
-            changed["forms_3d"] = {"species_names": list(self.species)}
+            changed.setdefault("forms_3d", {})["species_names"] = list(self.species)
         resources = {
             "store": {"config": {"root": self.store}},
             "profile": {"config": {"name": self.profile.name}},
@@ -82,8 +84,11 @@ def plan_growth(
     method: str | None,
     species: Sequence[str],
     until: str | None,
+    settings: Sequence[str] = (),
 ) -> Growth:
     """The growth that the options ask for, paths made absolute and options checked.
+
+    `settings` are of the kind "forms_3d.iterations=400".
 
     Raises:
         InputError: An option names something that does not exist.
@@ -95,9 +100,42 @@ def plan_growth(
             )
         source = str(Path(source).absolute())
     root = store if "://" in store else str(Path(store).absolute())
-    growth = Growth(get_profile(profile), root, source, resolution, method, tuple(species), until)
+    row = get_profile(profile)
+    growth = Growth(
+        row, root, source, resolution, method, tuple(species), until, parse_settings(settings, row)
+    )
     _ = growth.partitions
     return growth
+
+
+def parse_settings(texts: Sequence[str], profile: Profile) -> dict[str, dict[str, Any]]:
+    """Values by asset and field from texts such as "forms_3d.iterations=400"; the value is read as YAML.
+
+    Raises:
+        InputError: A text is not of that kind, or the profile has no such asset or field.
+    """
+    import yaml
+
+    changed: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        name, has_value, value = text.partition("=")
+        asset, _, key = name.partition(".")
+        if not has_value:
+            raise InputError(
+                f"setting {text!r} has no value; write ASSET.FIELD=VALUE, as clusters.max_clusters=20."
+            )
+        if asset not in profile.settings:
+            raise InputError(
+                f"setting {text!r}: assets with settings are {', '.join(sorted(profile.settings))}."
+            )
+        if key not in profile.settings[asset]:
+            fields = ", ".join(sorted(profile.settings[asset]))
+            raise InputError(f"setting {text!r}: the settings of {asset} are {fields}.")
+        try:
+            changed.setdefault(asset, {})[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise InputError(f"setting {text!r}: {value!r} is no YAML value ({error}).") from error
+    return changed
 
 
 def prepare_environment(growth_store: str, profile: Profile, home: Path) -> None:

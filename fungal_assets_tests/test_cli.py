@@ -66,12 +66,33 @@ def test_a_report_of_nothing_says_how_to_begin(run, tmp_path):
     [
         (["--source", "/no/such/folder"], "source '/no/such/folder' is not a folder"),
         (["--until", "mushroom"], "asset 'mushroom' is not known; the assets are captioned_dataset"),
+        (["--set", "clusters"], "'clusters' has no value; write ASSET.FIELD=VALUE"),
+        (["--set", "cluster.seed=1"], "assets with settings are captioned_dataset"),
+        (["--set", "clusters.seeds=1"], "the settings of clusters are max_clusters, min_clusters, seed"),
+        (["--set", "clusters.seed=[1"], "'[1' is no YAML value"),
+        (["--set", "clusters.seed=many"], "a value of the wrong type"),
     ],
-    ids=["source", "until"],
+    ids=["source", "until", "no value", "no asset", "no field", "no yaml", "no number"],
 )
 def test_a_wrong_option_of_grow_is_one_sentence(run, tmp_path, words, said):
     result = run("grow", "--store", tmp_path / "store", *words)
     assert result.exit_code == 1 and said in result.output and "Traceback" not in result.output
+
+
+def test_a_setting_takes_the_place_of_the_profiles(tmp_path):
+    growth = plan_growth(
+        profile="pocket",
+        store=str(tmp_path),
+        source=None,
+        resolution=None,
+        method=None,
+        species=["pale cup"],
+        until=None,
+        settings=["forms_3d.iterations=400", "sample_galleries.scheduler=Euler"],
+    )
+    ops = growth.run_config(["forms_3d", "sample_galleries"])["ops"]
+    assert ops["forms_3d"]["config"] == {"iterations": 400, "species_names": ["pale cup"]}
+    assert ops["sample_galleries"]["config"] == {"scheduler": "Euler"}
 
 
 def test_an_unknown_profile_is_a_usage_error(run):

@@ -15,7 +15,7 @@ import dagster as dg
 import psutil
 from filelock import FileLock, Timeout
 
-from fungal_assets.errors import FungalError
+from fungal_assets.errors import FungalError, InputError
 from fungal_assets.progress import Tell
 
 POLL_S = 0.5
@@ -65,8 +65,10 @@ def run_job(
         tell: Where a line of progress goes.
 
     Raises:
+        InputError: The config has a value of the wrong type.
         RunFailedError: A step failed.
     """
+    _refuse_bad_config(name, run_config)
     growth_id = uuid.uuid4().hex
     config = {**run_config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     with (
@@ -88,6 +90,14 @@ def run_job(
             f"the job {name!r} failed on {partition!r}: {'; '.join(faults) or 'see the run in the UI'}. "
             f"What was finished is kept; mend the cause and type the same command again. Look closer with: fungal ui"
         )
+
+
+def _refuse_bad_config(name: str, run_config: Mapping[str, Any]) -> None:
+    try:
+        dg.validate_run_config(JOBS[name](), run_config)
+    except dg.DagsterInvalidConfigError as error:
+        reasons = "; ".join(fault.message for fault in error.errors)
+        raise InputError(f"a setting has a value of the wrong type: {reasons}") from error
 
 
 def tell_of_other_runs(instance: dg.DagsterInstance, tell: Tell) -> None:
