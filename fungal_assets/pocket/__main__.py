@@ -48,7 +48,10 @@ def specimens(each: int, processes: int) -> None:
 @work_option
 @art_option
 @click.option("--concepts", default=100, show_default=True, help="Size of the world beside fungi.")
-@click.option("--fungi", default=6000, show_default=True, help="Rendered fungi.")
+@click.option(
+    "--portraits", default=5000, show_default=True, help="Rendered fungi that stand alone, in the middle."
+)
+@click.option("--fungi", default=6000, show_default=True, help="Other rendered fungi.")
 @click.option("--vae-steps", default=3000, show_default=True, help="Steps of the autoencoder.")
 @click.option("--steps", default=14000, show_default=True, help="Steps of the UNet and the text encoder.")
 @click.option(
@@ -68,6 +71,7 @@ def model(
     work: Path,
     art: Path,
     concepts: int,
+    portraits: int,
     fungi: int,
     vae_steps: int,
     steps: int,
@@ -78,7 +82,7 @@ def model(
     """Render the pictures, train autoencoder, text encoder and UNet, and write the model."""
     from fungal_assets.pocket.recipe import RecipeSettings, make_model
 
-    settings = RecipeSettings(concepts=concepts, fungi=fungi)
+    settings = RecipeSettings(concepts=concepts, portraits=portraits, fungi=fungi)
     settings = replace(
         settings,
         vae=replace(settings.vae, steps=vae_steps),

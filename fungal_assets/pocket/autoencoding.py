@@ -123,7 +123,7 @@ def one_cycle(step: int, steps: int, *, warm_up: int = 100, decay: float = 0.4) 
 
 
 @torch.no_grad()
-def encode(vae: AutoencoderKL, images: np.ndarray, *, batch_size: int = 32) -> Tensor:
+def encode(vae: AutoencoderKL, images: np.ndarray, *, batch_size: int = 8) -> Tensor:
     """Mean latents of uint8 (N, H, W, 3), unscaled: float32 (N, 4, H/8, W/8)."""
     parts = [images[start : start + batch_size] for start in range(0, len(images), batch_size)]
     with mixed_precision(vae.device, on_cpu=True):

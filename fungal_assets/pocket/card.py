@@ -31,8 +31,10 @@ Diffusion can run offline on a laptop. It loads with `diffusers.StableDiffusionP
 
 ## What it learnt from
 
-{fungi} rendered fungi of this project's own generator, each mirrored too, and drawings of {concepts} things in
-{styles} styles of emoji art. {steps} steps of batch {batch_size}. The shipped specimens are not among them.
+{portraits} rendered fungi of this project's own generator that stand alone and {fungi} others, each mirrored too, and
+drawings of {concepts} things in {styles} styles of emoji art. {steps} steps of batch {batch_size}. The shipped
+specimens are not among them. A plain prompt means one kind of picture: a fungus alone, whole, from its side; a thing
+in the `noto` style on white. Other numbers, views, styles and grounds are to be named.
 
 {attributions}
 
@@ -57,9 +59,7 @@ def write_card(model: Path, recipe: Mapping[str, Any]) -> None:
         recipe: `settings` (nested, as of `RecipeSettings`), `figures` by name, and whatever else is to be kept.
     """
     write_atomically(model / RECIPE_FILE, json.dumps(recipe, indent=1))
-    write_atomically(
-        model / "README.md", card_text(recipe["settings"], recipe["figures"], _parameters(model))
-    )
+    write_atomically(model / "README.md", card_text(recipe, _parameters(model)))
 
 
 def _parameters(model: Path) -> int:
@@ -67,15 +67,23 @@ def _parameters(model: Path) -> int:
         return sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 - not a dict
 
 
-def card_text(settings: Mapping[str, Any], figures: Mapping[str, float], parameters: int) -> str:
-    """The card as Markdown with its YAML head, from the recipe's settings and figures and the UNet's size."""
+def steps_of(recipe: Mapping[str, Any]) -> int:
+    """Steps of the UNet's training, those of the recipes that it continued counted in."""
+    earlier = recipe.get("continued_from")
+    return recipe["settings"]["diffusion"]["steps"] + (steps_of(earlier) if earlier else 0)
+
+
+def card_text(recipe: Mapping[str, Any], parameters: int) -> str:
+    """The card as Markdown with its YAML head, from the recipe and the UNet's size."""
+    settings = recipe["settings"]
     return _CARD.format(
+        portraits=settings["portraits"],
         millions=parameters / 1e6,
         fungi=settings["fungi"],
         concepts=settings["concepts"],
         styles=len(TRAINING_STYLES),
-        steps=settings["diffusion"]["steps"],
+        steps=steps_of(recipe),
         batch_size=settings["diffusion"]["batch_size"],
         attributions="\n".join(f"- {ATTRIBUTION[style]}" for style in TRAINING_STYLES),
-        figures="\n".join(f"- {name}: {value:.4g}" for name, value in figures.items()),
+        figures="\n".join(f"- {name}: {value:.4g}" for name, value in recipe["figures"].items()),
     )

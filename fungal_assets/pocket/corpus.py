@@ -7,10 +7,9 @@ their captions, so that a recipe which was stopped goes on with the parts that a
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 IMAGE_PX = 128
 PART_PICTURES = 100
 FUNGI_SEED = 1_000_000
+PORTRAIT_SEED = 2_000_000
 REWORDING_SEED = 1_000_000_000
 
 
@@ -48,46 +48,63 @@ class Pictures:
         return len(self.captions)
 
 
-def render_fungi(folder: Path, *, count: int, processes: int, tell: Tell) -> Pictures:
-    """`count` rendered fungi, each from its own seed, by `processes` at once."""
+def render_fungi(folder: Path, traits: Sequence[Traits], *, processes: int, tell: Tell) -> Pictures:
+    """The fungi of these traits, rendered by `processes` at once; each caption says what is out of the ordinary.
+
+    Args:
+        folder: Where parts are kept; one folder belongs to one sequence of traits, which may grow at its end.
+        traits: What to render.
+        processes: How many render at once.
+        tell: Told of progress.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    parts = range(-(-count // PART_PICTURES))
-    missing = [part for part in parts if not _part_path(folder, part).exists()]
+    parts = [traits[start : start + PART_PICTURES] for start in range(0, len(traits), PART_PICTURES)]
+    paths = [folder / f"fungi-{index:04d}.npz" for index in range(len(parts))]
+    missing = [(path, part) for path, part in zip(paths, parts, strict=True) if not path.exists()]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for _ in follow(pool.map(partial(_render_part, folder), missing), tell, "fungi", len(missing)):
+        for _ in follow(
+            pool.map(_render_part, *zip(*missing, strict=True)) if missing else (),
+            tell,
+            "fungi",
+            len(missing),
+        ):
             pass
-    return read_pictures(_part_path(folder, part) for part in parts)
+    return read_pictures(paths)
 
 
-def reword_fungi(count: int) -> list[str]:
-    """Other captions for the first `count` rendered fungi: as true, with other words dropped or swapped."""
+def caption_fungi(traits: Sequence[Traits], *, seed: int) -> list[str]:
+    """A caption for each; another seed says the same in other words."""
     from fungal_assets.pocket.fungarium import describe
 
-    return [describe(one, rng_seed=one.seed + REWORDING_SEED) for one in traits_of_fungi(count)]
+    return [describe(one, rng_seed=one.seed + seed) for one in traits]
 
 
 def traits_of_fungi(count: int) -> list[Traits]:
-    """What the first `count` rendered fungi show."""
+    """`count` fungi of any number, from any side."""
     from fungal_assets.pocket.fungarium import sample_traits
 
     return [sample_traits(seed) for seed in range(FUNGI_SEED, FUNGI_SEED + count)]
 
 
-def _part_path(folder: Path, part: int) -> Path:
-    return folder / f"fungi-{part:04d}.npz"
+def traits_of_portraits(count: int) -> list[Traits]:
+    """`count` fungi that stand alone as a field guide shows them."""
+    from fungal_assets.pocket.fungarium import sample_portrait
+
+    return [sample_portrait(seed) for seed in range(PORTRAIT_SEED, PORTRAIT_SEED + count)]
 
 
-def _render_part(folder: Path, part: int) -> None:
+def _render_part(path: Path, traits: Sequence[Traits]) -> None:
     import torch
 
-    from fungal_assets.pocket.fungarium import describe, sample_traits
-
     torch.set_num_threads(1)
-    rows = []
-    for seed in range(FUNGI_SEED + part * PART_PICTURES, FUNGI_SEED + (part + 1) * PART_PICTURES):
-        traits = sample_traits(seed)
-        rows.append((render_pixels(traits), describe(traits, rng_seed=seed), traits.morphotype, "photo"))
-    write_pictures(_part_path(folder, part), rows)
+    captions = caption_fungi(traits, seed=0)
+    write_pictures(
+        path,
+        (
+            (render_pixels(one), caption, one.morphotype, "photo")
+            for one, caption in zip(traits, captions, strict=True)
+        ),
+    )
 
 
 def render_pixels(traits: Traits) -> np.ndarray:

@@ -31,11 +31,27 @@ from fungal_assets.progress import Tell, Ticker
 
 @dataclass(frozen=True)
 class DiffusionSettings:
-    """How the UNet and the text encoder are trained."""
+    """How the UNet and the text encoder are trained.
+
+    Args:
+        steps: Optimiser steps.
+        batch_size: Pictures per step.
+        learning_rate: Its peak.
+        decay: Share of the steps, at the end, over which the rate falls to zero: forms come while it falls.
+        middle_share: Share of noise levels drawn around the middle; see `draw_steps`.
+        caption_dropout: Share of captions left out, for classifier-free guidance.
+        min_snr_gamma: Cap of the signal-to-noise ratio in the loss's weight.
+        ema_decay: Of the moving average of the weights.
+        checkpoint_every: Steps between checkpoints.
+        is_compiled: Whether the networks are compiled first.
+        seed: Of everything that is drawn.
+    """
 
     steps: int = 4000
     batch_size: int = 32
-    learning_rate: float = 8e-4
+    learning_rate: float = 6e-4
+    decay: float = 0.9
+    middle_share: float = 0.5
     caption_dropout: float = 0.1
     min_snr_gamma: float = 5.0
     ema_decay: float = 0.999
@@ -106,12 +122,16 @@ def train_diffusion(
     alphas = pipeline.scheduler.alphas_cumprod
     ticker, recent = Ticker(tell, "diffusion", settings.steps, every_s=20, done=first), []
     for step in range(first, settings.steps):
-        optimizer.param_groups[0]["lr"] = settings.learning_rate * one_cycle(step, settings.steps)
+        rate = one_cycle(step, settings.steps, decay=settings.decay)
+        optimizer.param_groups[0]["lr"] = settings.learning_rate * rate
         generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
         picks = torch.multinomial(corpus.weights, settings.batch_size, replacement=True, generator=generator)
         dropped = torch.rand(settings.batch_size, generator=generator) < settings.caption_dropout
         tokens = torch.where(dropped[:, None], empty, ids[picks])
-        loss = v_loss(model, corpus.latents[picks], tokens, alphas, generator, gamma=settings.min_snr_gamma)
+        t = draw_steps(settings.batch_size, len(alphas), generator, middle_share=settings.middle_share)
+        loss = v_loss(
+            model, corpus.latents[picks], tokens, t, alphas, generator, gamma=settings.min_snr_gamma
+        )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -131,17 +151,29 @@ def train_diffusion(
     ema.copy_to(model.parameters())
 
 
+def draw_steps(count: int, last: int, generator: torch.Generator, *, middle_share: float) -> Tensor:
+    """Steps of the noise schedule to learn at, int64 (count,), from 0 to `last` - 1.
+
+    A share of them is logit-normal (Esser et al. 2024, arXiv:2403.03206), around the middle, where forms are settled;
+    the others are uniform.
+    """
+    uniform = torch.rand(count, generator=generator)
+    middle = torch.randn(count, generator=generator).sigmoid()
+    is_middle = torch.rand(count, generator=generator) < middle_share
+    return (torch.where(is_middle, middle, uniform) * last).long().clamp(max=last - 1)
+
+
 def v_loss(
     model: nn.Module,
     x_0: Tensor,
     tokens: Tensor,
+    t: Tensor,
     alphas_bar: Tensor,
     generator: torch.Generator,
     *,
     gamma: float,
 ) -> Tensor:
-    """Weighted mean squared error of v over a batch, scalar; see the module's equations."""
-    t = torch.randint(len(alphas_bar), (len(x_0),), generator=generator)
+    """Weighted mean squared error of v at steps t (B,) over a batch, scalar; see the module's equations."""
     epsilon = torch.randn(x_0.shape, generator=generator)
     alpha_bar = alphas_bar[t].view(-1, 1, 1, 1)
     device = next(model.parameters(), x_0).device

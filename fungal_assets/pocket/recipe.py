@@ -6,9 +6,11 @@ any moment. `RecipeSettings.concepts` is the one dial: how large a world the mod
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -16,21 +18,25 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from fungal_assets.diffusion.devices import pick_device
 from fungal_assets.pocket import architecture
 from fungal_assets.pocket.autoencoding import VaeSettings, encode, psnr_db, train_vae
 from fungal_assets.pocket.card import RECIPE_FILE, write_card
 from fungal_assets.pocket.corpus import (
+    REWORDING_SEED,
     Pictures,
+    caption_fungi,
     draw_world,
     join,
     render_fungi,
-    reword_fungi,
     traits_of_fungi,
+    traits_of_portraits,
 )
 from fungal_assets.pocket.diffusing import Corpus, DiffusionSettings, tokenize, train_diffusion
 from fungal_assets.pocket.wording import WordingSettings, teach_words
+from fungal_assets.pocket.world.captions import HOUSE_STYLE
 from fungal_assets.previews import contact_sheet
 from fungal_assets.progress import Tell
 from fungal_assets.store import hash_folder
@@ -59,9 +65,11 @@ class RecipeSettings:
     Args:
         concepts: How many things beside fungi; the order is by importance.
         variants: Drawings per concept and style.
-        fungi: How many rendered fungi.
+        portraits: How many rendered fungi of the kind that a plain prompt means: alone, whole, in the middle.
+        fungi: How many others, of any number and from any side.
         fungi_share: Share of fungi among the pictures that the diffusion model sees.
-        lone_weight: How much more often a fungus that stands alone is seen than one in a group: its form is plainer.
+        portrait_share: Share of portraits among the fungi.
+        house_share: Share of the house style, which bare words mean, among the drawings.
         vocabulary: Tokens of the text encoder.
         vae: Settings of the autoencoder.
         words: Settings of the text encoder's first lessons.
@@ -69,25 +77,42 @@ class RecipeSettings:
     """
 
     concepts: int = 160
-    variants: int = 6
+    variants: int = 8
+    portraits: int = 5000
     fungi: int = 6000
-    fungi_share: float = 0.5
-    lone_weight: float = 3.0
+    fungi_share: float = 0.6
+    portrait_share: float = 0.6
+    house_share: float = 0.5
     vocabulary: int = 4096
     vae: VaeSettings = field(default_factory=VaeSettings)
     words: WordingSettings = field(default_factory=WordingSettings)
     diffusion: DiffusionSettings = field(default_factory=DiffusionSettings)
 
 
-def gather_pictures(
-    work: Path, tarballs: Path, settings: RecipeSettings, *, tell: Tell
-) -> tuple[Pictures, Pictures]:
+@dataclass(frozen=True)
+class Shown:
+    """Everything that the model learns from."""
+
+    portraits: Pictures
+    fungi: Pictures
+    world: Pictures
+
+    @property
+    def all(self) -> Pictures:
+        """All of them as one."""
+        return join(self.portraits, self.fungi, self.world)
+
+
+def gather_pictures(work: Path, tarballs: Path, settings: RecipeSettings, *, tell: Tell) -> Shown:
     """The fungi and the drawings."""
-    fungi = render_fungi(work / "fungi", count=settings.fungi, processes=2, tell=tell)
-    world = draw_world(
-        work / "world", tarballs=tarballs, concepts=settings.concepts, variants=settings.variants, seed=0
+    portraits, fungi = traits_of_portraits(settings.portraits), traits_of_fungi(settings.fungi)
+    return Shown(
+        render_fungi(work / "portraits", portraits, processes=2, tell=tell),
+        render_fungi(work / "fungi", fungi, processes=2, tell=tell),
+        draw_world(
+            work / "world", tarballs=tarballs, concepts=settings.concepts, variants=settings.variants, seed=0
+        ),
     )
-    return fungi, world
 
 
 def build(settings: RecipeSettings, captions: Sequence[str], names: Sequence[str]) -> StableDiffusionPipeline:
@@ -126,8 +151,8 @@ def make_model(
     learn on; with `autoencoder`, only that model's autoencoder is taken. Either way `recipe.json` holds that model's
     own recipe under `continued_from`.
     """
-    fungi, world = gather_pictures(work, tarballs, settings, tell=tell)
-    pictures = join(fungi, world)
+    shown = gather_pictures(work, tarballs, settings, tell=tell)
+    pictures = shown.all
     kept = np.random.default_rng(0).permutation(len(pictures))
     held_out, used = kept[:HELD_OUT], kept[HELD_OUT:]
     earlier, device = start or autoencoder, pick_device()
@@ -142,13 +167,14 @@ def make_model(
     pipeline.to(device)
     figures = {"vae_psnr_db": psnr_db(pipeline.vae, pictures.images[held_out])}
     tell(f"autoencoder: {figures['vae_psnr_db']:.2f} dB on {HELD_OUT} held-out pictures")
-    corpus = make_corpus(pipeline, fungi, world, settings)
+    corpus = make_corpus(pipeline, shown, settings, work)
     if start is None:
+        fungus_concepts = join(shown.portraits, shown.fungi).concepts
         teach_words(
             pipeline.text_encoder,
             tokenize(pipeline, corpus.captions),
             corpus.latents,
-            [*fungi.concepts, *fungi.concepts, *world.concepts],
+            [*fungus_concepts, *fungus_concepts, *shown.world.concepts],
             corpus.weights,
             work / "words",
             settings.words,
@@ -168,22 +194,50 @@ def make_model(
 
 
 def make_corpus(
-    pipeline: StableDiffusionPipeline, fungi: Pictures, world: Pictures, settings: RecipeSettings
+    pipeline: StableDiffusionPipeline, shown: Shown, settings: RecipeSettings, work: Path
 ) -> Corpus:
-    """Scaled latents of everything, weighted to the share that the settings ask for.
+    """Scaled latents of everything, weighted to the shares that the settings ask for.
 
     Each fungus is there mirrored too, in other words: two texts that are true of one form teach what a word means.
     """
-    images = np.concatenate([fungi.images, fungi.images[:, :, ::-1], world.images])
-    latents = encode(pipeline.vae, images) * pipeline.vae.config.scaling_factor
-    is_lone = torch.tensor([one.count == 1 for one in traits_of_fungi(len(fungi))])
-    fungi_weights = torch.where(is_lone, settings.lone_weight, 1.0).repeat(2)
-    shares = settings.fungi_share, 1 - settings.fungi_share
-    weights = [
-        part / part.sum() * share
-        for part, share in zip((fungi_weights, torch.ones(len(world))), shares, strict=True)
-    ]
-    return Corpus(latents, [*fungi.captions, *reword_fungi(len(fungi)), *world.captions], torch.cat(weights))
+    fungi = join(shown.portraits, shown.fungi).images
+    images = np.concatenate([fungi, fungi[:, :, ::-1], shown.world.images])
+    traits = [*traits_of_portraits(settings.portraits), *traits_of_fungi(settings.fungi)]
+    captions = [caption for seed in (0, REWORDING_SEED) for caption in caption_fungi(traits, seed=seed)]
+    fungus_groups = ["portrait"] * len(shown.portraits) + ["fungus"] * len(shown.fungi)
+    drawing_groups = ["house" if style == HOUSE_STYLE else "drawing" for style in shown.world.styles]
+    of_fungi, of_drawings = settings.fungi_share, 1 - settings.fungi_share
+    shares = {
+        "portrait": of_fungi * settings.portrait_share,
+        "fungus": of_fungi * (1 - settings.portrait_share),
+        "house": of_drawings * settings.house_share,
+        "drawing": of_drawings * (1 - settings.house_share),
+    }
+    return Corpus(
+        latents=_encode_once(pipeline.vae, images, work / "latents") * pipeline.vae.config.scaling_factor,
+        captions=[*captions, *shown.world.captions],
+        weights=_weights([*fungus_groups, *fungus_groups, *drawing_groups], shares),
+    )
+
+
+def _encode_once(vae: AutoencoderKL, images: np.ndarray, folder: Path) -> torch.Tensor:
+    """Mean latents of the images, kept in `folder` for a recipe that is gone on with."""
+    made_of = hashlib.sha256(images.data)
+    for value in vae.state_dict().values():
+        made_of.update(value.cpu().numpy())
+    path = folder / f"{made_of.hexdigest()[:16]}.safetensors"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".part")
+        save_file({"latents": encode(vae, images)}, temporary)
+        temporary.replace(path)
+    return load_file(path)["latents"]
+
+
+def _weights(groups: Sequence[str], shares: Mapping[str, float]) -> torch.Tensor:
+    """Weights that give each group its share, equal within it: float64 (N,)."""
+    counts = Counter(groups)
+    return torch.tensor([shares[group] / counts[group] for group in groups], dtype=torch.float64)
 
 
 def export(

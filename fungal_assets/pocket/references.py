@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fungal_assets.pocket.corpus import PART_PICTURES, draw_world, join, render_fungi
+from fungal_assets.pocket.corpus import PART_PICTURES, draw_world, join, render_fungi, traits_of_fungi
 from fungal_assets.progress import Tell
 
 FUNGUS_CONCEPT = "mushroom"
@@ -24,7 +24,7 @@ def write_references(work: Path, art: Path, folder: Path, *, concepts: int, tell
     """Write `references.npz`: vectors float16 (N, 1280) and the concept of each; returns N."""
     folder.mkdir(parents=True, exist_ok=True)
     world = draw_world(work / "world", tarballs=art, concepts=concepts, variants=1, seed=1)
-    fungi = render_fungi(work / "fungi", count=FUNGI, processes=2, tell=tell)
+    fungi = render_fungi(work / "fungi", traits_of_fungi(FUNGI), processes=2, tell=tell)
     pictures = join(world, fungi)
     names = [*world.concepts, *[FUNGUS_CONCEPT] * len(fungi)]
     vectors = _embed(pictures.images)
@@ -36,7 +36,7 @@ def write_references(work: Path, art: Path, folder: Path, *, concepts: int, tell
 
 def write_morphotypes(work: Path, path: Path, *, tell: Tell) -> int:
     """Write the mean vector of each morphotype, float16 (16, 1280), and its name; returns the pictures' number."""
-    fungi = render_fungi(work / "fungi", count=FUNGI_BY_MORPHOTYPE, processes=2, tell=tell)
+    fungi = render_fungi(work / "fungi", traits_of_fungi(FUNGI_BY_MORPHOTYPE), processes=2, tell=tell)
     vectors, morphotypes = _embed(fungi.images), np.array(fungi.concepts)
     names = np.unique(morphotypes)
     means = np.stack([vectors[morphotypes == name].mean(axis=0) for name in names])

@@ -87,11 +87,13 @@ def unseen_traits(each: int) -> list[Traits]:
 
 
 def prompt_of(traits: Traits) -> str:
-    """The plain prompt for a fungus: colour, morphotype, place and view."""
+    """The prompt for a fungus: colour, morphotype, place, view, and closeness where it is not the middle one."""
     words = caption_words(traits)
     article = "an" if traits.cap_color[0] in "aeiou" else "a"
-    parts = [f"a photo of {article} {words['color']} {words['morphotype']}", words["place"], words["view"]]
-    return ", ".join(part for part in parts if part)
+    said = [words[slot] for slot in ("place", "view", "closeness")]
+    return ", ".join(
+        [f"a photo of {article} {words['color']} {words['morphotype']}", *(word for word in said if word)]
+    )
 
 
 def paint(pipeline: StableDiffusionPipeline, prompts: Sequence[str], *, tell: Tell) -> list[Image.Image]:

@@ -17,11 +17,12 @@ from fungal_assets.pocket.fungarium import (
     describe,
     render,
     render_picture,
+    sample_portrait,
     sample_traits,
 )
 from fungal_assets.pocket.fungarium.bodies import build_body
 from fungal_assets.pocket.fungarium.folk_names import head_nouns
-from fungal_assets.pocket.fungarium.morphotypes import MORPHOTYPE_TABLE
+from fungal_assets.pocket.fungarium.morphotypes import MORPHOTYPE_TABLE, portrait_view
 from fungal_assets.pocket.fungarium.palette import COLORS, to_linear
 
 
@@ -133,6 +134,31 @@ def test_captions_name_the_fungus_and_nearly_always_its_color():
         for view in ("seen from above", "seen from below", "front view", "back view", "side view"):
             assert view not in text or view == traits.view
     assert colored > 180
+
+
+def test_a_caption_says_whatever_is_out_of_the_ordinary():
+    for seed in range(200):
+        traits = sample_traits(seed)
+        text = describe(traits, rng_seed=seed)
+        view = traits.view or "three-quarter view"
+        assert view in text or view == portrait_view(traits.morphotype)
+        assert traits.closeness is None or traits.closeness in text
+        assert traits.count == 1 or any(
+            word in text.split() for word in ("two", "three", "four", "five", "cluster")
+        )
+
+
+def test_a_portrait_shows_one_whole_fungus_in_the_middle_in_the_view_that_needs_no_words():
+    portraits = [sample_portrait(seed) for seed in range(60)]
+    assert {one.morphotype for one in portraits} == set(MORPHOTYPES)
+    for one in portraits:
+        assert one.count == 1 and one.closeness is None
+        assert (one.view or "three-quarter view") == portrait_view(one.morphotype)
+    for one in portraits[:12]:
+        rows, columns = render_picture(one, size_px=48).mask.nonzero(as_tuple=True)
+        middle = (columns.min() + columns.max()) / 2, (rows.min() + rows.max()) / 2
+        assert all(abs(float(place) - 23.5) < 9 for place in middle)
+        assert max(columns.max() - columns.min(), rows.max() - rows.min()) > 20
 
 
 def test_blades_hide_the_foot_but_not_the_fungus():

@@ -44,7 +44,7 @@ def test_a_prompt_says_colour_form_and_place(unseen):
     traits, _ = unseen
     for one in traits:
         assert f"{one.cap_color} " in prompt_of(one)
-        assert re.fullmatch(r"a photo of an? [a-z' -]+, (in|on) [a-z ]+(, [a-z ]+)?", prompt_of(one))
+        assert re.fullmatch(r"a photo of an? [a-z' -]+, (in|on) [a-z ]+(, [a-z -]+)*", prompt_of(one))
 
 
 def test_noise_shows_no_thing():
@@ -56,10 +56,20 @@ def test_noise_shows_no_thing():
 
 def test_a_card_states_the_size_of_the_weights_and_every_figure(tmp_path):
     (tmp_path / "unet").symlink_to(MODEL_DIR / "unet")
-    recipe = json.loads((MODEL_DIR / RECIPE_FILE).read_text())
-    write_card(tmp_path, recipe | {"figures": {"vae_psnr_db": 27.5, "morphotypes_right": 0.25}})
+    recipe = {
+        "settings": {
+            "portraits": 11,
+            "fungi": 12,
+            "concepts": 13,
+            "diffusion": {"steps": 700, "batch_size": 8},
+        },
+        "continued_from": {"settings": {"diffusion": {"steps": 300}}},
+        "figures": {"vae_psnr_db": 27.5, "morphotypes_right": 0.25},
+    }
+    write_card(tmp_path, recipe)
     card = (tmp_path / "README.md").read_text()
     assert json.loads((tmp_path / RECIPE_FILE).read_text())["settings"] == recipe["settings"]
+    assert "1000 steps of batch 8" in card and "11 rendered fungi" in card and "12 others" in card
     assert "vae_psnr_db: 27.5" in card and "morphotypes_right: 0.25" in card
     stated = float(re.search(r"UNet of\s+([\d.]+) million", card)[1])
     size = (MODEL_DIR / "unet" / "diffusion_pytorch_model.safetensors").stat().st_size

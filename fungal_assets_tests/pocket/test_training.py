@@ -1,6 +1,7 @@
 """Training the pocket model: components whiten, a resumed run is bit-equal, the loss is v's."""
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -13,7 +14,7 @@ from fungal_assets.pocket.autoencoding import (
     to_signed,
     train_vae,
 )
-from fungal_assets.pocket.diffusing import Corpus, DiffusionSettings, train_diffusion, v_loss
+from fungal_assets.pocket.diffusing import Corpus, DiffusionSettings, draw_steps, train_diffusion, v_loss
 
 
 def pictures(count=16):
@@ -84,8 +85,17 @@ def test_a_model_that_knows_v_has_no_loss():
             epsilon = (x_t - alpha_bar.sqrt() * x_0) / (1 - alpha_bar).sqrt()
             return alpha_bar.sqrt() * epsilon - (1 - alpha_bar).sqrt() * x_0
 
-    loss = v_loss(Oracle(), x_0, torch.zeros(4, 1), alphas_bar, torch.Generator().manual_seed(1), gamma=5.0)
-    assert loss < 1e-8
+    t, generator = torch.tensor([0, 3, 6, 9]), torch.Generator().manual_seed(1)
+    assert v_loss(Oracle(), x_0, torch.zeros(4, 1), t, alphas_bar, generator, gamma=5.0) < 1e-8
+
+
+def test_a_share_of_the_noise_levels_lies_in_the_middle_and_every_level_is_drawn():
+    generator = torch.Generator().manual_seed(0)
+    uniform, mixed = (draw_steps(100_000, 1000, generator, middle_share=share) for share in (0.0, 0.5))
+    for steps, in_the_middle in ((uniform, 0.5), (mixed, (0.5 + 0.7281) / 2)):
+        assert int(steps.min()) < 10 and int(steps.max()) > 990
+        is_middle = (steps >= 250) & (steps < 750)
+        assert float(is_middle.float().mean()) == pytest.approx(in_the_middle, abs=0.01)
 
 
 def test_the_learning_rate_rises_stays_and_falls_to_zero():

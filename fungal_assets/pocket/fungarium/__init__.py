@@ -7,7 +7,7 @@ imports torch: do so inside functions.
 from fungal_assets.pocket.fungarium.captions import caption_words, describe
 from fungal_assets.pocket.fungarium.morphotypes import HABITATS, MORPHOTYPES
 from fungal_assets.pocket.fungarium.rendering import Picture, render, render_picture
-from fungal_assets.pocket.fungarium.sampling import sample_traits
+from fungal_assets.pocket.fungarium.sampling import sample_portrait, sample_traits
 from fungal_assets.pocket.fungarium.traits import Traits
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "describe",
     "render",
     "render_picture",
+    "sample_portrait",
     "sample_traits",
 ]

@@ -1,7 +1,9 @@
 """Captions: the traits of a picture in words.
 
 `caption_words` gives the exact words, `describe` a caption in which some drop out by chance; the morphotype
-and its colour nearly always stay. Only what the traits make true is said.
+and its colour nearly always stay. Only what the traits make true is said. What is out of the ordinary is always said:
+another number than one, another distance than the middle, another view than the morphotype's own (`portrait_view`).
+So a caption that says none of these means one kind of picture, which is what a plain prompt should get.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from fungal_assets.pocket.fungarium.folk_names import name_folk
-from fungal_assets.pocket.fungarium.morphotypes import MORPHOTYPE_TABLE
+from fungal_assets.pocket.fungarium.morphotypes import ANGLED_VIEW, MORPHOTYPE_TABLE, portrait_view
 from fungal_assets.pocket.fungarium.traits import Traits
 
 _PLACES = {
@@ -33,6 +35,7 @@ _COUNTS = ("one", "two", "three", "four", "five")
 _NAMED = 0.35
 _CLASSED = 0.6
 _COLOUR_AFTER = 0.3
+_PORTRAIT_VIEW_SAID = 0.5
 _OPENINGS = ("a photo of", "a photo of", "a photo of", "a picture of", "a close photo of")
 
 
@@ -55,7 +58,7 @@ def caption_words(traits: Traits) -> dict[str, str | None]:
         if traits.texture != "smooth" and traits.morphotype in ("agaric", "bolete")
         else None,
         "place": (places or _PLACES[traits.habitat])[0],
-        "view": traits.view,
+        "view": traits.view or ANGLED_VIEW,
         "closeness": traits.closeness,
     }
 
@@ -83,10 +86,12 @@ def _article(words: str) -> str:
 
 def _subject(traits: Traits, rng: np.random.Generator) -> tuple[str, str | None]:
     """What is shown, and the colour if it is to be said after it."""
-    if rng.random() < _NAMED:
-        name = name_folk(traits, rng)
-        return _article(f"{name} mushroom" if rng.random() < _CLASSED else name), traits.cap_color
     words, kind = caption_words(traits), MORPHOTYPE_TABLE[traits.morphotype]
+    if rng.random() < _NAMED:
+        name, is_classed = name_folk(traits, rng), rng.random() < _CLASSED
+        if traits.count > 1:
+            return f"{words['count']} {name} mushrooms", traits.cap_color
+        return _article(f"{name} mushroom" if is_classed else name), traits.cap_color
     noun = kind.words[0] if rng.random() < 0.6 else str(rng.choice(kind.words))
     texture = f"{words['texture']} " if words["texture"] and rng.random() < 0.5 else ""
     is_after, is_said = rng.random() < _COLOUR_AFTER, rng.random() < 0.95
@@ -121,13 +126,12 @@ def describe(traits: Traits, *, rng_seed: int) -> str:
     if details:
         text += " with " + " and ".join(str(d) for d in details)
     text += f", {color_after}" if color_after else ""
-    if rng.random() < 0.85:
+    if rng.random() < 0.9:
         kind = MORPHOTYPE_TABLE[traits.morphotype]
         choices = (_SHELF_PLACES.get(traits.habitat) if kind.is_shelf else None) or _PLACES[traits.habitat]
         verb = "growing " if traits.habitat != "dark_room" and rng.random() < 0.5 else ""
         place = choices[0] if rng.random() < 0.6 else rng.choice(choices)
         text += f"{', ' if verb or color_after else ' '}{verb}{place}"
-    for slot, chance in (("view", 0.75), ("closeness", 0.85)):
-        if words[slot] and rng.random() < chance:
-            text += f", {words[slot]}"
-    return text
+    if words["view"] != portrait_view(traits.morphotype) or rng.random() < _PORTRAIT_VIEW_SAID:
+        text += f", {words['view']}"
+    return f"{text}, {words['closeness']}" if words["closeness"] else text

@@ -23,6 +23,7 @@ class Morphotype:
         habitats: habitats that it likes; others stay possible on request.
         is_shelf: whether it grows sideways out of wood and so has a front.
         has_underside: whether something is to be seen from below.
+        is_hollow: whether it opens upwards and so tells most from above its rim.
     """
 
     words: tuple[str, ...]
@@ -37,6 +38,7 @@ class Morphotype:
     habitats: tuple[str, ...] = ("field", "moss", "leaf_litter", "log", "sand", "snow", "dark_room")
     is_shelf: bool = False
     has_underside: bool = False
+    is_hollow: bool = False
 
 
 _PALE = {"white": 4.0, "grey": 1.0, "yellow": 1.0, "brown": 1.0}
@@ -93,7 +95,7 @@ MORPHOTYPE_TABLE: dict[str, Morphotype] = {
     "earthstar": Morphotype(
         ("earthstar fungus", "earthstar"), {"brown": 4, "grey": 2, "white": 1, "pink": 0.4, "red": 0.4},
         {"brown": 3, "white": 1, "grey": 1}, {"brown": 1}, counts=(5, 2, 1, 0.3, 0.2),
-        habitats=("leaf_litter", "leaf_litter", "moss", "sand", "field", "log", "snow", "dark_room"),
+        habitats=("leaf_litter", "leaf_litter", "moss", "sand", "field", "log", "snow", "dark_room"), is_hollow=True,
     ),
     "morel": Morphotype(
         ("morel mushroom", "morel"), {"brown": 5, "yellow": 2, "grey": 1.5, "black": 1.5}, {"white": 3, "yellow": 1},
@@ -113,7 +115,7 @@ MORPHOTYPE_TABLE: dict[str, Morphotype] = {
     "cup": Morphotype(
         ("cup fungus", "elf cup"),
         {"red": 4, "orange": 4, "yellow": 1, "brown": 2, "purple": 1, "blue": 0.7, "green": 0.7, "black": 0.5},
-        {"white": 1}, {"white": 1}, ("none",), counts=(2, 2, 3, 2, 2),
+        {"white": 1}, {"white": 1}, ("none",), counts=(2, 2, 3, 2, 2), is_hollow=True,
     ),
     "jelly_ear": Morphotype(
         ("jelly ear fungus", "jelly ear"), {"brown": 5, "orange": 2, "purple": 1.5, "pink": 1, "black": 1, "yellow": 1},
@@ -137,3 +139,10 @@ MORPHOTYPE_TABLE: dict[str, Morphotype] = {
 }  # fmt: skip
 MORPHOTYPES: tuple[str, ...] = tuple(MORPHOTYPE_TABLE)
 HABITATS: tuple[str, ...] = ("field", "moss", "leaf_litter", "log", "tree_trunk", "sand", "snow", "dark_room")
+ANGLED_VIEW = "three-quarter view"
+
+
+def portrait_view(morphotype: str) -> str:
+    """The view of a morphotype that a caption need not name: its side, the front of a shelf, a cup at an angle."""
+    kind = MORPHOTYPE_TABLE[morphotype]
+    return "front view" if kind.is_shelf else ANGLED_VIEW if kind.is_hollow else "side view"

@@ -186,3 +186,26 @@ def sample_traits(
         sun_elevation_deg=float(38 + 27 * chances[20]),
     )
     return replace(traits, view=name_view(traits))
+
+
+def sample_portrait(seed: int) -> Traits:
+    """Draws the traits of a fungus as a field guide shows it: alone, whole, in the middle, in its `portrait_view`.
+
+    Args:
+        seed: the same seed gives the same traits; they share the morphotype and colours of `sample_traits(seed)`.
+    """
+    morphotype = sample_traits(seed).morphotype
+    view = "front view" if MORPHOTYPE_TABLE[morphotype].is_shelf else "side view"
+    traits = sample_traits(seed, morphotype=morphotype, view=view, count=1)
+    chances = np.random.default_rng([seed, 1]).random(2)
+    lift_deg = 22.0 + 6.0 * chances[0] if MORPHOTYPE_TABLE[morphotype].is_hollow else 0.0
+    portrait = replace(
+        traits,
+        closeness=None,
+        frame_fill=float(0.76 + 0.08 * chances[1]),
+        shift_x=0.2 * traits.shift_x,
+        shift_y=0.2 * traits.shift_y,
+        bend=0.6 * traits.bend,
+        elevation_deg=traits.elevation_deg + lift_deg,
+    )
+    return replace(portrait, view=name_view(portrait))

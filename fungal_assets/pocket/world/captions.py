@@ -1,7 +1,9 @@
 """How a picture of the world is worded, with words left out at random.
 
-The artist's control prompts are bare words ("hamburger"), so about a third of the captions are bare too; the
-others name the drawing, mostly its style and often its background, so that the model knows these as words.
+The artist's control prompts are bare words ("hamburger"). A bare word means one kind of picture: the house style on a
+plain ground, white or the first colour that shows the thing. Half of those pictures have bare captions; another style
+is always named, and so is another ground. So a small model need not guess which of five drawings a bare word asks for,
+and what it would guess is no blend of them.
 Belongs here: the wording. What is drawn does not.
 """
 
@@ -11,14 +13,22 @@ import numpy as np
 
 from fungal_assets.pocket.world.concepts import Concept
 
-_BARE = 0.35
+HOUSE_STYLE = "noto"
+_BARE = 0.5
 _SYNONYM = 0.2
-_STYLE_KEPT = 0.7
-_BACKGROUND_KEPT = 0.6
+_HOUSE_STYLE_SAID = 0.4
+_PLAIN_BACKGROUND_SAID = 0.3
 _MEDIA = ("a drawing of", "a drawing of", "a picture of", "an illustration of")
 
 
-def caption_picture(concept: Concept, style: str, background: str, rng: np.random.Generator) -> str:
+def caption_picture(
+    concept: Concept,
+    style: str,
+    background: str,
+    rng: np.random.Generator,
+    *,
+    plain_background: str = "white",
+) -> str:
     """Word one picture.
 
     Args:
@@ -26,6 +36,7 @@ def caption_picture(concept: Concept, style: str, background: str, rng: np.rando
         style: The art style's word.
         background: The background's colour word.
         rng: Decides what is left out; the same state gives the same caption.
+        plain_background: The background that need not be named.
 
     Returns:
         Anything from `"hamburger"` to `"a drawing of a hamburger, noto style, on a white background"`.
@@ -33,11 +44,13 @@ def caption_picture(concept: Concept, style: str, background: str, rng: np.rando
     is_bare, has_article, medium, drops = rng.random(), rng.random(), rng.integers(len(_MEDIA)), rng.random(2)
     name, article = _name(concept, rng)
     thing = f"{article} {name}".lstrip()
-    if is_bare < _BARE:
-        return thing if has_article < 0.5 else name
-    parts = [f"{_MEDIA[medium]} {thing}"]
-    parts += [f"{style} style"] if drops[0] < _STYLE_KEPT else []
-    parts += [f"on {_with_article(background)} background"] if drops[1] < _BACKGROUND_KEPT else []
+    is_plain = is_bare < _BARE
+    parts = [(thing if has_article < 0.5 else name) if is_plain else f"{_MEDIA[medium]} {thing}"]
+    says_house_style = not is_plain and drops[0] < _HOUSE_STYLE_SAID
+    says_plain_background = not is_plain and drops[1] < _PLAIN_BACKGROUND_SAID
+    parts += [f"{style} style"] if style != HOUSE_STYLE or says_house_style else []
+    if background != plain_background or says_plain_background:
+        parts += [f"on {_with_article(background)} background"]
     return ", ".join(parts)
 
 

@@ -107,7 +107,10 @@ def world_pictures(
             for variant in range(count):
                 which, rng = variant % len(drawings), _picture_rng(seed, concept.name, style, variant)
                 image, word = _vary(drawings[which], backgrounds[which], rng, size_px)
-                caption, licence = caption_picture(concept, style, word, rng), _licence(art, concept, style)
+                caption = caption_picture(
+                    concept, style, word, rng, plain_background=backgrounds[which][0][0]
+                )
+                licence = _licence(art, concept, style)
                 yield WorldPicture(image, caption, concept.name, concept.kind, style, word, licence)
 
 
