@@ -200,11 +200,13 @@ def test_other_weights_under_the_3d_step_are_refused_and_seen(damaged):
         "views_per_step": 1,
         "guidance_scale": 5.0,
         "grounds": {"on a black background": 0.0},
+        "first_guesses": 0,
+        "guess_guidance_scale": 2.0,
         "processes": 1,
         "seed": 0,
     }
     with pytest.raises(ProvenanceError):
-        grow_forms(pruned, *paths, Path(damaged.root) / "forms", **settings)
+        grow_forms(pruned, *paths, None, Path(damaged.root) / "forms", **settings)
 
 
 def test_forms_that_another_model_guided_are_seen(damaged):

@@ -1,17 +1,21 @@
 """Assets of the stage `forms`: a solid object per species, and its videos."""
 
 import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from fungal_assets.defs.diffusion import GPU_POOL, pruned_weights
-from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep
+from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep, told_plainly
 from fungal_assets.defs.morphology import clusters
 from fungal_assets.defs.nomenclature import prompts, species
 from fungal_assets.defs.partitions import growth_partitions
 from fungal_assets.defs.previewing import sheets
 from fungal_assets.defs.resources import ProfileResource, StoreResource
+from fungal_assets.forms.planning import WORK_VERSION
 from fungal_assets.store import Output
 from fungal_assets.verdicts import Verdict
 
@@ -20,9 +24,15 @@ class Forms3dConfig(StageConfig):
     """Which species are grown as objects, and how long."""
 
     species_names: list[str] | None = Field(
-        default=None, description="Common names of the species to grow; empty for the largest ones."
+        default=None,
+        description="Common names of the species to grow; empty for the largest ones. Those that were grown "
+        "before with the same weights and settings stay beside them.",
     )
-    max_species: int | None = Field(default=None, ge=1, description="How many are grown where none is named.")
+    max_species: int | None = Field(
+        default=None,
+        ge=1,
+        description="How many are chosen where none is named; those that are there stay beside them.",
+    )
     iterations: int | None = Field(default=None, ge=1, description="Steps of score distillation per species.")
     grid_size: int | None = Field(default=None, ge=8, le=512, description="Voxels along a side, at the end.")
     view_size_px: int | None = Field(
@@ -34,6 +44,16 @@ class Forms3dConfig(StageConfig):
         default=None,
         description="Plain grounds that forms are shown on: what the base model calls each, and its lightness from "
         "0 to 1. Two that differ much keep forms from being glassy.",
+    )
+    first_guesses: int | None = Field(
+        default=None,
+        ge=0,
+        le=64,
+        description="Pictures of a species on each ground that are painted first: its form begins as the best "
+        "silhouette among them and is shown before what is behind them; 0 to begin with an egg before plain grounds.",
+    )
+    guess_guidance_scale: float | None = Field(
+        default=None, ge=1, le=50, description="Classifier-free guidance of those pictures."
     )
     processes: int | None = Field(default=None, ge=1, le=64, description="Species that grow at once.")
     seed: int | None = Field(
@@ -85,7 +105,7 @@ FORM_CHECKS = (
 @dg.asset(
     group_name="forms",
     kinds={"pytorch", "gltf"},
-    code_version="1",
+    code_version=WORK_VERSION,
     partitions_def=growth_partitions,
     pool=GPU_POOL,
     deps=[pruned_weights, species, prompts, clusters],
@@ -98,17 +118,31 @@ def forms_3d(
     from fungal_assets.forms.growing import grow_forms
 
     pruned = store.get("pruned_weights", context.partition_key)
-    others = [store.get(name) for name in ("species", "prompts", "clusters")]
-    paths = [output.path for output in (pruned, *others)]
+    named, worded, grouped = (store.get(name) for name in ("species", "prompts", "clusters"))
+    earlier = store.find_whole("forms_3d", context.partition_key)
+    settings = config.fill("forms_3d", profile)
+    settings |= {"species_names": _settled(settings, earlier, pruned.path, named.path, worded.path)}
     return keep(
         context,
         store,
-        inputs=[pruned, *others],
-        settings=config.fill("forms_3d", profile),
-        build=functools.partial(grow_forms, *paths),
+        inputs=[pruned, named, worded, grouped],
+        settings=settings,
+        build=functools.partial(grow_forms, pruned.path, named.path, worded.path, grouped.path, earlier),
         checks=FORM_CHECKS,
         preview=sheets("*/views.webp"),
     )
+
+
+def _settled(settings: Mapping[str, Any], earlier: Path | None, *paths: Path) -> list[str]:
+    """The species of the output, which decide its fingerprint: those chosen and those that stay."""
+    from fungal_assets.forms.planning import plan_growths, settle_species
+
+    others = {"species_names", "max_species", "processes"}
+    with told_plainly():
+        growths = plan_growths(*paths, **{name: settings[name] for name in settings.keys() - others})
+        return settle_species(
+            growths, earlier, names=settings["species_names"], at_most=settings["max_species"]
+        )
 
 
 class Videos3dConfig(StageConfig):

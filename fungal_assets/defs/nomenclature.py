@@ -229,7 +229,7 @@ class PromptsConfig(StageConfig):
     )
     view_words: dict[str, str] | None = Field(
         default=None,
-        description="What the base model calls the views front, side, back, above and below of a 3D form.",
+        description="What the base model calls the views front, side, back, angled, above and below of a 3D form.",
     )
     seed: int | None = Field(default=None, ge=0, description="Seed of the recombination.")
 

@@ -5,6 +5,7 @@ Both may be set in a run's config; what is left empty is read, when the run star
 """
 
 import os
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -12,7 +13,7 @@ from pydantic import ConfigDict, Field
 
 from fungal_assets.growth import NOTE
 from fungal_assets.profiles import Profile, get_profile
-from fungal_assets.store import Output, Store
+from fungal_assets.store import Output, Store, mismatches
 
 
 class StoreResource(dg.ConfigurableResource):
@@ -29,6 +30,11 @@ class StoreResource(dg.ConfigurableResource):
     def get(self, asset: str, partition: str | None = None) -> Output:
         """The newest complete output of an asset, compared with its record."""
         return self.open().get(asset, partition)
+
+    def find_whole(self, asset: str, partition: str | None = None) -> Path | None:
+        """The folder of the newest complete output of an asset, if there is one and its files are as recorded."""
+        output = self.open().find(asset, partition)
+        return output.path if output is not None and not mismatches(output) else None
 
 
 class ProfileResource(dg.ConfigurableResource):

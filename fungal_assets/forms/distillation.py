@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch  # noqa: TID253
+import torch.nn.functional as F  # noqa: TID253
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -35,6 +36,7 @@ from fungal_assets.forms.volume import Camera, View, Volume, render, upsample
 
 Embeddings = Sequence[Mapping[str, torch.Tensor]]
 _LEAST_ALPHA_BAR = 2e-3
+_FLOOR_ONLY_DEG = 20
 OnStep = Callable[[int, Mapping[str, float]], None]
 
 
@@ -57,6 +59,7 @@ class Recipe:
         majority_weight: Final weight of the majority prior, reached at the end.
         smoothness: Weight of the density's total variation; the colour's is half of it.
         fresh_noise: Share of the noise, by amplitude, that is new at each step, 0 to 1.
+        start: Share of the noise schedule to begin at, 0 to 1: 0.9 settles the whole anew, 0.6 keeps a first guess.
     """
 
     iterations: int
@@ -72,16 +75,18 @@ class Recipe:
     majority_weight: float = 2.0
     smoothness: float = 2e-3
     fresh_noise: float = 0.3
+    start: float = 0.9
 
 
 @dataclass
 class _State:
-    """A volume being grown and its optimiser; `step` steps are done."""
+    """A volume being grown and its optimiser; `step` steps are done, those from `since` on with this optimiser."""
 
     density: torch.Tensor
     colour: torch.Tensor
     optimiser: torch.optim.Adam
     step: int
+    since: int
 
     @property
     def volume(self) -> Volume:
@@ -93,6 +98,8 @@ def distill(
     embeddings: Embeddings,
     recipe: Recipe,
     *,
+    first: Volume | None = None,
+    backdrops: Sequence[torch.Tensor] = (),
     resume_path: Path | None = None,
     save_every_s: float = 10.0,
     on_step: OnStep = lambda _step, _figures: None,
@@ -104,6 +111,10 @@ def distill(
         embeddings: For each ground of the recipe, the text embeddings, each (tokens, width), by view word (see
             `views.word_shares`).
         recipe: How.
+        first: What the form begins as, on the final grid or a coarser one; a grey egg where there is none.
+        backdrops: For each ground of the recipe, the colour of its picture's rows behind the subject, sRGB float, shape
+            (3, rows), top first: a wall above a floor. Without them grounds are of one colour, and where the guide
+            misses a floor it asks for one in the form.
         resume_path: Where the state is kept every `save_every_s` seconds; a state found there is gone on with.
         save_every_s: Seconds between two savings.
         on_step: Told the number of steps done and the losses.
@@ -111,12 +122,12 @@ def distill(
     Returns:
         The volume, detached, `grid_size` samples along each side.
     """
-    state = _restore(resume_path, recipe) or _begin(recipe)
+    state = _restore(resume_path, recipe) or _optimised(first or _egg(recipe), 0)
     saved_s = time.monotonic()
     while state.step < recipe.iterations:
-        if _grid_at(state.step, recipe) != state.density.shape[0]:
+        if state.step >= recipe.iterations // 2 and state.density.shape[0] != recipe.grid_size:
             state = _optimised(upsample(_detached(state.volume), (recipe.grid_size,) * 3), state.step)
-        losses = _take_step(state, guide, embeddings, recipe)
+        losses = _take_step(state, guide, embeddings, backdrops, recipe)
         if resume_path is not None and time.monotonic() - saved_s >= save_every_s:
             _save(resume_path, state, recipe)
             saved_s = time.monotonic()
@@ -124,20 +135,22 @@ def distill(
     return _detached(state.volume)
 
 
-def timestep_span(progress: float, steps: int = 1000) -> tuple[int, int]:
-    """Lowest and highest timestep at that share of the run: from 860..940 down to 20..100 of 1000."""
-    middle = 0.9 - 0.84 * progress**0.8
+def timestep_span(progress: float, steps: int = 1000, *, start: float = 0.9) -> tuple[int, int]:
+    """Lowest and highest timestep at that share of the run: from about `start` down to 20..100 of 1000."""
+    middle = min(max(start, 0.06), 0.95) * (1 - progress**0.8) + 0.06 * progress**0.8
     return round(steps * (middle - 0.04)), round(steps * (middle + 0.04))
 
 
-def _take_step(state: _State, guide: Guide, embeddings: Embeddings, recipe: Recipe) -> dict[str, float]:
+def _take_step(
+    state: _State, guide: Guide, embeddings: Embeddings, backdrops: Sequence[torch.Tensor], recipe: Recipe
+) -> dict[str, float]:
     generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + state.step)
     progress = state.step / recipe.iterations
     for group, share in zip(state.optimiser.param_groups, (1.0, 2 / 3), strict=True):
         group["lr"] = recipe.density_rate * share * (1 - 0.7 * progress)
     cameras = sample_cameras(recipe.views_per_step, generator)
     views = [render(state.volume, camera, recipe.view_size_px) for camera in cameras]
-    guided = _guide_loss(views, cameras, guide, embeddings, recipe, progress, generator)
+    guided = _guide_loss(views, cameras, guide, embeddings, backdrops, recipe, progress, generator)
     shape = _shape_loss(state.volume, views, recipe, progress)
     state.optimiser.zero_grad(set_to_none=True)
     (recipe.guide_weight * guided + shape).backward()
@@ -152,17 +165,23 @@ def _guide_loss(
     cameras: list[Camera],
     guide: Guide,
     embeddings: Embeddings,
+    backdrops: Sequence[torch.Tensor],
     recipe: Recipe,
     progress: float,
     generator: torch.Generator,
 ) -> torch.Tensor:
     """A number whose gradient is the guide's direction; its value means nothing."""
     chosen = torch.randint(len(recipe.grounds), (len(views),), generator=generator)
-    grounds = _grounds(torch.tensor(recipe.grounds)[chosen], generator)
+    size_px = views[0].rgb.shape[-1]
+    plain = [torch.full((3, 1), float(lightness)) for lightness in recipe.grounds]
+    grounds = [
+        backdrop_behind(camera, (backdrops or plain)[number], size_px) + tint
+        for camera, number, tint in zip(cameras, chosen.tolist(), _tints(len(views), generator), strict=True)
+    ]
     latents = guide.to_latents(
-        torch.stack([view.over(ground) for view, ground in zip(views, grounds, strict=True)])
+        torch.stack([view.over(ground.clamp(0, 1)) for view, ground in zip(views, grounds, strict=True)])
     )
-    lowest, highest = timestep_span(progress, len(guide.alpha_bars))
+    lowest, highest = timestep_span(progress, len(guide.alpha_bars), start=recipe.start)
     timesteps = torch.randint(lowest, highest + 1, (len(views),), generator=generator)
     noise = _noise(latents, recipe, generator)
     texts = torch.stack(
@@ -199,25 +218,31 @@ def mix(embeddings: Mapping[str, torch.Tensor], camera: Camera) -> torch.Tensor:
     return sum(share * embeddings[name] for name, share in shares.items())  # type: ignore[return-value]
 
 
-def _grounds(lightness: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Plain sRGB grounds, shape (count, 3), near the lightness of each, shape (count,), with little colour."""
-    tint = 0.03 * torch.randn(len(lightness), 3, generator=generator)
-    return (lightness[:, None] + tint).clamp(0, 1)
+def backdrop_behind(camera: Camera, backdrop: torch.Tensor, size_px: int) -> torch.Tensor:
+    """What is behind a form, sRGB, shape (3, size_px, size_px): the backdrop's rows; from well above, its floor alone.
+
+    Args:
+        camera: From where.
+        backdrop: See `distill`.
+        size_px: Side of the view.
+    """
+    rows = backdrop if camera.elevation_deg < _FLOOR_ONLY_DEG else backdrop[:, -1:]
+    return F.interpolate(rows[None], size_px, mode="linear")[0, :, :, None].expand(-1, -1, size_px)
 
 
-def _grid_at(step: int, recipe: Recipe) -> int:
-    return recipe.grid_size if step >= recipe.iterations // 2 else recipe.grid_size // 2
+def _tints(count: int, generator: torch.Generator) -> torch.Tensor:
+    """A little colour for each ground, shape (count, 3, 1, 1), so that none is taken for the form's own."""
+    return 0.03 * torch.randn(count, 3, generator=generator)[:, :, None, None]
 
 
-def _begin(recipe: Recipe) -> _State:
-    generator = torch.Generator().manual_seed(recipe.seed)
-    return _optimised(priors.blob(_grid_at(0, recipe), generator), 0)
+def _egg(recipe: Recipe) -> Volume:
+    return priors.blob(recipe.grid_size // 2, torch.Generator().manual_seed(recipe.seed))
 
 
 def _optimised(volume: Volume, step: int) -> _State:
     density, colour = volume.density.clone().requires_grad_(), volume.colour.clone().requires_grad_()
     optimiser = torch.optim.Adam([{"params": [density]}, {"params": [colour]}], betas=(0.9, 0.99), eps=1e-8)
-    return _State(density, colour, optimiser, step)
+    return _State(density, colour, optimiser, step, step)
 
 
 def _detached(volume: Volume) -> Volume:
@@ -232,7 +257,9 @@ def _save(path: Path, state: _State, recipe: Recipe) -> None:
         tensors |= {f"{name}.{moment}": kept[moment].contiguous() for moment in ("exp_avg", "exp_avg_sq")}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}-{os.getpid()}")
-    save_file(tensors, temporary, {"step": str(state.step), "recipe": repr(recipe)})
+    save_file(
+        tensors, temporary, {"step": str(state.step), "since": str(state.since), "recipe": repr(recipe)}
+    )
     temporary.replace(path)
 
 
@@ -245,10 +272,9 @@ def _restore(path: Path | None, recipe: Recipe) -> _State | None:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     if notes["recipe"] != repr(recipe):
         return None
-    step = int(notes["step"])
-    state = _optimised(Volume(tensors["density"], tensors["colour"]), step)
-    done = step if len(tensors["density"]) < recipe.grid_size else step - recipe.iterations // 2
+    state = _optimised(Volume(tensors["density"], tensors["colour"]), int(notes["since"]))
+    state.step = int(notes["step"])
     for name, parameter in (("density", state.density), ("colour", state.colour)):
         moments = {moment: tensors[f"{name}.{moment}"] for moment in ("exp_avg", "exp_avg_sq")}
-        state.optimiser.state[parameter] = moments | {"step": torch.tensor(float(done))}
+        state.optimiser.state[parameter] = moments | {"step": torch.tensor(float(state.step - state.since))}
     return state

@@ -1,65 +1,45 @@
 """The stage `forms_3d`: one solid form per species, out of the tuned weights and its prompt.
 
-Belongs here: which species, with which guide, prompt and seed, and what is kept of each. How a form grows stands in
-`distillation`. Heavy modules are imported inside functions, so that a worker shares out its threads first.
+Belongs here: how one species is grown and what is kept of it. What is to be grown stands in `planning`, how a form
+grows in `distillation`. Heavy modules are imported inside functions, so that a worker shares out its threads first.
 """
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fungal_assets import compute
-from fungal_assets.errors import InputError
+from fungal_assets.forms.planning import (
+    NOTES_NAME,
+    Growth,
+    choose_species,
+    find_earlier,
+    plan_growths,
+    take_over,
+)
 from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.store import Figures, write_atomically
 
 if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
     from fungal_assets.forms.distillation import Recipe
+    from fungal_assets.forms.guidance import DiffusionGuide
+    from fungal_assets.forms.revolving import Silhouette
     from fungal_assets.forms.volume import Volume
 
 MAX_FACES = 12_000
-_RESUME_DIR = ".resume"
+_START_FROM_GUESS = 0.6
 _SHEET_VIEWS = ((0, 10), (45, 10), (90, 10), (135, 10), (180, 10), (270, 10), (30, 50), (30, -5))
-
-
-@dataclass(frozen=True)
-class Growth:
-    """One species to grow; all that a worker needs.
-
-    Args:
-        species: Its row of species.json.
-        prompt: Text of its prompt.
-        grounds: What is said of each ground, in the order of the recipe's.
-        view_words: Words by view name.
-        negative_prompt: What to lead away from.
-        guide: The tuned pipeline's folder.
-        guide_sha256: Its proven hash.
-        recipe: Settings of `distillation.Recipe`.
-        folder: The species' own folder.
-        resume_path: Where its state is kept while it grows.
-    """
-
-    species: Mapping[str, Any]
-    prompt: str
-    grounds: Sequence[str]
-    view_words: Mapping[str, str]
-    negative_prompt: str
-    guide: Path
-    guide_sha256: str
-    recipe: Mapping[str, Any]
-    folder: Path
-    resume_path: Path
-
-    @property
-    def times_path(self) -> Path:
-        """Where the times are noted: not among what is kept, so that the same work has the same hash."""
-        return self.resume_path.with_suffix(".json")
 
 
 def grow_forms(
@@ -67,6 +47,7 @@ def grow_forms(
     species: Path,
     prompts: Path,
     clusters: Path,
+    earlier: Path | None,
     folder: Path,
     *,
     species_names: list[str],
@@ -77,6 +58,8 @@ def grow_forms(
     views_per_step: int,
     guidance_scale: float,
     grounds: Mapping[str, float],
+    first_guesses: int,
+    guess_guidance_scale: float,
     processes: int,
     seed: int,
     tell: Tell = stay_silent,
@@ -88,6 +71,7 @@ def grow_forms(
         species: Complete output.
         prompts: Complete output.
         clusters: Complete output, for the judge.
+        earlier: An earlier whole output, or None; a form of it that is the same work is taken over.
         folder: Filled with one folder per species and `forms.json`; complete species folders are kept.
         species_names: Common names or slugs to grow; empty for the largest.
         max_species: How many where none is named.
@@ -95,9 +79,12 @@ def grow_forms(
         grid_size: Samples along each side.
         view_size_px: Side of the views that the guide sees.
         views_per_step: Views per step.
-        guidance_scale: Of classifier-free guidance.
-        grounds: Plain grounds that the views are shown on: what is said of each after the prompt, and its lightness,
-            0 to 1.
+        guidance_scale: Of classifier-free guidance, in distillation.
+        grounds: Grounds that the views are shown on: what is said of each after the prompt, and its lightness, 0 to 1.
+        first_guesses: Pictures of each species on each ground that the guide paints first. The best silhouette among
+            them is what the form begins as (`revolving`), and what is behind them is what it is shown before; 0 to
+            begin with an egg and show it before plain grounds.
+        guess_guidance_scale: Of classifier-free guidance, in painting them.
         processes: Species grown at once; the cores are shared among them.
         seed: Every species gets its own from it.
         tell: Told of progress.
@@ -109,119 +96,124 @@ def grow_forms(
     from fungal_assets.forms.guidance import prove_guide
 
     start_s = time.monotonic()
-    chosen = choose_species(read_species(species), species_names, max_species)
-    guide_sha256 = prove_guide(pruned_weights)
-    wording = json.loads((prompts / "prompts.json").read_text())
-    texts = species_prompts(wording["prompts"], chosen)
-    settings = {
-        "iterations": iterations,
-        "grid_size": grid_size,
-        "view_size_px": view_size_px,
-        "views_per_step": views_per_step,
-        "guidance_scale": guidance_scale,
-        "grounds": tuple(grounds.values()),
-    }
-    growths = [
-        Growth(
-            species=row,
-            prompt=texts[row["species_id"]],
-            grounds=tuple(grounds),
-            view_words=wording["view_words"],
-            negative_prompt=wording.get("negative_prompt", ""),
-            guide=pruned_weights / "pipeline",
-            guide_sha256=guide_sha256,
-            recipe=settings | {"seed": species_seed(seed, row["slug"])},
-            folder=folder / row["slug"],
-            resume_path=folder / _RESUME_DIR / f"{row['slug']}.safetensors",
-        )
-        for row in chosen
-    ]
+    prove_guide(pruned_weights)
+    planned = plan_growths(
+        pruned_weights,
+        species,
+        prompts,
+        iterations=iterations,
+        grid_size=grid_size,
+        view_size_px=view_size_px,
+        views_per_step=views_per_step,
+        guidance_scale=guidance_scale,
+        grounds=grounds,
+        first_guesses=first_guesses,
+        guess_guidance_scale=guess_guidance_scale,
+        seed=seed,
+    )
+    chosen = choose_species([growth.species for growth in planned], species_names, max_species)
+    growths = [growth for growth in planned if growth.species in chosen]
+    for growth in growths:
+        place = folder / growth.species["slug"]
+        if not (place / NOTES_NAME).exists() and (found := find_earlier(growth, earlier)):
+            take_over(found, place)
+            tell(f"{growth.species['common_name']}: taken over from an earlier growth")
     rows = compute.map(
-        grow_form, growths, processes=processes, name=lambda growth: growth.species["common_name"], tell=tell
+        functools.partial(grow_form, pruned_weights / "pipeline", folder),
+        growths,
+        processes=processes,
+        name=lambda growth: growth.species["common_name"],
+        tell=tell,
     )
     forms = _judge(rows, folder, clusters)
     write_atomically(folder / "forms.json", json.dumps({"forms": forms}, indent=1))
-    cpu_s = sum(json.loads(growth.times_path.read_text())["cpu_seconds"] for growth in growths)
+    noted = [_times_path(folder, growth) for growth in growths]
+    cpu_s = [json.loads(path.read_text())["cpu_seconds"] for path in noted if path.exists()]
     return {
         **_figures(forms),
-        "cpu_seconds_per_form": round(cpu_s / len(growths), 1),
+        "taken_over": len(growths) - len(cpu_s),
+        "cpu_seconds_per_form": round(sum(cpu_s) / max(len(cpu_s), 1), 1),
         "seconds": round(time.monotonic() - start_s, 1),
     }
 
 
-def read_species(species: Path) -> list[dict[str, Any]]:
-    """The rows of species.json."""
-    return json.loads((species / "species.json").read_text())["species"]
+def _resume_path(folder: Path, growth: Growth) -> Path:
+    return folder / ".resume" / f"{growth.species['slug']}.safetensors"
 
 
-def choose_species(
-    rows: Sequence[Mapping[str, Any]], names: Sequence[str], at_most: int
-) -> list[Mapping[str, Any]]:
-    """All species that are named, or where none is the `at_most` largest, in the order of their clusters.
-
-    Raises:
-        InputError: A name is not that of a species; all names are listed.
-    """
-    known = {row["common_name"]: row for row in rows} | {row["slug"]: row for row in rows}
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        listed = ", ".join(repr(row["common_name"]) for row in rows)
-        raise InputError(f"species {', '.join(map(repr, unknown))} not known; the species are {listed}.")
-    named = list({known[name]["slug"]: known[name] for name in names}.values())
-    largest = sorted(rows, key=lambda row: (-row["size"], row["cluster_id"]))[:at_most]
-    return sorted(named or largest, key=lambda row: row["cluster_id"])
+def _times_path(folder: Path, growth: Growth) -> Path:
+    """Where the times are noted: not among what is kept, so that the same work has the same hash."""
+    return _resume_path(folder, growth).with_suffix(".json")
 
 
-def species_prompts(
-    prompts: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
-) -> dict[str, str]:
-    """Text of the first prompt of kind 'species', by species id.
-
-    Raises:
-        InputError: A species has none.
-    """
-    texts: dict[str, str] = {}
-    for prompt in prompts:
-        if prompt["kind"] == "species":
-            texts.setdefault(prompt["species_id"], prompt["text"])
-    missing = [row["common_name"] for row in rows if row["species_id"] not in texts]
-    if missing:
-        raise InputError(
-            f"no species prompt for {', '.join(map(repr, missing))} in prompts.json. "
-            "Write the prompts again: fungal grow --until prompts"
-        )
-    return texts
-
-
-def species_seed(seed: int, slug: str) -> int:
-    """The seed of one species: the same whichever others are grown beside it."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{slug}".encode()).digest()[:4], "big") >> 1
-
-
-def grow_form(growth: Growth) -> dict[str, Any]:
-    """Grow one species into its folder, unless it is complete there; returns the notes of form.json."""
-    done = growth.folder / "form.json"
-    if done.exists():
-        return json.loads(done.read_text())
+def grow_form(guide_folder: Path, folder: Path, growth: Growth) -> dict[str, Any]:
+    """Grow one species into its place in `folder`, unless it is complete there; returns the notes of form.json."""
+    place, resume_path = folder / growth.species["slug"], _resume_path(folder, growth)
+    if (place / NOTES_NAME).exists():
+        return json.loads((place / NOTES_NAME).read_text())
+    from fungal_assets.diffusion.devices import pick_device
     from fungal_assets.forms.distillation import Recipe, distill
     from fungal_assets.forms.guidance import load_guide
+    from fungal_assets.forms.revolving import revolve
     from fungal_assets.forms.solid import tidy
     from fungal_assets.forms.views import view_prompts
 
     start_cpu_s = time.process_time()
-    recipe = Recipe(**growth.recipe)
-    guide = load_guide(growth.guide, negative_prompt=growth.negative_prompt)
+    guide = load_guide(guide_folder, negative_prompt=growth.negative_prompt, device=pick_device())
+    guess, backdrops = _find_guess(guide, growth, resume_path.with_suffix(".npz"))
+    recipe = Recipe(**growth.recipe, start=_START_FROM_GUESS) if guess else Recipe(**growth.recipe)
     embeddings = []
     for ground in growth.grounds:
         texts = view_prompts(", ".join(filter(None, (growth.prompt, ground))), growth.view_words)
         embeddings.append(dict(zip(texts, guide.embed(list(texts.values())), strict=True)))
-    volume = tidy(distill(guide, embeddings, recipe, resume_path=growth.resume_path))
+    first = revolve(guess, recipe.grid_size) if guess else None
+    grown = distill(guide, embeddings, recipe, first=first, backdrops=backdrops, resume_path=resume_path)
+    volume = tidy(grown)
+    resume_path.parent.mkdir(parents=True, exist_ok=True)
     times = {"cpu_seconds": round(time.process_time() - start_cpu_s, 2)}
-    growth.times_path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(growth.times_path, json.dumps(times))
-    kept = _keep(growth.folder, volume, _notes(growth, recipe, volume))
-    growth.resume_path.unlink(missing_ok=True)
+    write_atomically(_times_path(folder, growth), json.dumps(times))
+    notes = _notes(growth, recipe, volume) | {"began_as": "silhouette" if guess else "egg"}
+    kept = _keep(place, volume, notes, guess)
+    for path in (resume_path, resume_path.with_suffix(".npz")):
+        path.unlink(missing_ok=True)
     return kept
+
+
+def _find_guess(
+    guide: DiffusionGuide, growth: Growth, path: Path
+) -> tuple[Silhouette | None, list[torch.Tensor]]:
+    """The best silhouette among the guide's own pictures of the species from its side, and what is behind them.
+
+    The pictures are kept at `path`, so that a growth which is gone on with has the same guess.
+
+    Returns:
+        The silhouette, or None; and the backdrop of every ground, none at all where no pictures were asked for.
+    """
+    from fungal_assets.forms.revolving import best_silhouette, find_backdrop
+
+    if not growth.first_guesses:
+        return None, []
+    if path.exists():
+        with np.load(path, allow_pickle=False) as kept:
+            pictures = [kept[f"ground_{index}"] for index in range(len(growth.grounds))]
+    else:
+        side, first = growth.view_words.get("side"), growth.recipe["seed"]
+        seeds = range(first, first + growth.first_guesses)
+        texts = [", ".join(filter(None, (growth.prompt, ground, side))) for ground in growth.grounds]
+        pictures = [
+            np.stack(guide.paint(text, seeds, guidance_scale=growth.guess_guidance_scale)) for text in texts
+        ]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}")
+        np.savez(temporary, **{f"ground_{index}": part for index, part in enumerate(pictures)})
+        temporary.replace(path)
+    guess = best_silhouette([picture for part in pictures for picture in part])
+    shift = guess.middle_shift if guess else 0.0
+    lightness = growth.recipe["grounds"]
+    return guess, [
+        find_backdrop(list(part), lightness=light, shift=shift)
+        for part, light in zip(pictures, lightness, strict=True)
+    ]
 
 
 def _notes(growth: Growth, recipe: Recipe, volume: Volume) -> dict[str, Any]:
@@ -233,14 +225,17 @@ def _notes(growth: Growth, recipe: Recipe, volume: Volume) -> dict[str, Any]:
     return (
         named
         | {"scientific_name": growth.species.get("scientific_name", "")}
-        | {"prompt": growth.prompt, "guide_sha256": growth.guide_sha256}
+        | {"prompt": growth.prompt, "guide_sha256": growth.guide_sha256, "work_sha256": growth.work_sha256}
+        | {"first_guesses": growth.first_guesses, "guess_guidance_scale": growth.guess_guidance_scale}
         | asdict(recipe)
         | {name: round(value, 4) for name, value in figures.items()}
     )
 
 
-def _keep(folder: Path, volume: Volume, notes: Mapping[str, Any]) -> dict[str, Any]:
-    """Write volume, mesh, sheet, and the notes last; returns the notes as written."""
+def _keep(folder: Path, volume: Volume, notes: Mapping[str, Any], guess: Silhouette | None) -> dict[str, Any]:
+    """Write volume, mesh, sheet, the guess, and the notes last; returns the notes as written."""
+    from PIL import Image
+
     from fungal_assets.forms.gltf import write_glb
     from fungal_assets.forms.keeping import save_volume
     from fungal_assets.forms.meshing import mesh_volume
@@ -253,8 +248,10 @@ def _keep(folder: Path, volume: Volume, notes: Mapping[str, Any]) -> dict[str, A
     save_volume(folder / "form.npz", volume, notes)
     write_glb(folder / "mesh.glb", mesh, name=notes["common_name"], extras=extras)
     _save_sheet(folder / "views.webp", volume)
+    if guess:
+        _save_picture(folder / "first_guess.webp", Image.fromarray(guess.picture))
     kept = dict(notes) | {"faces": len(mesh.faces)}
-    write_atomically(folder / "form.json", json.dumps(kept, indent=1))
+    write_atomically(folder / NOTES_NAME, json.dumps(kept, indent=1))
     return kept
 
 
@@ -269,8 +266,12 @@ def _save_sheet(path: Path, volume: Volume) -> None:
     tiles = [Image.fromarray(picture) for picture in pictures(volume, cameras, 160)]
     labels = [f"{azimuth_deg} deg, {elevation_deg} up" for azimuth_deg, elevation_deg in _SHEET_VIEWS]
     sheet = contact_sheet(tiles, columns=4, labels=labels, tile_px=160, ground="#000000")
+    _save_picture(path, sheet)
+
+
+def _save_picture(path: Path, picture: Image.Image) -> None:
     temporary = path.with_name(f".{path.name}")
-    sheet.save(temporary, "WEBP", quality=88, method=4)
+    picture.save(temporary, "WEBP", quality=88, method=4)
     temporary.replace(path)
 
 
@@ -282,7 +283,7 @@ def _judge(rows: Sequence[Mapping[str, Any]], folder: Path, clusters: Path) -> l
     shares = recognised_shares(views, clusters)
     forms = [dict(row) | {"recognised": round(shares[row["cluster_id"]], 4)} for row in rows]
     for form in forms:
-        write_atomically(folder / form["slug"] / "form.json", json.dumps(form, indent=1))
+        write_atomically(folder / form["slug"] / NOTES_NAME, json.dumps(form, indent=1))
     return forms
 
 

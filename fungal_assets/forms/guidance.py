@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import torch  # noqa: TID253
 import torch.nn.functional as F  # noqa: TID253
 
@@ -23,6 +24,9 @@ from fungal_assets.store import hash_folder
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
+
+
+_PAINTED_AT_ONCE = 8
 
 
 class Guide(Protocol):
@@ -68,6 +72,7 @@ class DiffusionGuide:
             part.requires_grad_(False).eval()
         self.native_px = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
         self.alpha_bars = pipeline.scheduler.alphas_cumprod.float()
+        self._negative_prompt = negative_prompt
         self._unconditional = self.embed([negative_prompt])
 
     @torch.no_grad()
@@ -81,7 +86,29 @@ class DiffusionGuide:
             truncation=True,
             return_tensors="pt",
         )
-        return self.pipeline.text_encoder(tokens.input_ids.to(self.pipeline.text_encoder.device))[0]
+        encoder = self.pipeline.text_encoder
+        return encoder(tokens.input_ids.to(encoder.device))[0].to("cpu", torch.float32)
+
+    def paint(
+        self, text: str, seeds: Sequence[int], *, guidance_scale: float, steps: int = 20
+    ) -> list[np.ndarray]:
+        """Pictures of a text at the model's native side, one per seed: uint8, each (H, W, 3), sRGB."""
+        self.pipeline.set_progress_bar_config(disable=True)
+        at_once = _PAINTED_AT_ONCE if self.native_px <= 256 else 1
+        pictures: list[np.ndarray] = []
+        for start in range(0, len(seeds), at_once):
+            own = seeds[start : start + at_once]
+            painted = self.pipeline(
+                [text] * len(own),
+                height=self.native_px,
+                width=self.native_px,
+                negative_prompt=[self._negative_prompt] * len(own),
+                num_inference_steps=steps,
+                guidance_scale=guidance_scale,
+                generator=[torch.Generator().manual_seed(seed) for seed in own],
+            )
+            pictures += [np.asarray(image.convert("RGB")) for image in painted.images]
+        return pictures
 
     def to_latents(self, pictures: torch.Tensor) -> torch.Tensor:
         """Mean latents, scaled as the UNet takes them, of pictures brought to the model's native side."""
@@ -91,8 +118,8 @@ class DiffusionGuide:
                 pictures, size, mode="bilinear", antialias=pictures.shape[-1] > self.native_px
             )
         vae = self.pipeline.vae
-        moments = vae.encode((2 * pictures - 1).to(vae.dtype)).latent_dist
-        return (moments.mean * vae.config.scaling_factor).float()
+        moments = vae.encode((2 * pictures - 1).to(vae.device, vae.dtype)).latent_dist
+        return (moments.mean * vae.config.scaling_factor).to(pictures.device, torch.float32)
 
     @torch.no_grad()
     def direction(
@@ -105,10 +132,14 @@ class DiffusionGuide:
         guidance_scale: float,
     ) -> torch.Tensor:
         """See `Guide`; both halves of the guidance run as one batch."""
-        alpha_bar = self.alpha_bars.to(latents.device)[timesteps][:, None, None, None]
+        unet, home = self.pipeline.unet, latents.device
+        parts = (latents, timesteps, noise, embeddings, self.alpha_bars, self._unconditional)
+        latents, timesteps, noise, embeddings, alpha_bars, unconditional_text = (
+            part.to(unet.device) for part in parts
+        )
+        alpha_bar = alpha_bars[timesteps][:, None, None, None]
         x_t = alpha_bar.sqrt() * latents + (1 - alpha_bar).sqrt() * noise
-        unet = self.pipeline.unet
-        context = torch.cat([embeddings, self._unconditional.expand_as(embeddings)]).to(unet.dtype)
+        context = torch.cat([embeddings, unconditional_text.expand_as(embeddings)]).to(unet.dtype)
         doubled = torch.cat([x_t, x_t]).to(unet.dtype)
         output = unet(
             doubled, torch.cat([timesteps, timesteps]), encoder_hidden_states=context
@@ -116,7 +147,7 @@ class DiffusionGuide:
         conditional, unconditional = self._as_noise(
             output, torch.cat([x_t, x_t]), torch.cat([alpha_bar] * 2)
         ).chunk(2)
-        return unconditional + guidance_scale * (conditional - unconditional) - noise
+        return (unconditional + guidance_scale * (conditional - unconditional) - noise).to(home)
 
     def _as_noise(self, output: torch.Tensor, x_t: torch.Tensor, alpha_bar: torch.Tensor) -> torch.Tensor:
         """What the UNet says, as the noise that it means; T. Salimans, J. Ho 2022 for v."""
@@ -127,11 +158,16 @@ class DiffusionGuide:
         return output
 
 
-def load_guide(folder: Path, *, negative_prompt: str = "", device: str = "cpu") -> DiffusionGuide:
-    """The pipeline of a diffusers folder as a guide, in single precision on a CPU."""
+def load_guide(
+    folder: Path, *, negative_prompt: str = "", device: torch.device | str = "cpu"
+) -> DiffusionGuide:
+    """The pipeline of a diffusers folder as a guide, in single precision on a CPU.
+
+    Forms stay where they are: what the guide is asked is brought to its device, and its answer back.
+    """
     from diffusers import StableDiffusionPipeline
 
-    dtype = torch.float32 if device == "cpu" else torch.float16
+    dtype = torch.float32 if torch.device(device).type == "cpu" else torch.float16
     pipeline = StableDiffusionPipeline.from_pretrained(
         folder, dtype=dtype, safety_checker=None, requires_safety_checker=False
     )

@@ -53,13 +53,13 @@ def word_shares(camera: Camera, names: Mapping[str, object]) -> dict[str, float]
 
     Args:
         camera: The view.
-        names: What there is to choose from: any of 'front', 'side', 'back', 'above', 'below'. The share of one that
-            is missing goes to the prompt without a view word.
+        names: What there is to choose from: any of 'front', 'side', 'back', 'angled', 'above', 'below'. The share of
+            one that is missing goes to the prompt without a view word.
 
     Returns:
         Shares above 0 that add up to 1, by name, `BARE` being the prompt alone. Height counts first: full 'above'
         from 50 deg of elevation on, full 'below' from -14 deg down; the rest is 'front' at azimuth 0, 'side' at 90
-        and 270, 'back' at 180, linear in between, and fades to `BARE` halfway up.
+        and 270, 'back' at 180, linear in between, and fades to 'angled' halfway up.
     """
     above = _ramp(camera.elevation_deg, *_ABOVE_DEG)
     below = _ramp(camera.elevation_deg, *_BELOW_DEG)
@@ -69,6 +69,7 @@ def word_shares(camera: Camera, names: Mapping[str, object]) -> dict[str, float]
         "front": level * max(0.0, 1 - turn_deg / 90),
         "side": level * (1 - abs(turn_deg - 90) / 90),
         "back": level * max(0.0, turn_deg / 90 - 1),
+        "angled": min(2 * above, 2 - 2 * above) * (1 - below),
         "above": max(0.0, 2 * above - 1),
         "below": below,
     }

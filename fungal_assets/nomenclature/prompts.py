@@ -29,7 +29,7 @@ CONTROLS_PATH = Path(__file__).with_name("controls.csv")
 ARTISTS_CONTROLS = ("hamburger", "girl holding a basket", "flower")
 USES = {"measured": "control", "rehearsed": "rehearsal"}
 """What a row of `controls.csv` is used for, and the kind of prompt that this makes it."""
-VIEWS = ("front", "side", "back", "above", "below")
+VIEWS = ("front", "side", "back", "angled", "above", "below")
 _TRIES = 200
 
 Prompt = dict[str, Any]
@@ -54,8 +54,8 @@ def write_prompts(
         folder: Where the file goes.
         class_noun: What every species is, as in its captions; empty to say the name alone.
         mutants: How many mutants to make, 0 or more; fewer come out where the names have too few words.
-        view_words: What the base model calls the views 'front', 'side', 'back', 'above' and 'below'; one that is left
-            out has no word.
+        view_words: What the base model calls the views 'front', 'side', 'back', 'angled' (from halfway up), 'above'
+            and 'below'; one that is left out has no word.
         seed: Decides the words of subspecies, mutants and contexts.
         tell: Progress.
 

@@ -1,5 +1,6 @@
 """Volumes of known shape, and a ray-traced sphere on a stalk, for the tests of forms."""
 
+import numpy as np
 import torch
 
 from fungal_assets.forms.volume import EMPTY, Volume, rays
@@ -67,3 +68,15 @@ def _hit_stalk(origin, directions):
     place = origin + down[..., None] * directions
     on_foot = (down > 0) & (place[..., 0] ** 2 + place[..., 2] ** 2 <= STALK_RADIUS**2)
     return torch.minimum(torch.where(on_side, side, torch.inf), torch.where(on_foot, down, torch.inf))
+
+
+RED, BEIGE = (200, 30, 20), (190, 150, 110)
+
+
+def mushroom(*, ground=(4, 4, 4), lean=0, at=64):
+    """A picture: a red half disc on a beige stem, uint8 (128, 128, 3), drawn with plain numpy."""
+    y, x = np.mgrid[:128, :128]
+    picture = np.full((128, 128, 3), ground, dtype=np.uint8)
+    picture[(np.abs(x - at - lean * (y - 58) / 54) < 8) & (y >= 54) & (y < 112)] = BEIGE
+    picture[(np.hypot(x - at, y - 58) < 40) & (y <= 58)] = RED
+    return picture

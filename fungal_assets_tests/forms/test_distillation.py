@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from fungal_assets.forms import distillation
-from fungal_assets.forms.distillation import Recipe, distill, mix, timestep_span
+from fungal_assets.forms.distillation import Recipe, backdrop_behind, distill, mix, timestep_span
 from fungal_assets.forms.views import BARE
 from fungal_assets.forms.volume import Camera, Volume, render, upsample
 from fungal_assets_tests.forms.shapes import trace_toadstool
@@ -166,12 +166,12 @@ def test_the_guides_pull_is_the_way_to_the_clean_picture_it_sees_at_every_timest
             x_t = alpha_bar.sqrt() * latents + (1 - alpha_bar).sqrt() * noise
             return (x_t - alpha_bar.sqrt() * target) / (1 - alpha_bar).sqrt() - noise
 
-    monkeypatch.setattr(distillation, "timestep_span", lambda *_: (timestep, timestep))
-    state = distillation._begin(RECIPE)
+    monkeypatch.setattr(distillation, "timestep_span", lambda *_, **__: (timestep, timestep))
+    state = distillation._optimised(distillation._egg(RECIPE), 0)
     cameras = [Camera(0, 10)]
     views = [render(state.volume, camera, 32) for camera in cameras]
     generator = torch.Generator().manual_seed(0)
-    distillation._guide_loss(views, cameras, Certain(), TEXTS, RECIPE, 0.0, generator).backward()
+    distillation._guide_loss(views, cameras, Certain(), TEXTS, (), RECIPE, 0.0, generator).backward()
     expected = seen["latents"].detach() - target
     assert torch.allclose(seen["latents"].grad, expected, rtol=1e-3, atol=1e-4)
 
@@ -191,3 +191,13 @@ def test_embeddings_are_mixed_by_the_cameras_shares():
     embeddings = {BARE: torch.zeros(2, 3), "front": torch.ones(2, 3), "side": torch.full((2, 3), 3.0)}
     assert torch.allclose(mix(embeddings, Camera(45, 0)), torch.full((2, 3), 2.0))
     assert torch.allclose(mix(embeddings, Camera(180, 0)), torch.zeros(2, 3))
+
+
+def test_a_form_stands_before_the_wall_and_on_the_floor_of_its_backdrop():
+    backdrop = torch.cat([torch.full((3, 60), 0.1), torch.full((3, 40), 0.7)], 1)
+    level, above = (backdrop_behind(Camera(0, elevation_deg), backdrop, 50) for elevation_deg in (10, 60))
+    assert level.shape == (3, 50, 50)
+    assert float(level[:, :28].max()) == pytest.approx(0.1) and float(level[:, 32:].min()) == pytest.approx(
+        0.7
+    )
+    assert float(above.min()) == pytest.approx(0.7)

@@ -7,27 +7,30 @@ import pytest
 
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.forms.checks import check_guide, check_meshes
-from fungal_assets.forms.growing import (
-    Growth,
+from fungal_assets.forms.growing import grow_form, grow_forms
+from fungal_assets.forms.guidance import DiffusionGuide
+from fungal_assets.forms.keeping import list_forms, load_volume
+from fungal_assets.forms.planning import (
     choose_species,
-    grow_form,
-    grow_forms,
+    plan_growths,
     read_species,
+    settle_species,
     species_prompts,
     species_seed,
 )
-from fungal_assets.forms.keeping import list_forms, load_volume
+from fungal_assets_tests.forms.shapes import mushroom
 
 SETTINGS = {
     "species_names": [], "max_species": 2, "iterations": 4, "grid_size": 16, "view_size_px": 16,
     "views_per_step": 1, "guidance_scale": 2.0,
-    "grounds": {"on a black background": 0.0, "in the snow": 0.9}, "processes": 1, "seed": 5,
+    "grounds": {"on a black background": 0.0, "in the snow": 0.9}, "first_guesses": 0,
+    "guess_guidance_scale": 2.0, "processes": 1, "seed": 5,
 }  # fmt: skip
 
 
-def _grow(pruned_weights, world, folder, **changes):
+def _grow(pruned_weights, world, folder, *, earlier=None, **changes):
     inputs = (world / name for name in ("species", "prompts", "clusters"))
-    return grow_forms(pruned_weights, *inputs, folder, **SETTINGS | changes)
+    return grow_forms(pruned_weights, *inputs, earlier, folder, **SETTINGS | changes)
 
 
 @pytest.fixture(scope="module")
@@ -74,21 +77,105 @@ def test_a_complete_species_is_not_grown_again(grown, pruned_weights, named_worl
         assert np.array_equal(first, second)
 
 
-def test_a_growth_can_be_sent_to_another_process(named_world):
-    growth = Growth(
-        {"slug": "a"},
-        "a photo",
-        ("on snow",),
-        {},
-        "",
-        named_world,
-        "0",
-        {"seed": 1},
-        named_world,
-        named_world,
-    )
+def _plan(pruned_weights, world, **changes):
+    chosen = {"species_names", "max_species", "processes"}
+    settings = {name: value for name, value in (SETTINGS | changes).items() if name not in chosen}
+    return plan_growths(pruned_weights, world / "species", world / "prompts", **settings)
+
+
+def test_a_growth_can_be_sent_to_another_process(pruned_weights, named_world):
+    growth = _plan(pruned_weights, named_world)[0]
     assert pickle.loads(pickle.dumps(growth)) == growth
     assert pickle.loads(pickle.dumps(grow_form)) is grow_form
+
+
+def test_one_more_species_drops_none_that_is_there(grown, pruned_weights, named_world, tmp_path):
+    growths = _plan(pruned_weights, named_world)
+    names = settle_species(growths, grown[0], names=["golden field bonnet"], at_most=2)
+    assert names == ["golden field bonnet", "pale wood cup", "dusky oak spike"]
+    figures = _grow(pruned_weights, named_world, tmp_path / "more", species_names=names, earlier=grown[0])
+    assert figures["forms"] == 3 and figures["taken_over"] == 2
+    for name in ("form.npz", "mesh.glb", "views.webp"):
+        assert (tmp_path / "more" / "pale-wood-cup" / name).read_bytes() == (
+            grown[0] / "pale-wood-cup" / name
+        ).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"iterations": 2},
+        {"grounds": {"on white paper": 0.0, "in the snow": 0.9}},
+        {"first_guesses": 1},
+        {"seed": 6},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_other_work_is_neither_kept_nor_taken_over(grown, pruned_weights, named_world, changes):
+    growths = _plan(pruned_weights, named_world, **changes)
+    assert settle_species(growths, grown[0], names=["golden field bonnet"], at_most=2) == [
+        "golden field bonnet"
+    ]
+    same, other = _plan(pruned_weights, named_world)[1], growths[1]
+    assert same.species == other.species and same.work_sha256 != other.work_sha256
+
+
+def test_forms_of_other_weights_are_dropped(grown, pruned_weights, named_world, tmp_path):
+    other = tmp_path / "weights"
+    other.mkdir()
+    (other / "weights.json").write_text(json.dumps({"pipeline_sha256": "0" * 64}))
+    growths = _plan(other, named_world)
+    assert settle_species(growths, grown[0], names=["golden field bonnet"], at_most=2) == [
+        "golden field bonnet"
+    ]
+
+
+def test_a_damaged_earlier_form_is_grown_again(grown, pruned_weights, named_world, tmp_path):
+    earlier = tmp_path / "earlier"
+    shutil.copytree(grown[0], earlier)
+    (earlier / "pale-wood-cup" / "form.json").write_text("{")
+    names = settle_species(_plan(pruned_weights, named_world), earlier, names=[], at_most=2)
+    (tmp_path / "forms" / "dusky-oak-spike").mkdir(parents=True)
+    (tmp_path / "forms" / "dusky-oak-spike" / "half-written").touch()
+    figures = _grow(pruned_weights, named_world, tmp_path / "forms", species_names=names, earlier=earlier)
+    assert figures["forms"] == 2 and figures["taken_over"] == 1
+
+
+def test_a_guide_that_shows_no_free_subject_leaves_the_form_an_egg(pruned_weights, named_world, tmp_path):
+    _grow(pruned_weights, named_world, tmp_path / "forms", first_guesses=2, max_species=1)
+    notes = [json.loads(path.read_text()) for path in (tmp_path / "forms").glob("*/form.json")]
+    assert [note["began_as"] for note in notes] == ["egg"] and notes[0]["start"] == 0.9
+
+
+def test_a_form_begins_as_the_silhouette_that_its_guide_paints(
+    pruned_weights, named_world, tmp_path, monkeypatch
+):
+    """Killed in the middle, it goes on from the same guess, which is not painted again, to the same form."""
+    painted, texts = mushroom(), []
+
+    def paint(self, text, seeds, *, guidance_scale):
+        assert guidance_scale == 2.0
+        texts.append(text)
+        return [painted] * len(seeds)
+
+    def kill(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(DiffusionGuide, "paint", paint)
+    settings = {"first_guesses": 2, "max_species": 1}
+    _grow(pruned_weights, named_world, tmp_path / "whole", **settings)
+    assert len(texts) == 2 and "on a black background" in texts[0] and "in the snow" in texts[1]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("fungal_assets.forms.distillation._take_step", kill)
+        _grow(pruned_weights, named_world, tmp_path / "broken", **settings)
+    _grow(pruned_weights, named_world, tmp_path / "broken", **settings)
+    assert len(texts) == 4
+    whole, broken = (next((tmp_path / name).glob("*/form.json")).parent for name in ("whole", "broken"))
+    for name in ("form.npz", "first_guess.webp", "form.json"):
+        assert (whole / name).read_bytes() == (broken / name).read_bytes()
+    notes = json.loads((whole / "form.json").read_text())
+    assert notes["began_as"] == "silhouette" and notes["start"] == 0.6
+    assert not list((tmp_path / "broken" / ".resume").glob("*.npz"))
 
 
 def test_other_weights_are_refused_before_anything_is_grown(pruned_weights, named_world, tmp_path):

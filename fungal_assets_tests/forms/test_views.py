@@ -56,3 +56,12 @@ def test_view_words_come_after_the_prompt():
         BARE: "a photo of a golden field bonnet",
         "side": "a photo of a golden field bonnet, side view",
     }
+
+
+@pytest.mark.parametrize(
+    ("elevation_deg", "shares"),
+    [(22, {"side": 1.0}), (29, {"side": 0.5, "angled": 0.5}), (36, {"angled": 1.0}), (50, {"above": 1.0})],
+)
+def test_a_view_from_halfway_up_has_its_own_word_where_there_is_one(elevation_deg, shares):
+    names = dict.fromkeys(("front", "side", "back", "angled", "above", "below"))
+    assert word_shares(Camera(90, elevation_deg), names) == pytest.approx(shares)

@@ -95,7 +95,9 @@ def test_faults_of_a_control_table_are_named_by_line(tmp_path):
 
 
 def test_a_view_that_there_is_not_is_named(growth, tmp_path):
-    with pytest.raises(InputError, match=r"\['inside'\]; the views are front, side, back, above, below"):
+    with pytest.raises(
+        InputError, match=r"\['inside'\]; the views are front, side, back, angled, above, below"
+    ):
         write_prompts(
             growth.species,
             growth.name_lexicon,

@@ -1,0 +1,206 @@
+"""What is to be grown: which species, from which prompt, and what of it an earlier output already holds.
+
+Two growths are the same work if they agree in everything that decides a form: then the earlier form is taken over, not
+grown again. Belongs here: choosing and comparing. Growing does not (`growing`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fungal_assets.errors import InputError
+
+WORK_VERSION = "2"
+"""Of the code that grows a form; the asset's code version is the same."""
+NOTES_NAME = "form.json"
+
+
+@dataclass(frozen=True)
+class Growth:
+    """One species to grow; all that a worker needs.
+
+    Args:
+        species: Its row of species.json.
+        prompt: Text of its prompt.
+        grounds: What is said of each ground, in the order of the recipe's.
+        view_words: Words by view name.
+        negative_prompt: What to lead away from.
+        guide_sha256: Proven hash of the tuned pipeline.
+        first_guesses: Pictures per ground that the first guess is chosen from; 0 for none.
+        guess_guidance_scale: Guidance at which they are painted.
+        recipe: Settings of `distillation.Recipe`.
+    """
+
+    species: Mapping[str, Any]
+    prompt: str
+    grounds: Sequence[str]
+    view_words: Mapping[str, str]
+    negative_prompt: str
+    guide_sha256: str
+    first_guesses: int
+    guess_guidance_scale: float
+    recipe: Mapping[str, Any]
+
+    @property
+    def work_sha256(self) -> str:
+        """Hash of all that decides the form."""
+        decides = [
+            WORK_VERSION,
+            self.prompt,
+            list(self.grounds),
+            dict(self.view_words),
+            self.negative_prompt,
+            self.guide_sha256,
+            self.first_guesses,
+            self.guess_guidance_scale,
+            dict(self.recipe),
+        ]
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+
+def plan_growths(
+    pruned_weights: Path,
+    species: Path,
+    prompts: Path,
+    *,
+    iterations: int,
+    grid_size: int,
+    view_size_px: int,
+    views_per_step: int,
+    guidance_scale: float,
+    grounds: Mapping[str, float],
+    first_guesses: int,
+    guess_guidance_scale: float,
+    seed: int,
+) -> list[Growth]:
+    """A growth for every species, in the order of their clusters; see `growing.grow_forms` for the settings.
+
+    Raises:
+        InputError: A species has no prompt.
+    """
+    rows = sorted(read_species(species), key=lambda row: row["cluster_id"])
+    wording = json.loads((prompts / "prompts.json").read_text())
+    texts = species_prompts(wording["prompts"], rows)
+    guide_sha256 = json.loads((pruned_weights / "weights.json").read_text())["pipeline_sha256"]
+    settings = {
+        "iterations": iterations,
+        "grid_size": grid_size,
+        "view_size_px": view_size_px,
+        "views_per_step": views_per_step,
+        "guidance_scale": guidance_scale,
+        "grounds": tuple(grounds.values()),
+    }
+    return [
+        Growth(
+            species=row,
+            prompt=texts[row["species_id"]],
+            grounds=tuple(grounds),
+            view_words=wording["view_words"],
+            negative_prompt=wording.get("negative_prompt", ""),
+            guide_sha256=guide_sha256,
+            first_guesses=first_guesses,
+            guess_guidance_scale=guess_guidance_scale,
+            recipe=settings | {"seed": species_seed(seed, row["slug"])},
+        )
+        for row in rows
+    ]
+
+
+def settle_species(
+    growths: Sequence[Growth], earlier: Path | None, *, names: Sequence[str], at_most: int
+) -> list[str]:
+    """The common names of all species of the next output: those chosen, and those that are there as they would be.
+
+    So growing one more species drops none that was grown with the same weights and settings.
+
+    Args:
+        growths: Of every species (`plan_growths`).
+        earlier: The newest whole output of forms, if there is one.
+        names: See `choose_species`; so `at_most`.
+        at_most: How many where none is named.
+
+    Raises:
+        InputError: A name is not that of a species.
+    """
+    chosen = {row["slug"] for row in choose_species([growth.species for growth in growths], names, at_most)}
+    return [
+        growth.species["common_name"]
+        for growth in growths
+        if growth.species["slug"] in chosen or find_earlier(growth, earlier) is not None
+    ]
+
+
+def find_earlier(growth: Growth, earlier: Path | None) -> Path | None:
+    """The species' folder in an earlier output, if it holds the same work."""
+    if earlier is None:
+        return None
+    folder = earlier / growth.species["slug"]
+    try:
+        notes = json.loads((folder / NOTES_NAME).read_text())
+    except (OSError, ValueError):
+        return None
+    return folder if notes.get("work_sha256") == growth.work_sha256 else None
+
+
+def take_over(found: Path, folder: Path) -> None:
+    """Copy a species' folder of an earlier output, whole or not at all."""
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(found, part)
+    shutil.rmtree(folder, ignore_errors=True)
+    part.replace(folder)
+
+
+def read_species(species: Path) -> list[dict[str, Any]]:
+    """The rows of species.json."""
+    return json.loads((species / "species.json").read_text())["species"]
+
+
+def choose_species(
+    rows: Sequence[Mapping[str, Any]], names: Sequence[str], at_most: int
+) -> list[Mapping[str, Any]]:
+    """All species that are named, or where none is the `at_most` largest, in the order of their clusters.
+
+    Raises:
+        InputError: A name is not that of a species; all names are listed.
+    """
+    known = {row["common_name"]: row for row in rows} | {row["slug"]: row for row in rows}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        listed = ", ".join(repr(row["common_name"]) for row in rows)
+        raise InputError(f"species {', '.join(map(repr, unknown))} not known; the species are {listed}.")
+    named = list({known[name]["slug"]: known[name] for name in names}.values())
+    largest = sorted(rows, key=lambda row: (-row["size"], row["cluster_id"]))[:at_most]
+    return sorted(named or largest, key=lambda row: row["cluster_id"])
+
+
+def species_prompts(
+    prompts: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
+) -> dict[str, str]:
+    """Text of the first prompt of kind 'species', by species id.
+
+    Raises:
+        InputError: A species has none.
+    """
+    texts: dict[str, str] = {}
+    for prompt in prompts:
+        if prompt["kind"] == "species":
+            texts.setdefault(prompt["species_id"], prompt["text"])
+    missing = [row["common_name"] for row in rows if row["species_id"] not in texts]
+    if missing:
+        raise InputError(
+            f"no species prompt for {', '.join(map(repr, missing))} in prompts.json. "
+            "Write the prompts again: fungal grow --until prompts"
+        )
+    return texts
+
+
+def species_seed(seed: int, slug: str) -> int:
+    """The seed of one species: the same whichever others are grown beside it."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{slug}".encode()).digest()[:4], "big") >> 1

@@ -1,0 +1,192 @@
+"""A first guess at a form: the body of revolution of a picture's silhouette.
+
+A guide that is asked from scratch where a cap and a stem go gives a lump more often than a stem. Its pictures on a
+plain ground know better: the outline of one of them, turned about its axis, is what a form begins as, and distillation
+makes of it what all views agree on. (Forms from silhouettes go back to B. Baumgart, "Geometric Modeling for Computer
+Vision", 1974.) Belongs here: finding the silhouette and what is behind it, and turning it. Torch kernel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch  # noqa: TID253
+import torch.nn.functional as F  # noqa: TID253
+from PIL import Image
+from scipy import ndimage  # noqa: TID253
+from skimage.filters import threshold_otsu  # noqa: TID253
+
+from fungal_assets.forms.solid import largest_piece
+from fungal_assets.forms.volume import Camera, Volume
+
+SIZE_PX = 128
+"""Side that every picture is brought to first; all pixel counts below are of it."""
+_SIDE_PX = 4
+_BRIDGED_PX = 8
+_BRIDGE = np.ones((7, 3), dtype=bool)
+"""What a gap between a cap and its stem may be: upright more than wide."""
+_FAINTEST = 0.1
+"""Of the strongest contrast: a dark cap on a white stem is a subject too, a lit floor is not."""
+_SHARE = (0.04, 0.6)
+_LEAST_MERIT = 0.55
+_FOV_DEG = 29.0
+_DENSEST, _THINNEST = 2.5, -7.0
+_MIN_COLOUR = 0.03
+_LIKELY_LIGHTNESS = 0.35
+
+
+@dataclass(frozen=True)
+class Silhouette:
+    """The subject of a picture.
+
+    Args:
+        picture: uint8, shape (128, 128, 3), sRGB.
+        mask: bool, shape (128, 128): one piece without holes.
+        axis_px: Column of its axis.
+        symmetry: Intersection over union of the mask and its mirror image at the axis, 0 to 1.
+        share: How much of all that stands out of the ground it holds, 0 to 1.
+    """
+
+    picture: np.ndarray
+    mask: np.ndarray
+    axis_px: float
+    symmetry: float
+    share: float
+
+    @property
+    def merit(self) -> float:
+        """How fit it is for being turned: even about its axis, and no part left out."""
+        return self.symmetry * self.share
+
+    @property
+    def middle_px(self) -> float:
+        """The row halfway between its top and its bottom."""
+        rows = np.flatnonzero(self.mask.any(1))
+        return float(rows[0] + rows[-1]) / 2
+
+    @property
+    def middle_shift(self) -> float:
+        """How far its middle lies below the picture's, as a share of the picture's side."""
+        return (self.middle_px - (SIZE_PX - 1) / 2) / SIZE_PX
+
+
+def find_silhouette(picture: np.ndarray) -> Silhouette | None:
+    """The subject of a picture on a plain ground, or None where none stands free of the borders.
+
+    The ground may change downwards, as from a wall to a floor; each row's is what its two ends show.
+
+    Args:
+        picture: uint8, shape (H, W, 3), sRGB.
+    """
+    picture = _at_size(picture)
+    pixels = picture.astype(np.float32)
+    contrast = np.linalg.norm(pixels - _ground_of_rows(pixels)[:, None], axis=-1)
+    contrast = ndimage.gaussian_filter(contrast, 1.0)
+    if contrast.max() < 1:
+        return None
+    noise = float(np.quantile(np.concatenate([contrast[:, :_SIDE_PX], contrast[:, -_SIDE_PX:]]), 0.95))
+    is_subject = contrast > min(float(threshold_otsu(contrast)), max(_FAINTEST * contrast.max(), 1.5 * noise))
+    bridged = ndimage.binary_closing(np.pad(is_subject, _BRIDGED_PX), _BRIDGE)
+    bridged = bridged[_BRIDGED_PX:-_BRIDGED_PX, _BRIDGED_PX:-_BRIDGED_PX]
+    mask = largest_piece(ndimage.binary_opening(largest_piece(bridged), iterations=2))
+    is_cut = any(edge.any() for edge in (mask[0], mask[-1], mask[:, 0], mask[:, -1]))
+    if is_cut or not _SHARE[0] <= mask.mean() <= _SHARE[1]:
+        return None
+    axis_px = float(ndimage.center_of_mass(mask)[1])
+    share = float((mask & is_subject).sum() / is_subject.sum())
+    return Silhouette(picture, mask, axis_px, _symmetry(mask, axis_px), share)
+
+
+def best_silhouette(pictures: Sequence[np.ndarray]) -> Silhouette | None:
+    """The most symmetrical and whole silhouette, or None where no picture shows a free, upright subject.
+
+    Args:
+        pictures: uint8, each (H, W, 3), sRGB, of one subject on a plain ground, from its side.
+    """
+    found = [shape for picture in pictures if (shape := find_silhouette(picture))]
+    fit = [shape for shape in found if shape.merit >= _LEAST_MERIT]
+    return max(fit, key=lambda shape: shape.merit, default=None)
+
+
+def find_backdrop(pictures: Sequence[np.ndarray], *, lightness: float, shift: float = 0.0) -> torch.Tensor:
+    """What is behind the subject of such pictures, row by row: sRGB float32, shape (3, 128), 0 to 1, top first.
+
+    Args:
+        pictures: uint8, each (H, W, 3), sRGB.
+        lightness: How light the ground should be, 0 to 1; where the pictures' is nowhere near, it is plain instead.
+        shift: By how much of its side each picture is to be moved up.
+    """
+    rows = np.median([_ground_of_rows(_at_size(one).astype(np.float32)) for one in pictures], axis=0) / 255
+    if abs(float(rows.mean()) - lightness) > _LIKELY_LIGHTNESS:
+        rows = np.full_like(rows, lightness)
+    moved = ndimage.shift(rows, (-shift * SIZE_PX, 0), order=1, mode="nearest")
+    return torch.from_numpy(ndimage.gaussian_filter1d(moved, 2.0, axis=0).astype(np.float32).T.copy())
+
+
+def revolve(shape: Silhouette, grid_size: int) -> Volume:
+    """Turn a silhouette about its axis and paint it with its picture from in front and, mirrored, from behind.
+
+    Args:
+        shape: The silhouette.
+        grid_size: Samples along each side.
+    """
+    px_per_unit = SIZE_PX / (2 * Camera.radius * math.tan(math.radians(_FOV_DEG) / 2))
+    line = torch.linspace(-1, 1, grid_size)
+    z, y, x = torch.meshgrid(line, line, line, indexing="ij")
+    row = shape.middle_px - y * px_per_unit
+    radius = _at_rows(torch.from_numpy(_radii(shape)), row) / px_per_unit
+    cells = (radius - (x.square() + z.square()).sqrt()) * (grid_size - 1) / 2
+    density = cells.clamp(-1, 1) * (_DENSEST - _THINNEST) / 2 + (_DENSEST + _THINNEST) / 2
+    column = shape.axis_px + x.clamp(-0.9 * radius.abs(), 0.9 * radius.abs()) * px_per_unit
+    places = torch.stack([2 * column / (SIZE_PX - 1) - 1, 2 * row / (SIZE_PX - 1) - 1], -1)
+    painted = _spread(shape.picture, shape.mask)
+    flat = F.grid_sample(
+        painted[None], places.reshape(1, -1, 1, 2), align_corners=True, padding_mode="border"
+    )
+    colour = torch.logit(flat.reshape(3, *x.shape).clamp(_MIN_COLOUR, 1 - _MIN_COLOUR))
+    return Volume(density, colour)
+
+
+def _at_size(picture: np.ndarray) -> np.ndarray:
+    if picture.shape[:2] == (SIZE_PX, SIZE_PX):
+        return picture
+    return np.asarray(Image.fromarray(picture).resize((SIZE_PX, SIZE_PX), Image.Resampling.BICUBIC))
+
+
+def _ground_of_rows(pixels: np.ndarray) -> np.ndarray:
+    """The middle colour of each row's two ends, shape (H, 3)."""
+    return np.median(np.concatenate([pixels[:, :_SIDE_PX], pixels[:, -_SIDE_PX:]], axis=1), axis=1)
+
+
+def _symmetry(mask: np.ndarray, axis_px: float) -> float:
+    columns = np.arange(mask.shape[1])
+    mirrored = np.round(2 * axis_px - columns).astype(int)
+    is_inside = (mirrored >= 0) & (mirrored < mask.shape[1])
+    other = np.where(is_inside, mask[:, mirrored.clip(0, mask.shape[1] - 1)], False)
+    return float((mask & other).sum() / (mask | other).sum())
+
+
+def _radii(shape: Silhouette) -> np.ndarray:
+    """Half the reach of each row, float32 (128,), in pixels; below 0 where a row is empty."""
+    first, last = shape.mask.argmax(1), shape.mask.shape[1] - shape.mask[:, ::-1].argmax(1)
+    halves = np.where(shape.mask.any(1), (last - first) / 2, -2.0)
+    return ndimage.gaussian_filter1d(halves, 1.0).astype(np.float32)
+
+
+def _at_rows(values: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
+    """Values (H,) at fractional rows, by linear interpolation; -2 beyond the ends."""
+    low = row.floor().clamp(0, len(values) - 2).long()
+    share = (row - low).clamp(0, 1)
+    inside = values[low] * (1 - share) + values[low + 1] * share
+    return torch.where((row >= 0) & (row <= len(values) - 1), inside, -2.0)
+
+
+def _spread(picture: np.ndarray, mask: np.ndarray) -> torch.Tensor:
+    """The picture with the subject's colours carried on beyond its edge: float32 (3, H, W), 0 to 1."""
+    inner = ndimage.binary_erosion(mask, iterations=2)
+    inner = inner if inner.any() else mask
+    nearest = ndimage.distance_transform_edt(~inner, return_distances=False, return_indices=True)
+    return torch.from_numpy(picture[tuple(nearest)].astype(np.float32) / 255).permute(2, 0, 1)
