@@ -33,7 +33,8 @@ def make_step(*, is_plain: bool) -> Callable[[], None]:
     alphas = pipeline.scheduler.alphas_cumprod
 
     def step() -> None:
-        loss = diffusing.v_loss(model, latents, tokens, alphas, generator, gamma=5.0)
+        t = diffusing.draw_steps(BATCH, len(alphas), generator, middle_share=0.5)
+        loss = diffusing.v_loss(model, latents, tokens, t, alphas, generator, gamma=5.0)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

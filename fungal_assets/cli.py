@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import click
+import platformdirs
 
 from fungal_assets import __version__
 from fungal_assets.errors import FungalError
@@ -199,7 +200,8 @@ def audit(store: str) -> None:
     from fungal_assets.auditing import audit_growth
 
     failed = 0
-    with quiet_libraries(home() / "logs" / "last-audit.log", tells_on=1) as terminal:
+    log = platformdirs.user_log_path("fungal_assets") / "last-audit.log"
+    with quiet_libraries(log, tells_on=1) as terminal:
         for finding in audit_growth(Store(store)):
             line = f"{'✓' if finding.passed else '✗'} {finding.output}.{finding.check}: {finding.text}"
             click.echo(line, file=terminal)

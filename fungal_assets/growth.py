@@ -20,6 +20,7 @@ from fungal_assets.progress import Tell
 from fungal_assets.store import Store
 
 NOTE = "growth.json"
+_OWN_OPTIONS = {"raw_images.source": "--source", "forms_3d.species_names": "--species"}
 INSTANCE_SETTINGS = Path(__file__).with_name("dagster.yaml")
 
 
@@ -114,8 +115,6 @@ def parse_settings(texts: Sequence[str], profile: Profile) -> dict[str, dict[str
     Raises:
         InputError: A text is not of that kind, or the profile has no such asset or field.
     """
-    import yaml
-
     changed: dict[str, dict[str, Any]] = {}
     for text in texts:
         name, has_value, value = text.partition("=")
@@ -131,11 +130,28 @@ def parse_settings(texts: Sequence[str], profile: Profile) -> dict[str, dict[str
         if key not in profile.settings[asset]:
             fields = ", ".join(sorted(profile.settings[asset]))
             raise InputError(f"setting {text!r}: the settings of {asset} are {fields}.")
-        try:
-            changed.setdefault(asset, {})[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise InputError(f"setting {text!r}: {value!r} is no YAML value ({error}).") from error
+        if text_option := _OWN_OPTIONS.get(f"{asset}.{key}"):
+            raise InputError(f"setting {text!r}: this one has an option of its own, {text_option}.")
+        changed.setdefault(asset, {})[key] = _parse_value(text, value, profile.settings[asset][key])
     return changed
+
+
+def _parse_value(text: str, value: str, example: Any) -> Any:
+    """The value as YAML; as it stands where the profile's is a text, and 1e-4 as a number where its is one."""
+    import yaml
+
+    if isinstance(example, str):
+        return value
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise InputError(f"setting {text!r}: {value!r} is no YAML value ({error}).") from error
+    if isinstance(example, float) and isinstance(parsed, str | int):
+        try:
+            return float(parsed)
+        except ValueError as error:
+            raise InputError(f"setting {text!r}: a number such as {example} was expected.") from error
+    return parsed
 
 
 def prepare_environment(growth_store: str, profile: Profile, home: Path) -> None:
@@ -156,13 +172,19 @@ def grow(growth: Growth, *, tell: Tell) -> dict[str, Any]:
     The note is there from the start, so that a growth that failed or was killed can be reported and audited.
 
     Raises:
-        InputError: A species to grow is none of the collection's.
+        InputError: A species to grow is none of the collection's, or a setting has a value that it can't have.
         RunFailedError: A step failed; what was finished is kept.
     """
-    from fungal_assets.defs.running import run_job
+    from fungal_assets.defs.running import check_settings, run_job
 
     start_s, store = time.monotonic(), Store(growth.store)
     jobs = select_assets(growth.until)
+    left_out = sorted(growth.settings.keys() - {asset for assets in jobs.values() for asset in assets})
+    if left_out:
+        raise InputError(
+            f"settings of {', '.join(left_out)} change nothing: --until {growth.until} comes before."
+        )
+    check_settings(growth.settings)
     note: dict[str, Any] = {
         "profile": growth.profile.name,
         "source": growth.source,
@@ -182,7 +204,7 @@ def grow(growth: Growth, *, tell: Tell) -> dict[str, Any]:
 
 def _refuse_unknown_species(names: Sequence[str], store: Store) -> None:
     """Find out that a name is misspelt before hours of training, not after."""
-    from fungal_assets.forms.growing import choose_species, read_species
+    from fungal_assets.forms.planning import choose_species, read_species
 
     if names:
         choose_species(read_species(store.get("species").path), names, len(names))

@@ -70,9 +70,31 @@ def test_a_report_of_nothing_says_how_to_begin(run, tmp_path):
         (["--set", "cluster.seed=1"], "assets with settings are captioned_dataset"),
         (["--set", "clusters.seeds=1"], "the settings of clusters are max_clusters, min_clusters, seed"),
         (["--set", "clusters.seed=[1"], "'[1' is no YAML value"),
-        (["--set", "clusters.seed=many"], "a value of the wrong type"),
+        (["--set", "clusters.seed=many"], "clusters.seed: Input should be a valid integer"),
+        (
+            ["--set", "forms_3d.iterations=0"],
+            "forms_3d.iterations: Input should be greater than or equal to 1",
+        ),
+        (["--set", "fine_tuned_weights.learning_rate=fast"], "a number such as 0.001 was expected"),
+        (["--set", "raw_images.source=/tmp"], "this one has an option of its own, --source"),
+        (
+            ["--until", "clusters", "--set", "videos_3d.frames=9"],
+            "settings of videos_3d change nothing: --until clusters",
+        ),
     ],
-    ids=["source", "until", "no value", "no asset", "no field", "no yaml", "no number"],
+    ids=[
+        "source",
+        "until",
+        "no value",
+        "no asset",
+        "no field",
+        "no yaml",
+        "no number",
+        "out of bounds",
+        "no decimal",
+        "own option",
+        "not run",
+    ],
 )
 def test_a_wrong_option_of_grow_is_one_sentence(run, tmp_path, words, said):
     result = run("grow", "--store", tmp_path / "store", *words)
@@ -88,9 +110,16 @@ def test_a_setting_takes_the_place_of_the_profiles(tmp_path):
         method=None,
         species=["pale cup"],
         until=None,
-        settings=["forms_3d.iterations=400", "sample_galleries.scheduler=Euler"],
+        settings=[
+            "forms_3d.iterations=400",
+            "sample_galleries.scheduler=Euler",
+            "fine_tuned_weights.learning_rate=1e-4",
+            "field_guide.title=Fungi: a guide",
+        ],
     )
-    ops = growth.run_config(["forms_3d", "sample_galleries"])["ops"]
+    ops = growth.run_config(["forms_3d", "sample_galleries", "fine_tuned_weights", "field_guide"])["ops"]
+    assert ops["fine_tuned_weights"]["config"] == {"learning_rate": 1e-4}
+    assert ops["field_guide"]["config"] == {"title": "Fungi: a guide"}
     assert ops["forms_3d"]["config"] == {"iterations": 400, "species_names": ["pale cup"]}
     assert ops["sample_galleries"]["config"] == {"scheduler": "Euler"}
 

@@ -33,6 +33,12 @@ class StageConfig(dg.Config):
         return profile.row().fill(asset, self.model_dump())
 
 
+def config_of(asset: str) -> type[StageConfig]:
+    """The class of an asset's settings, which has the asset's name; the definitions must be loaded."""
+    name = "".join(word.capitalize() for word in asset.split("_")) + "Config"
+    return next(kind for kind in StageConfig.__subclasses__() if kind.__name__ == name)
+
+
 @dataclass(frozen=True)
 class Check:
     """One test of the art on one asset.

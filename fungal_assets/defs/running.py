@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 import psutil
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
 from fungal_assets.errors import FungalError, InputError
 from fungal_assets.progress import Tell
@@ -65,10 +66,8 @@ def run_job(
         tell: Where a line of progress goes.
 
     Raises:
-        InputError: The config has a value of the wrong type.
         RunFailedError: A step failed.
     """
-    _refuse_bad_config(name, run_config)
     growth_id = uuid.uuid4().hex
     config = {**run_config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     with (
@@ -92,12 +91,30 @@ def run_job(
         )
 
 
-def _refuse_bad_config(name: str, run_config: Mapping[str, Any]) -> None:
-    try:
-        dg.validate_run_config(JOBS[name](), run_config)
-    except dg.DagsterInvalidConfigError as error:
-        reasons = "; ".join(fault.message for fault in error.errors)
-        raise InputError(f"a setting has a value of the wrong type: {reasons}") from error
+def check_settings(settings: Mapping[str, Mapping[str, Any]]) -> None:
+    """Find out that a setting has a value which it can't have before anything runs.
+
+    Args:
+        settings: Values by asset and field.
+
+    Raises:
+        InputError: A value is of the wrong type or out of its bounds; all are named.
+    """
+    from fungal_assets.definitions import defs
+    from fungal_assets.defs.keeping import config_of
+
+    defs()
+    faults: list[str] = []
+    for asset, fields in settings.items():
+        try:
+            config_of(asset)(**fields)
+        except ValidationError as error:
+            faults += [
+                f"{asset}.{fault['loc'][0]}: {fault['msg']}, got {fault['input']!r}"
+                for fault in error.errors()
+            ]
+    if faults:
+        raise InputError(f"settings that can't be: {'; '.join(faults)}.")
 
 
 def tell_of_other_runs(instance: dg.DagsterInstance, tell: Tell) -> None:
@@ -114,8 +131,11 @@ def tell_of_other_runs(instance: dg.DagsterInstance, tell: Tell) -> None:
 def end_lost_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     """End the runs whose process was killed and free the places that they hold in pools; returns them.
 
-    Dagster keeps a place for a run that it believes to be at work, so that the same command would wait for ever.
+    Dagster keeps a place for a run that it believes to be at work, so that the same command would wait for ever. Where
+    runs are kept in a database that other machines share, nothing is ended: their processes can't be seen from here.
     """
+    if "sqlite" not in type(instance.run_storage).__module__:
+        return []
     lost = [run for run in _runs_at_work(instance) if not _is_alive(instance, run)]
     for run in lost:
         instance.report_run_failed(run, "its process was killed; what was finished is kept")
@@ -129,21 +149,24 @@ def _runs_at_work(instance: dg.DagsterInstance) -> Sequence[dg.DagsterRun]:
 
 
 def _is_alive(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether a run's process lives: one of a `fungal grow` holds a lock, one from the UI has told its process id."""
-    if _GROWTH_TAG in run.tags:
-        return _is_locked(instance, run.tags[_GROWTH_TAG])
+    """Whether a run's process lives, as the id that it has told says, and a lock where it is of a `fungal grow`.
+
+    The UI gives a run that is executed again the tags of its first; so the lock alone doesn't decide.
+    """
+    is_locked = _GROWTH_TAG in run.tags and _is_locked(instance, run.tags[_GROWTH_TAG])
     events = instance.get_records_for_run(run.run_id, of_type={dg.DagsterEventType.ENGINE_EVENT}).records
     for entry in (record.event_log_entry for record in events):
         pid = entry.dagster_event.event_specific_data.metadata.get("pid") if entry.dagster_event else None
         if pid is not None:
-            return _was_running(int(pid.value), entry.timestamp)
-    return True
+            return is_locked or _was_running(int(pid.value), entry.timestamp)
+    return is_locked or _GROWTH_TAG not in run.tags
 
 
 def _was_running(pid: int, at_s: float) -> bool:
-    """Whether the process of that id is the one that had it at that time, seconds since 1970."""
+    """Whether the process of that id is at work and had it at that time, seconds since 1970."""
     try:
-        return psutil.Process(pid).create_time() <= at_s + 1
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= at_s + 1
     except psutil.NoSuchProcess:
         return False
 

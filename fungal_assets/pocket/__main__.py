@@ -1,4 +1,4 @@
-"""The recipe as a command: `python -m fungal_assets.pocket specimens | model | references | score`.
+"""The recipe as a command: `python -m fungal_assets.pocket specimens | model | judge | references | score`.
 
 It needs the extra `recipe` and, the first time, npm for the drawings. What it makes goes into the package.
 """
@@ -51,7 +51,9 @@ def specimens(each: int, processes: int) -> None:
 @click.option(
     "--portraits", default=5000, show_default=True, help="Rendered fungi that stand alone, in the middle."
 )
-@click.option("--fungi", default=6000, show_default=True, help="Other rendered fungi.")
+@click.option(
+    "--fungi", type=click.IntRange(min=1), default=6000, show_default=True, help="Other rendered fungi."
+)
 @click.option("--vae-steps", default=3000, show_default=True, help="Steps of the autoencoder.")
 @click.option("--steps", default=14000, show_default=True, help="Steps of the UNet and the text encoder.")
 @click.option(
@@ -91,6 +93,21 @@ def model(
     figures = make_model(
         work, art, settings, MODEL_DIR, start=start, autoencoder=autoencoder, tell=click.echo
     )
+    click.echo("  ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+
+
+@main.command()
+@work_option
+@art_option
+@click.option("--concepts", default=190, show_default=True, help="Size of the world beside fungi.")
+@click.option("--steps", default=3000, show_default=True, help="Optimiser steps.")
+def judge(work: Path, art: Path, concepts: int, steps: int) -> None:
+    """Teach the judge and write it; the model comes first, since it reads with the model's tokenizer."""
+    from fungal_assets.pocket.contrasting import ContrastSettings
+    from fungal_assets.pocket.recipe import RecipeSettings, make_judge
+
+    settings, contrast = RecipeSettings(concepts=concepts, variants=4), ContrastSettings(steps=steps)
+    figures = make_judge(work, art, MODEL_DIR, settings, contrast, JUDGE_DIR / "clip", tell=click.echo)
     click.echo("  ".join(f"{name} {value:.4g}" for name, value in figures.items()))
 
 

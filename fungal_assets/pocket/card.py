@@ -10,7 +10,7 @@ from typing import Any
 
 from safetensors import safe_open
 
-from fungal_assets.pocket.world import ATTRIBUTION, TRAINING_STYLES
+from fungal_assets.pocket.world import ATTRIBUTION, HELD_OUT_STYLE, TRAINING_STYLES
 from fungal_assets.store import write_atomically
 
 RECIPE_FILE = "recipe.json"
@@ -49,6 +49,51 @@ in the `noto` style on white. Other numbers, views, styles and grounds are to be
 It is small and was trained for hours on two cores, not for days: its pictures are sketches. It knows no people, places
 or texts of the world. The names of art styles in a prompt steer it; nothing else of its prompts is promised.
 """
+
+
+_JUDGE_CARD = """---
+license: apache-2.0
+library_name: transformers
+pipeline_tag: zero-shot-image-classification
+tags: [clip, fungi]
+---
+
+# The judge of the pocket model of fungal_assets
+
+A small model of CLIP's architecture: pictures of 64 px in patches of 8, texts in the pocket model's tokens. It says how
+well a picture fits a text, within the world that the pocket model knows. It loads with
+`transformers.CLIPModel.from_pretrained(folder)`.
+
+## What it learnt from
+
+The rendered fungi and the drawings that the pocket model learnt from, {styles} styles of emoji art. The style
+`{held_out}` is in none of its pictures; its score is taken there. {steps} steps of batch {batch_size}.
+
+{attributions}
+
+## Figures
+
+{figures}
+
+## Limits
+
+It was taught beside the model that it judges and flatters it; the scores by EfficientNet-Lite0 (`galleries.judging`)
+stand beside its own. It knows nothing outside that world: any picture is named by one of its things.
+"""
+
+
+def write_judge_card(folder: Path, recipe: Mapping[str, Any]) -> None:
+    """Write the judge's recipe (`settings`, `figures`) and its card into its folder."""
+    write_atomically(folder / RECIPE_FILE, json.dumps(recipe, indent=1))
+    text = _JUDGE_CARD.format(
+        styles=len(TRAINING_STYLES),
+        held_out=HELD_OUT_STYLE,
+        steps=recipe["settings"]["steps"],
+        batch_size=recipe["settings"]["batch_size"],
+        attributions="\n".join(f"- {ATTRIBUTION[style]}" for style in TRAINING_STYLES),
+        figures="\n".join(f"- {name}: {value:.4g}" for name, value in recipe["figures"].items()),
+    )
+    write_atomically(folder / "README.md", text)
 
 
 def write_card(model: Path, recipe: Mapping[str, Any]) -> None:

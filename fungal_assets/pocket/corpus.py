@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,8 @@ PART_PICTURES = 100
 FUNGI_SEED = 1_000_000
 PORTRAIT_SEED = 2_000_000
 REWORDING_SEED = 1_000_000_000
+WORDING_VERSION = 2
+"""Of the captions of drawings, which are kept with them."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def render_fungi(folder: Path, traits: Sequence[Traits], *, processes: int, tell
     """The fungi of these traits, rendered by `processes` at once; each caption says what is out of the ordinary.
 
     Args:
-        folder: Where parts are kept; one folder belongs to one sequence of traits, which may grow at its end.
+        folder: Where parts are kept; one folder belongs to one sequence of traits, which may grow or shrink at its end.
         traits: What to render.
         processes: How many render at once.
         tell: Told of progress.
@@ -60,7 +62,11 @@ def render_fungi(folder: Path, traits: Sequence[Traits], *, processes: int, tell
     folder.mkdir(parents=True, exist_ok=True)
     parts = [traits[start : start + PART_PICTURES] for start in range(0, len(traits), PART_PICTURES)]
     paths = [folder / f"fungi-{index:04d}.npz" for index in range(len(parts))]
-    missing = [(path, part) for path, part in zip(paths, parts, strict=True) if not path.exists()]
+    missing = [
+        (path, part)
+        for path, part in zip(paths, parts, strict=True)
+        if not path.exists() or len(np.load(path)["captions"]) != len(part)
+    ]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         for _ in follow(
             pool.map(_render_part, *zip(*missing, strict=True)) if missing else (),
@@ -69,7 +75,7 @@ def render_fungi(folder: Path, traits: Sequence[Traits], *, processes: int, tell
             len(missing),
         ):
             pass
-    return read_pictures(paths)
+    return replace(read_pictures(paths), captions=caption_fungi(traits, seed=0))
 
 
 def caption_fungi(traits: Sequence[Traits], *, seed: int) -> list[str]:
@@ -119,7 +125,7 @@ def draw_world(folder: Path, *, tarballs: Path, concepts: int, variants: int, se
     from fungal_assets.pocket.world import read_art, world_pictures
 
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"world-{concepts}-{variants}-{seed}.npz"
+    path = folder / f"world-{concepts}-{variants}-{seed}-v{WORDING_VERSION}.npz"
     if not path.exists():
         pictures = world_pictures(read_art(tarballs), concepts=concepts, variants=variants, seed=seed)
         write_pictures(path, ((item.image, item.caption, item.concept, item.style) for item in pictures))

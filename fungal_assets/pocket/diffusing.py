@@ -151,8 +151,8 @@ def train_diffusion(
     ema.copy_to(model.parameters())
 
 
-def draw_steps(count: int, last: int, generator: torch.Generator, *, middle_share: float) -> Tensor:
-    """Steps of the noise schedule to learn at, int64 (count,), from 0 to `last` - 1.
+def draw_steps(count: int, levels: int, generator: torch.Generator, *, middle_share: float) -> Tensor:
+    """Steps of the noise schedule to learn at, int64 (count,), from 0 to `levels` - 1.
 
     A share of them is logit-normal (Esser et al. 2024, arXiv:2403.03206), around the middle, where forms are settled;
     the others are uniform.
@@ -160,7 +160,7 @@ def draw_steps(count: int, last: int, generator: torch.Generator, *, middle_shar
     uniform = torch.rand(count, generator=generator)
     middle = torch.randn(count, generator=generator).sigmoid()
     is_middle = torch.rand(count, generator=generator) < middle_share
-    return (torch.where(is_middle, middle, uniform) * last).long().clamp(max=last - 1)
+    return (torch.where(is_middle, middle, uniform) * levels).long().clamp(max=levels - 1)
 
 
 def v_loss(

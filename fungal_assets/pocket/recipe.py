@@ -13,18 +13,23 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from transformers import CLIPTokenizer
 
 from fungal_assets.diffusion.devices import pick_device
 from fungal_assets.pocket import architecture
 from fungal_assets.pocket.autoencoding import VaeSettings, encode, psnr_db, train_vae
-from fungal_assets.pocket.card import RECIPE_FILE, write_card
+from fungal_assets.pocket.card import RECIPE_FILE, write_card, write_judge_card
+from fungal_assets.pocket.contrasting import ClipJudge, ContrastSettings, build_clip, teach_judge
 from fungal_assets.pocket.corpus import (
+    IMAGE_PX,
     REWORDING_SEED,
     Pictures,
     caption_fungi,
@@ -36,6 +41,7 @@ from fungal_assets.pocket.corpus import (
 )
 from fungal_assets.pocket.diffusing import Corpus, DiffusionSettings, tokenize, train_diffusion
 from fungal_assets.pocket.wording import WordingSettings, teach_words
+from fungal_assets.pocket.world import WORLD_CONCEPTS, held_out_pictures, read_art
 from fungal_assets.pocket.world.captions import HOUSE_STYLE
 from fungal_assets.previews import contact_sheet
 from fungal_assets.progress import Tell
@@ -148,14 +154,14 @@ def make_model(
     """Run the whole recipe; writes the diffusers folder `target` and returns its figures.
 
     With `start`, a model that this recipe made, its tokenizer and autoencoder are kept and its UNet and text encoder
-    learn on; with `autoencoder`, only that model's autoencoder is taken. Either way `recipe.json` holds that model's
-    own recipe under `continued_from`.
+    learn on; with `autoencoder`, only that model's autoencoder is taken. `recipe.json` then holds that model's own
+    recipe under `continued_from` or `autoencoder_from`.
     """
     shown = gather_pictures(work, tarballs, settings, tell=tell)
     pictures = shown.all
     kept = np.random.default_rng(0).permutation(len(pictures))
     held_out, used = kept[:HELD_OUT], kept[HELD_OUT:]
-    earlier, device = start or autoencoder, pick_device()
+    device = pick_device()
     if start is not None:
         pipeline = StableDiffusionPipeline.from_pretrained(start, safety_checker=None, dtype=torch.float32)
     else:
@@ -188,8 +194,9 @@ def make_model(
         tell=tell,
         on_checkpoint=lambda step: show(pipeline, work / "sheets" / f"step-{step:06d}.png"),
     )
-    history = json.loads((earlier / RECIPE_FILE).read_text()) if earlier else None
-    export(pipeline, settings, figures, target, continued_from=history)
+    came_from = {"continued_from": start, "autoencoder_from": None if start else autoencoder}
+    history = {key: json.loads((path / RECIPE_FILE).read_text()) for key, path in came_from.items() if path}
+    export(pipeline, settings, figures, target, history=history)
     return figures
 
 
@@ -240,13 +247,70 @@ def _weights(groups: Sequence[str], shares: Mapping[str, float]) -> torch.Tensor
     return torch.tensor([shares[group] / counts[group] for group in groups], dtype=torch.float64)
 
 
+def make_judge(
+    work: Path,
+    tarballs: Path,
+    model: Path,
+    settings: RecipeSettings,
+    contrast: ContrastSettings,
+    target: Path,
+    *,
+    tell: Tell,
+) -> dict[str, float]:
+    """Teach the judge on the world of the model, write it to `target`, and return its figures.
+
+    It reads with the model's tokenizer. Its figures are of the held-out style: how often it names the right one of
+    the world's first 100 things.
+    """
+    shown = gather_pictures(work, tarballs, settings, tell=tell)
+    tokenizer = CLIPTokenizer.from_pretrained(model / "tokenizer")
+    things = sorted(set(shown.world.concepts))
+    groups = [-1] * (len(shown.portraits) + len(shown.fungi)) + [
+        things.index(one) for one in shown.world.concepts
+    ]
+    clip = build_clip(tokenizer, contrast).to(pick_device())
+    ids = tokenizer(
+        shown.all.captions,
+        padding="max_length",
+        truncation=True,
+        max_length=tokenizer.model_max_length,
+        return_tensors="pt",
+    ).input_ids
+    share = {True: 0.5 / groups.count(-1), False: 0.5 / len(shown.world)}
+    weights = torch.tensor([share[group < 0] for group in groups], dtype=torch.float64)
+    teach_judge(clip, shown.all.images, ids, groups, weights, work / "judge", contrast, tell=tell)
+    temporary = target.with_name(f".{target.name}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    clip.to("cpu").half().save_pretrained(temporary)
+    tokenizer.save_pretrained(temporary)
+    figures = score_judge(ClipJudge(temporary), tarballs)
+    recipe = {"settings": asdict(contrast), "figures": figures, "world": asdict(settings)["concepts"]}
+    write_judge_card(temporary, recipe)
+    shutil.rmtree(target, ignore_errors=True)
+    temporary.rename(target)
+    return figures
+
+
+def score_judge(judge: ClipJudge, tarballs: Path, *, concepts: int = 100) -> dict[str, float]:
+    """How often the judge names the right thing in the held-out style, among the first `concepts`."""
+    art, known = read_art(tarballs), WORLD_CONCEPTS[:concepts]
+    names = [concept.name for concept in known]
+    pictures = list(held_out_pictures(art, concepts=concepts, size_px=IMAGE_PX))
+    found = judge.name(
+        [Image.fromarray(one.image) for one in pictures],
+        [f"{one.article} {one.name}".lstrip() for one in known],
+    )
+    right = [names[number] == one.concept for number, one in zip(found, pictures, strict=True)]
+    return {"held_out_style_right": float(np.mean(right)), "held_out_pictures": float(len(right))}
+
+
 def export(
     pipeline: StableDiffusionPipeline,
     settings: RecipeSettings,
     figures: dict,
     target: Path,
     *,
-    continued_from: dict | None = None,
+    history: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Write the pipeline in half precision with its recipe beside it, in place of what was there."""
     temporary = target.with_name(f".{target.name}.part")
@@ -257,7 +321,7 @@ def export(
     for part in ("unet", "vae", "text_encoder"):
         getattr(pipeline, part).float()
     recipe = {"settings": asdict(settings), "figures": figures, "weights_sha256": hash_folder(temporary)}
-    recipe |= {"continued_from": continued_from} if continued_from else {}
+    recipe |= history
     write_card(temporary, recipe)
     shutil.rmtree(target, ignore_errors=True)
     temporary.rename(target)

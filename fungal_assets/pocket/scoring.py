@@ -21,6 +21,8 @@ from fungal_assets.morphology.extractors import EfficientNetLite0
 from fungal_assets.nomenclature.attributes import measure
 from fungal_assets.nomenclature.habitats import HABITAT_WORDS
 from fungal_assets.nomenclature.morphotypes import likeness_to_morphotypes
+from fungal_assets.pocket import JUDGE_DIR
+from fungal_assets.pocket.contrasting import ClipJudge
 from fungal_assets.pocket.corpus import IMAGE_PX, render_pixels
 from fungal_assets.pocket.fungarium import MORPHOTYPES, Traits, caption_words, sample_traits
 from fungal_assets.previews import contact_sheet
@@ -68,6 +70,13 @@ def score_model(
     figures = judge_things(things, names, load_judge("pocket"))
     figures |= judge_fungi(painted, traits)
     figures |= {f"{name}_of_renders": value for name, value in judge_fungi(rendered, traits).items()}
+    if (JUDGE_DIR / "clip").exists():
+        clip = ClipJudge(JUDGE_DIR / "clip")
+        figures |= judge_by_clip(clip, things, names, concepts, painted, traits)
+        of_renders = judge_by_clip(clip, things, names, concepts, rendered, traits)
+        figures |= {
+            f"{name}_of_renders": value for name, value in of_renders.items() if name != "things_by_clip"
+        }
     sheets = {
         "things.webp": contact_sheet(things[::each], columns=20, labels=names[::each], tile_px=IMAGE_PX),
         "fungi.webp": contact_sheet(
@@ -139,6 +148,47 @@ def judge_fungi(images: Sequence[Image.Image], traits: Sequence[Traits]) -> dict
         "habitats": [own.habitat == place for own, place in zip(found, habitats, strict=True)],
     }
     return {f"{name}_right": float(np.mean(values)) for name, values in rights.items()}
+
+
+def judge_by_clip(
+    judge: ClipJudge,
+    things: Sequence[Image.Image],
+    names: Sequence[str],
+    concepts: Sequence[str],
+    painted: Sequence[Image.Image],
+    traits: Sequence[Traits],
+) -> dict[str, float]:
+    """Shares of pictures that the project's own judge names right: things, and the views, forms and places of fungi.
+
+    A fungus is asked for with all else known: "a photo of a morel mushroom, side view" against the other views.
+
+    Args:
+        judge: The judge.
+        things: Pictures of things beside fungi, and `names` what each was to be.
+        names: One of `concepts` each.
+        concepts: What a thing may be taken for.
+        painted: Pictures of fungi, and `traits` what each was to show.
+        traits: One per picture.
+    """
+    found = judge.name(things, concepts)
+    words = [caption_words(one) for one in traits]
+    slots = {
+        "views": [(f"a photo of a {own['morphotype']}, {{}}", own["view"]) for own in words],
+        "morphotypes": [("a photo of a {}", own["morphotype"]) for own in words],
+        "habitats": [(f"a photo of a {own['morphotype']} {{}}", own["place"]) for own in words],
+    }
+    vectors = judge.embed_images(painted)
+    figures = {
+        "things_by_clip": float(np.mean([concepts[i] == name for i, name in zip(found, names, strict=True)]))
+    }
+    for slot, asked in slots.items():
+        rivals = sorted({str(word) for _, word in asked})
+        rights = []
+        for vector, (text, word) in zip(vectors, asked, strict=True):
+            likeness = judge.embed_texts([text.format(rival) for rival in rivals]) @ vector
+            rights.append(rivals[int(likeness.argmax())] == word)
+        figures[f"{slot}_by_clip"] = float(np.mean(rights))
+    return figures
 
 
 def write_scores(

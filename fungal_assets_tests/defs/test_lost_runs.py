@@ -67,3 +67,10 @@ def test_who_waits_for_a_run_of_the_ui_is_told_so(instance):
     tell_of_other_runs(instance, told.append)
     assert len(told) == 1 and run.run_id[:8] in told[0] and "Terminate" in told[0]
     assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.STARTED
+
+
+def test_a_run_that_the_ui_executes_again_is_left_alone(instance):
+    """It has the tags of its first run, whose `fungal grow` has ended long since."""
+    run = start(instance, "ended", pid=os.getpid())
+    assert end_lost_runs(instance) == []
+    assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.STARTED
