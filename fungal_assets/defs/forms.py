@@ -25,8 +25,8 @@ class Forms3dConfig(StageConfig):
 
     species_names: list[str] | None = Field(
         default=None,
-        description="Common names of the species to grow; empty for the largest ones. Those that were grown "
-        "before with the same weights and settings stay beside them.",
+        description="Common names of the species to grow; empty for those whose clusters are clearest. Those that "
+        "were grown before with the same weights and settings stay beside them.",
     )
     max_species: int | None = Field(
         default=None,
@@ -121,7 +121,9 @@ def forms_3d(
     named, worded, grouped = (store.get(name) for name in ("species", "prompts", "clusters"))
     earlier = store.find_whole("forms_3d", context.partition_key)
     settings = config.fill("forms_3d", profile)
-    settings |= {"species_names": _settled(settings, earlier, pruned.path, named.path, worded.path)}
+    settings |= {
+        "species_names": _settled(settings, grouped.path, earlier, pruned.path, named.path, worded.path)
+    }
     return keep(
         context,
         store,
@@ -133,7 +135,7 @@ def forms_3d(
     )
 
 
-def _settled(settings: Mapping[str, Any], earlier: Path | None, *paths: Path) -> list[str]:
+def _settled(settings: Mapping[str, Any], clusters: Path, earlier: Path | None, *paths: Path) -> list[str]:
     """The species of the output, which decide its fingerprint: those chosen and those that stay."""
     from fungal_assets.forms.planning import plan_growths, settle_species
 
@@ -141,7 +143,7 @@ def _settled(settings: Mapping[str, Any], earlier: Path | None, *paths: Path) ->
     with told_plainly():
         growths = plan_growths(*paths, **{name: settings[name] for name in settings.keys() - others})
         return settle_species(
-            growths, earlier, names=settings["species_names"], at_most=settings["max_species"]
+            growths, clusters, earlier, names=settings["species_names"], at_most=settings["max_species"]
         )
 
 

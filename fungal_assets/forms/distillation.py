@@ -59,7 +59,8 @@ class Recipe:
         majority_weight: Final weight of the majority prior, reached at the end.
         smoothness: Weight of the density's total variation; the colour's is half of it.
         fresh_noise: Share of the noise, by amplitude, that is new at each step, 0 to 1.
-        start: Share of the noise schedule to begin at, 0 to 1: 0.9 settles the whole anew, 0.6 keeps a first guess.
+        start: Share of the noise schedule to begin at, 0 to 1: 0.9 settles the whole anew, 0.5 keeps most of a first
+            guess.
     """
 
     iterations: int

@@ -22,6 +22,7 @@ from fungal_assets.forms.planning import (
     Growth,
     choose_species,
     find_earlier,
+    measure_clearness,
     plan_growths,
     take_over,
 )
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     from fungal_assets.forms.volume import Volume
 
 MAX_FACES = 12_000
-_START_FROM_GUESS = 0.6
+_FROM_GUESS: Mapping[str, Any] = {"start": 0.55, "density_rate": 0.08}
+"""What a first guess changes of the recipe: most of it is kept, and its edges move slowly."""
 _SHEET_VIEWS = ((0, 10), (45, 10), (90, 10), (135, 10), (180, 10), (270, 10), (30, 50), (30, -5))
 
 
@@ -73,7 +75,7 @@ def grow_forms(
         clusters: Complete output, for the judge.
         earlier: An earlier whole output, or None; a form of it that is the same work is taken over.
         folder: Filled with one folder per species and `forms.json`; complete species folders are kept.
-        species_names: Common names or slugs to grow; empty for the largest.
+        species_names: Common names or slugs to grow; empty for those whose clusters are clearest.
         max_species: How many where none is named.
         iterations: See `distillation.Recipe`; so `grid_size`, `view_size_px`, `views_per_step`, `guidance_scale`.
         grid_size: Samples along each side.
@@ -111,21 +113,22 @@ def grow_forms(
         guess_guidance_scale=guess_guidance_scale,
         seed=seed,
     )
-    chosen = choose_species([growth.species for growth in planned], species_names, max_species)
+    rows = [growth.species for growth in planned]
+    chosen = choose_species(rows, species_names, max_species, clearness=measure_clearness(clusters))
     growths = [growth for growth in planned if growth.species in chosen]
     for growth in growths:
         place = folder / growth.species["slug"]
         if not (place / NOTES_NAME).exists() and (found := find_earlier(growth, earlier)):
             take_over(found, place)
             tell(f"{growth.species['common_name']}: taken over from an earlier growth")
-    rows = compute.map(
+    grown = compute.map(
         functools.partial(grow_form, pruned_weights / "pipeline", folder),
         growths,
         processes=processes,
         name=lambda growth: growth.species["common_name"],
         tell=tell,
     )
-    forms = _judge(rows, folder, clusters)
+    forms = _judge(grown, folder, clusters)
     write_atomically(folder / "forms.json", json.dumps({"forms": forms}, indent=1))
     noted = [_times_path(folder, growth) for growth in growths]
     cpu_s = [json.loads(path.read_text())["cpu_seconds"] for path in noted if path.exists()]
@@ -161,7 +164,7 @@ def grow_form(guide_folder: Path, folder: Path, growth: Growth) -> dict[str, Any
     start_cpu_s = time.process_time()
     guide = load_guide(guide_folder, negative_prompt=growth.negative_prompt, device=pick_device())
     guess, backdrops = _find_guess(guide, growth, resume_path.with_suffix(".npz"))
-    recipe = Recipe(**growth.recipe, start=_START_FROM_GUESS) if guess else Recipe(**growth.recipe)
+    recipe = Recipe(**{**growth.recipe, **(_FROM_GUESS if guess else {})})
     embeddings = []
     for ground in growth.grounds:
         texts = view_prompts(", ".join(filter(None, (growth.prompt, ground))), growth.view_words)

@@ -9,14 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from fungal_assets.errors import InputError
+import numpy as np
 
-WORK_VERSION = "2"
+from fungal_assets.errors import InputError
+from fungal_assets.shards import read_table
+
+WORK_VERSION = "3"
 """Of the code that grows a form; the asset's code version is the same."""
 NOTES_NAME = "form.json"
 
@@ -113,7 +118,7 @@ def plan_growths(
 
 
 def settle_species(
-    growths: Sequence[Growth], earlier: Path | None, *, names: Sequence[str], at_most: int
+    growths: Sequence[Growth], clusters: Path, earlier: Path | None, *, names: Sequence[str], at_most: int
 ) -> list[str]:
     """The common names of all species of the next output: those chosen, and those that are there as they would be.
 
@@ -121,6 +126,7 @@ def settle_species(
 
     Args:
         growths: Of every species (`plan_growths`).
+        clusters: Complete output.
         earlier: The newest whole output of forms, if there is one.
         names: See `choose_species`; so `at_most`.
         at_most: How many where none is named.
@@ -128,7 +134,10 @@ def settle_species(
     Raises:
         InputError: A name is not that of a species.
     """
-    chosen = {row["slug"] for row in choose_species([growth.species for growth in growths], names, at_most)}
+    rows = [growth.species for growth in growths]
+    chosen = {
+        row["slug"] for row in choose_species(rows, names, at_most, clearness=measure_clearness(clusters))
+    }
     return [
         growth.species["common_name"]
         for growth in growths
@@ -162,10 +171,41 @@ def read_species(species: Path) -> list[dict[str, Any]]:
     return json.loads((species / "species.json").read_text())["species"]
 
 
+def measure_clearness(clusters: Path) -> dict[int, float]:
+    """How clearly each cluster stands apart: from its centre to the nearest other over its mean width, by cluster id.
+
+    Args:
+        clusters: Complete output.
+    """
+    centres = np.load(clusters / "centroids.npy", allow_pickle=False)
+    units = centres / np.linalg.norm(centres, axis=1, keepdims=True)
+    apart = 1 - units @ units.T
+    np.fill_diagonal(apart, np.inf)
+    widths: dict[int, list[float]] = defaultdict(list)
+    for row in read_table(clusters / "assignments.parquet"):
+        widths[row["cluster_id"]].append(row["distance"])
+    return {
+        cluster_id: float(apart[cluster_id].min() / max(sum(own) / len(own), 1e-6))
+        for cluster_id, own in sorted(widths.items())
+    }
+
+
 def choose_species(
-    rows: Sequence[Mapping[str, Any]], names: Sequence[str], at_most: int
+    rows: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    at_most: int,
+    *,
+    clearness: Mapping[int, float] = MappingProxyType({}),
 ) -> list[Mapping[str, Any]]:
-    """All species that are named, or where none is the `at_most` largest, in the order of their clusters.
+    """All species that are named, or where none is the `at_most` clearest, in the order of their clusters.
+
+    Those with fewer specimens than the median come last: a few pictures of one thing are clear and teach little.
+
+    Args:
+        rows: Of species.json.
+        names: Common names or slugs.
+        at_most: How many where none is named.
+        clearness: By cluster id (`measure_clearness`).
 
     Raises:
         InputError: A name is not that of a species; all names are listed.
@@ -176,8 +216,12 @@ def choose_species(
         listed = ", ".join(repr(row["common_name"]) for row in rows)
         raise InputError(f"species {', '.join(map(repr, unknown))} not known; the species are {listed}.")
     named = list({known[name]["slug"]: known[name] for name in names}.values())
-    largest = sorted(rows, key=lambda row: (-row["size"], row["cluster_id"]))[:at_most]
-    return sorted(named or largest, key=lambda row: row["cluster_id"])
+    median = sorted(row["size"] for row in rows)[(len(rows) - 1) // 2]
+
+    def order(row: Mapping[str, Any]) -> tuple[bool, float, int]:
+        return row["size"] < median, -clearness.get(row["cluster_id"], 0.0), row["cluster_id"]
+
+    return sorted(named or sorted(rows, key=order)[:at_most], key=lambda row: row["cluster_id"])
 
 
 def species_prompts(

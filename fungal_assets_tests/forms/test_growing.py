@@ -12,6 +12,7 @@ from fungal_assets.forms.guidance import DiffusionGuide
 from fungal_assets.forms.keeping import list_forms, load_volume
 from fungal_assets.forms.planning import (
     choose_species,
+    measure_clearness,
     plan_growths,
     read_species,
     settle_species,
@@ -39,7 +40,23 @@ def grown(pruned_weights, named_world, tmp_path_factory):
     return folder, _grow(pruned_weights, named_world, folder)
 
 
-def test_the_largest_species_are_grown_in_the_order_of_their_clusters(grown):
+def test_the_clearest_species_are_chosen_small_ones_last():
+    rows = [
+        {"common_name": str(i), "slug": str(i), "cluster_id": i, "size": size}
+        for i, size in enumerate((9, 3, 8, 9))
+    ]
+    clearness = {0: 1.0, 1: 9.0, 2: 3.0, 3: 2.0}
+    for at_most, expected in ((1, [2]), (2, [2, 3]), (3, [0, 2, 3]), (4, [0, 1, 2, 3])):
+        chosen = choose_species(rows, [], at_most, clearness=clearness)
+        assert [row["cluster_id"] for row in chosen] == expected
+
+
+def test_a_tight_cluster_far_from_others_is_clear(named_world):
+    clearness = measure_clearness(named_world / "clusters")
+    assert sorted(clearness) == [0, 1, 2] and max(clearness, key=clearness.get) == 1
+
+
+def test_the_clearest_species_are_grown_in_the_order_of_their_clusters(grown):
     folder, figures = grown
     assert [form["common_name"] for form in list_forms(folder)] == ["pale wood cup", "dusky oak spike"]
     assert figures["forms"] == 2 and 0 <= figures["r_precision"] <= 1
@@ -91,7 +108,9 @@ def test_a_growth_can_be_sent_to_another_process(pruned_weights, named_world):
 
 def test_one_more_species_drops_none_that_is_there(grown, pruned_weights, named_world, tmp_path):
     growths = _plan(pruned_weights, named_world)
-    names = settle_species(growths, grown[0], names=["golden field bonnet"], at_most=2)
+    names = settle_species(
+        growths, named_world / "clusters", grown[0], names=["golden field bonnet"], at_most=2
+    )
     assert names == ["golden field bonnet", "pale wood cup", "dusky oak spike"]
     figures = _grow(pruned_weights, named_world, tmp_path / "more", species_names=names, earlier=grown[0])
     assert figures["forms"] == 3 and figures["taken_over"] == 2
@@ -113,9 +132,9 @@ def test_one_more_species_drops_none_that_is_there(grown, pruned_weights, named_
 )
 def test_other_work_is_neither_kept_nor_taken_over(grown, pruned_weights, named_world, changes):
     growths = _plan(pruned_weights, named_world, **changes)
-    assert settle_species(growths, grown[0], names=["golden field bonnet"], at_most=2) == [
-        "golden field bonnet"
-    ]
+    assert settle_species(
+        growths, named_world / "clusters", grown[0], names=["golden field bonnet"], at_most=2
+    ) == ["golden field bonnet"]
     same, other = _plan(pruned_weights, named_world)[1], growths[1]
     assert same.species == other.species and same.work_sha256 != other.work_sha256
 
@@ -125,16 +144,18 @@ def test_forms_of_other_weights_are_dropped(grown, pruned_weights, named_world, 
     other.mkdir()
     (other / "weights.json").write_text(json.dumps({"pipeline_sha256": "0" * 64}))
     growths = _plan(other, named_world)
-    assert settle_species(growths, grown[0], names=["golden field bonnet"], at_most=2) == [
-        "golden field bonnet"
-    ]
+    assert settle_species(
+        growths, named_world / "clusters", grown[0], names=["golden field bonnet"], at_most=2
+    ) == ["golden field bonnet"]
 
 
 def test_a_damaged_earlier_form_is_grown_again(grown, pruned_weights, named_world, tmp_path):
     earlier = tmp_path / "earlier"
     shutil.copytree(grown[0], earlier)
     (earlier / "pale-wood-cup" / "form.json").write_text("{")
-    names = settle_species(_plan(pruned_weights, named_world), earlier, names=[], at_most=2)
+    names = settle_species(
+        _plan(pruned_weights, named_world), named_world / "clusters", earlier, names=[], at_most=2
+    )
     (tmp_path / "forms" / "dusky-oak-spike").mkdir(parents=True)
     (tmp_path / "forms" / "dusky-oak-spike" / "half-written").touch()
     figures = _grow(pruned_weights, named_world, tmp_path / "forms", species_names=names, earlier=earlier)
@@ -174,7 +195,7 @@ def test_a_form_begins_as_the_silhouette_that_its_guide_paints(
     for name in ("form.npz", "first_guess.webp", "form.json"):
         assert (whole / name).read_bytes() == (broken / name).read_bytes()
     notes = json.loads((whole / "form.json").read_text())
-    assert notes["began_as"] == "silhouette" and notes["start"] == 0.6
+    assert notes["began_as"] == "silhouette" and notes["start"] == 0.55
     assert not list((tmp_path / "broken" / ".resume").glob("*.npz"))
 
 
