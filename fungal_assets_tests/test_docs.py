@@ -33,6 +33,9 @@ def test_the_command_table_is_the_command():
 
 def test_the_profile_table_is_the_preset_table():
     assert first_column("Profiles") == list(PROFILES)
+    for profile in PROFILES.values():
+        line = next(row for row in README.read_text().splitlines() if row.startswith(f"| `{profile.name}` |"))
+        assert f"| {profile.resolution} px |" in line and line.endswith(f"| {profile.expected} |")
 
 
 @pytest.mark.parametrize("target", ["grow", "test", "ui"])
