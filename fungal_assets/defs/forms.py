@@ -25,7 +25,7 @@ class Forms3dConfig(StageConfig):
 
     species_names: list[str] | None = Field(
         default=None,
-        description="Common names of the species to grow; empty for those whose clusters are clearest. Those that "
+        description="Common names of the species to grow; empty for the clearest of each colour. Those that "
         "were grown before with the same weights and settings stay beside them.",
     )
     max_species: int | None = Field(

@@ -75,7 +75,7 @@ def grow_forms(
         clusters: Complete output, for the judge.
         earlier: An earlier whole output, or None; a form of it that is the same work is taken over.
         folder: Filled with one folder per species and `forms.json`; complete species folders are kept.
-        species_names: Common names or slugs to grow; empty for those whose clusters are clearest.
+        species_names: Common names or slugs to grow; empty for the clearest of each colour.
         max_species: How many where none is named.
         iterations: See `distillation.Recipe`; so `grid_size`, `view_size_px`, `views_per_step`, `guidance_scale`.
         grid_size: Samples along each side.

@@ -199,7 +199,8 @@ def choose_species(
 ) -> list[Mapping[str, Any]]:
     """All species that are named, or where none is the `at_most` clearest, in the order of their clusters.
 
-    Those with fewer specimens than the median come last: a few pictures of one thing are clear and teach little.
+    The clearest of each colour come first, so that not all are white. Those with fewer specimens than the median come
+    last: a few pictures of one thing are clear and teach little.
 
     Args:
         rows: Of species.json.
@@ -221,7 +222,15 @@ def choose_species(
     def order(row: Mapping[str, Any]) -> tuple[bool, float, int]:
         return row["size"] < median, -clearness.get(row["cluster_id"], 0.0), row["cluster_id"]
 
-    return sorted(named or sorted(rows, key=order)[:at_most], key=lambda row: row["cluster_id"])
+    clearest_of_colour: dict[str, Mapping[str, Any]] = {}
+    others: list[Mapping[str, Any]] = []
+    for row in sorted(rows, key=order):
+        if row["colour_names"][0] in clearest_of_colour or row["size"] < median:
+            others.append(row)
+        else:
+            clearest_of_colour[row["colour_names"][0]] = row
+    ranked = [*clearest_of_colour.values(), *others]
+    return sorted(named or ranked[:at_most], key=lambda row: row["cluster_id"])
 
 
 def species_prompts(

@@ -40,13 +40,20 @@ def grown(pruned_weights, named_world, tmp_path_factory):
     return folder, _grow(pruned_weights, named_world, folder)
 
 
-def test_the_clearest_species_are_chosen_small_ones_last():
+def test_the_clearest_species_of_each_colour_are_chosen_first_and_small_ones_last():
+    sizes, colours = (9, 3, 8, 9, 9), ("red", "blue", "white", "white", "red")
     rows = [
-        {"common_name": str(i), "slug": str(i), "cluster_id": i, "size": size}
-        for i, size in enumerate((9, 3, 8, 9))
+        {
+            "common_name": str(i),
+            "slug": str(i),
+            "cluster_id": i,
+            "size": size,
+            "colour_names": [colour, "grey"],
+        }
+        for i, (size, colour) in enumerate(zip(sizes, colours, strict=True))
     ]
-    clearness = {0: 1.0, 1: 9.0, 2: 3.0, 3: 2.0}
-    for at_most, expected in ((1, [2]), (2, [2, 3]), (3, [0, 2, 3]), (4, [0, 1, 2, 3])):
+    clearness = {0: 1.0, 1: 9.0, 2: 3.0, 3: 2.0, 4: 0.5}
+    for at_most, expected in ((1, [3]), (2, [0, 3]), (3, [0, 3, 4]), (4, [0, 1, 3, 4]), (5, [0, 1, 2, 3, 4])):
         chosen = choose_species(rows, [], at_most, clearness=clearness)
         assert [row["cluster_id"] for row in chosen] == expected
 
