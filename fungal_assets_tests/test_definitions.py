@@ -28,6 +28,8 @@ HEAVY = (
     "av",
     "pandas",
     "faiss",
+    "numpy",
+    "pyarrow",
     "huggingface_hub",
 )
 GRAPH = {

@@ -1,7 +1,8 @@
 """What is to be grown: which species, from which prompt, and what of it an earlier output already holds.
 
 Two growths are the same work if they agree in everything that decides a form: then the earlier form is taken over, not
-grown again. Belongs here: choosing and comparing. Growing does not (`growing`).
+grown again. The definitions read its version, so nothing heavy is imported at module level. Belongs here: choosing and
+comparing. Growing does not (`growing`).
 """
 
 from __future__ import annotations
@@ -16,10 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
 from fungal_assets.errors import InputError
-from fungal_assets.shards import read_table
 
 WORK_VERSION = "3"
 """Of the code that grows a form; the asset's code version is the same."""
@@ -177,6 +175,10 @@ def measure_clearness(clusters: Path) -> dict[int, float]:
     Args:
         clusters: Complete output.
     """
+    import numpy as np
+
+    from fungal_assets.shards import read_table
+
     centres = np.load(clusters / "centroids.npy", allow_pickle=False)
     units = centres / np.linalg.norm(centres, axis=1, keepdims=True)
     apart = 1 - units @ units.T
