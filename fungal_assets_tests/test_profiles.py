@@ -3,7 +3,7 @@
 import pytest
 
 from fungal_assets.defs.building import ASSET_MODULES
-from fungal_assets.defs.keeping import StageConfig
+from fungal_assets.defs.keeping import StageConfig, config_of
 from fungal_assets.errors import InputError
 from fungal_assets.profiles import METHODS, PROFILES, RESOLUTIONS, get_profile
 
@@ -13,10 +13,6 @@ CONFIGS = {
     for kind in vars(module).values()
     if isinstance(kind, type) and issubclass(kind, StageConfig) and kind is not StageConfig
 }
-
-
-def config_of(asset):
-    return CONFIGS["".join(word.capitalize() for word in asset.split("_"))]
 
 
 @pytest.mark.parametrize("name", PROFILES)

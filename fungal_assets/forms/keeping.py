@@ -20,7 +20,6 @@ import torch  # noqa: TID253
 from fungal_assets.errors import ProvenanceError
 from fungal_assets.forms.volume import Volume
 
-NOTES_NAME, VOLUME_NAME, MESH_NAME, VIEWS_NAME = "form.json", "form.npz", "mesh.glb", "views.webp"
 LIST_NAME = "forms.json"
 
 

@@ -70,6 +70,17 @@ def train_tokenizer(texts: Iterable[str], *, vocabulary: int) -> CLIPTokenizer:
     return CLIPTokenizer(vocab=ids, merges=merges, model_max_length=MAX_TOKENS)
 
 
+def tokenize(tokenizer: CLIPTokenizer, texts: Sequence[str]) -> torch.Tensor:
+    """Padded token ids, int64 (N, L)."""
+    return tokenizer(
+        list(texts),
+        padding="max_length",
+        truncation=True,
+        max_length=tokenizer.model_max_length,
+        return_tensors="pt",
+    ).input_ids
+
+
 def _byte_alphabet() -> list[str]:
     from tokenizers.pre_tokenizers import ByteLevel
 

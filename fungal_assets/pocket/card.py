@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -90,8 +90,8 @@ def write_judge_card(folder: Path, recipe: Mapping[str, Any]) -> None:
         held_out=HELD_OUT_STYLE,
         steps=recipe["settings"]["steps"],
         batch_size=recipe["settings"]["batch_size"],
-        attributions="\n".join(f"- {ATTRIBUTION[style]}" for style in TRAINING_STYLES),
-        figures="\n".join(f"- {name}: {value:.4g}" for name, value in recipe["figures"].items()),
+        attributions=_bullets(ATTRIBUTION[style] for style in TRAINING_STYLES),
+        figures=_bullets(f"{name}: {value:.4g}" for name, value in recipe["figures"].items()),
     )
     write_atomically(folder / "README.md", text)
 
@@ -105,6 +105,10 @@ def write_card(model: Path, recipe: Mapping[str, Any]) -> None:
     """
     write_atomically(model / RECIPE_FILE, json.dumps(recipe, indent=1))
     write_atomically(model / "README.md", card_text(recipe, _parameters(model)))
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def _parameters(model: Path) -> int:
@@ -129,6 +133,6 @@ def card_text(recipe: Mapping[str, Any], parameters: int) -> str:
         styles=len(TRAINING_STYLES),
         steps=steps_of(recipe),
         batch_size=settings["diffusion"]["batch_size"],
-        attributions="\n".join(f"- {ATTRIBUTION[style]}" for style in TRAINING_STYLES),
-        figures="\n".join(f"- {name}: {value:.4g}" for name, value in recipe["figures"].items()),
+        attributions=_bullets(ATTRIBUTION[style] for style in TRAINING_STYLES),
+        figures=_bullets(f"{name}: {value:.4g}" for name, value in recipe["figures"].items()),
     )

@@ -22,7 +22,8 @@ from torch import Tensor
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from fungal_assets.diffusion.devices import mixed_precision
-from fungal_assets.pocket.autoencoding import one_cycle
+from fungal_assets.pocket.architecture import tokenize
+from fungal_assets.pocket.autoencoding import one_cycle, to_signed
 from fungal_assets.pocket.checkpoints import append_losses, load_checkpoint, save_checkpoint
 from fungal_assets.progress import Tell, Ticker
 
@@ -148,8 +149,7 @@ def contrastive_loss(logits: Tensor, groups: Tensor) -> Tensor:
 
 def to_pixels(images: np.ndarray) -> Tensor:
     """uint8 (B, H, W, 3) as the model takes them: float32 (B, 3, 64, 64), -1 to 1."""
-    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
-    return F.interpolate(pixels, (IMAGE_PX, IMAGE_PX), mode="bilinear", antialias=True)
+    return F.interpolate(to_signed(images), (IMAGE_PX, IMAGE_PX), mode="bilinear", antialias=True)
 
 
 def augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
@@ -189,19 +189,13 @@ class ClipJudge:
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """Unit vectors, float32 (n, d)."""
-        tokens = self.tokenizer(
-            list(texts),
-            padding="max_length",
-            truncation=True,
-            max_length=self.tokenizer.model_max_length,
-            return_tensors="pt",
-        )
-        return F.normalize(self.model.get_text_features(input_ids=tokens.input_ids).pooler_output, dim=-1)
+        ids = tokenize(self.tokenizer, texts)
+        return F.normalize(self.model.get_text_features(input_ids=ids).pooler_output, dim=-1)
 
     @torch.inference_mode()
     def embed_images(self, images: Sequence[Image.Image]) -> Tensor:
         """Unit vectors, float32 (n, d)."""
-        pixels = torch.cat([to_pixels(np.asarray(image.convert("RGB"))[None].copy()) for image in images])
+        pixels = torch.cat([to_pixels(np.array(image.convert("RGB"))[None]) for image in images])
         parts = [self.model.get_image_features(pixel_values=part).pooler_output for part in pixels.split(64)]
         return F.normalize(torch.cat(parts), dim=-1)
 

@@ -24,6 +24,7 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
 from fungal_assets.diffusion.devices import mixed_precision, suit_attention
+from fungal_assets.pocket.architecture import tokenize
 from fungal_assets.pocket.autoencoding import one_cycle
 from fungal_assets.pocket.checkpoints import append_losses, load_checkpoint, save_checkpoint
 from fungal_assets.progress import Tell, Ticker
@@ -117,8 +118,8 @@ def train_diffusion(
     first = load_checkpoint(folder, {"model": model, "ema": averages}, optimizer)
     ema.shadow_params = [averages[str(index)].to(pipeline.device) for index in range(len(averages))]
     ema.optimization_step = first
-    ids = tokenize(pipeline, corpus.captions)
-    empty = tokenize(pipeline, [""])[0]
+    ids = tokenize(pipeline.tokenizer, corpus.captions)
+    empty = tokenize(pipeline.tokenizer, [""])[0]
     alphas = pipeline.scheduler.alphas_cumprod
     ticker, recent = Ticker(tell, "diffusion", settings.steps, every_s=20, done=first), []
     for step in range(first, settings.steps):
@@ -185,14 +186,3 @@ def v_loss(
     snr = (alpha_bar / (1 - alpha_bar)).flatten()
     weight = (snr + 1).clamp(max=gamma) / (snr + 1)
     return (weight * (predicted - v).square().mean(dim=(1, 2, 3))).mean()
-
-
-def tokenize(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> Tensor:
-    """Padded token ids, int64 (N, L)."""
-    return pipeline.tokenizer(
-        list(texts),
-        padding="max_length",
-        truncation=True,
-        max_length=pipeline.tokenizer.model_max_length,
-        return_tensors="pt",
-    ).input_ids

@@ -25,6 +25,7 @@ from transformers import CLIPTokenizer
 
 from fungal_assets.diffusion.devices import pick_device
 from fungal_assets.pocket import architecture
+from fungal_assets.pocket.architecture import tokenize
 from fungal_assets.pocket.autoencoding import VaeSettings, encode, psnr_db, train_vae
 from fungal_assets.pocket.card import RECIPE_FILE, write_card, write_judge_card
 from fungal_assets.pocket.contrasting import ClipJudge, ContrastSettings, build_clip, teach_judge
@@ -39,7 +40,7 @@ from fungal_assets.pocket.corpus import (
     traits_of_fungi,
     traits_of_portraits,
 )
-from fungal_assets.pocket.diffusing import Corpus, DiffusionSettings, tokenize, train_diffusion
+from fungal_assets.pocket.diffusing import Corpus, DiffusionSettings, train_diffusion
 from fungal_assets.pocket.wording import WordingSettings, teach_words
 from fungal_assets.pocket.world import WORLD_CONCEPTS, held_out_pictures, read_art
 from fungal_assets.pocket.world.captions import HOUSE_STYLE
@@ -178,7 +179,7 @@ def make_model(
         fungus_concepts = join(shown.portraits, shown.fungi).concepts
         teach_words(
             pipeline.text_encoder,
-            tokenize(pipeline, corpus.captions),
+            tokenize(pipeline.tokenizer, corpus.captions),
             corpus.latents,
             [*fungus_concepts, *fungus_concepts, *shown.world.concepts],
             corpus.weights,
@@ -269,13 +270,7 @@ def make_judge(
         things.index(one) for one in shown.world.concepts
     ]
     clip = build_clip(tokenizer, contrast).to(pick_device())
-    ids = tokenizer(
-        shown.all.captions,
-        padding="max_length",
-        truncation=True,
-        max_length=tokenizer.model_max_length,
-        return_tensors="pt",
-    ).input_ids
+    ids = tokenize(tokenizer, shown.all.captions)
     share = {True: 0.5 / groups.count(-1), False: 0.5 / len(shown.world)}
     weights = torch.tensor([share[group < 0] for group in groups], dtype=torch.float64)
     teach_judge(clip, shown.all.images, ids, groups, weights, work / "judge", contrast, tell=tell)

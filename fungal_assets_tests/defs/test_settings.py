@@ -5,7 +5,7 @@ import inspect
 
 import pytest
 
-from fungal_assets_tests.test_profiles import config_of
+from fungal_assets.defs.keeping import config_of
 
 GIVEN_BY_THE_STEP = {"tell", "method", "on_loss"}
 STAGES = {

@@ -2,8 +2,7 @@
 
 import torch
 
-from fungal_assets.pocket.architecture import build_pipeline
-from fungal_assets.pocket.diffusing import tokenize
+from fungal_assets.pocket.architecture import build_pipeline, tokenize
 from fungal_assets.pocket.wording import Describer, WordingSettings, teach_words
 
 CONCEPTS = ("cup", "bolete", "cap", "agaric")
@@ -13,7 +12,10 @@ SETTINGS = WordingSettings(steps=60, batch_size=8, learning_rate=3e-3)
 def taught(folder, *, seed=0):
     pipeline = build_pipeline("tiny", seed=seed)
     captions = [f"a photo of a {concept}" for concept in CONCEPTS]
-    ids, latents = tokenize(pipeline, captions), torch.eye(4)[:, :, None, None].expand(4, 4, 2, 2).clone()
+    ids, latents = (
+        tokenize(pipeline.tokenizer, captions),
+        torch.eye(4)[:, :, None, None].expand(4, 4, 2, 2).clone(),
+    )
     teach_words(
         pipeline.text_encoder, ids, latents, CONCEPTS, torch.ones(4), folder, SETTINGS, tell=lambda _: None
     )
@@ -38,7 +40,7 @@ def test_lessons_that_are_over_are_not_taken_again(tmp_path):
 
 def test_only_places_past_the_words_are_asked(tmp_path):
     pipeline = build_pipeline("tiny", seed=0)
-    ids = tokenize(pipeline, ["cup", "a photo of a cup"])
+    ids = tokenize(pipeline.tokenizer, ["cup", "a photo of a cup"])
     _, _, rows = Describer(pipeline.text_encoder, 4, 2)(ids)
     assert len(rows) == int((ids == pipeline.tokenizer.eos_token_id).sum())
     assert (rows == 0).sum() > (rows == 1).sum() > 0
