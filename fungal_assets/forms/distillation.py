@@ -1,7 +1,8 @@
 """Score distillation: a volume is changed until a guide finds its pictures likely under a prompt.
 
-At each step a few views are rendered on plain grounds of chance colours, encoded and noised to a timestep t; the
-volume follows the gradient (B. Poole et al., "DreamFusion", 2022)
+At each step a few views are rendered before what the guide paints behind such subjects, or plain grounds, with a little
+colour by chance, encoded and noised to a timestep t; the volume follows the gradient (B. Poole et al., "DreamFusion",
+2022)
 
     w(t) (eps_guided(x_t; prompt, view) - eps) d latents / d volume,   w(t) = sqrt((1 - alpha_bar(t)) / alpha_bar(t))
 
@@ -11,9 +12,9 @@ the guide says where a cap and a stem go. Most of the noise is one noise of the 
 views: the guide leads to one picture, not to a new one at each step (A. Lukoianov et al., "Score Distillation via
 Reparametrized DDIM", 2024).
 
-Timesteps fall as the form grows (first the whole, then the detail), and the grid doubles its resolution at half time.
-All chance comes from (seed, step), so a killed run that goes on ends as an unbroken one does. Belongs here: the loop,
-its schedule and its resume state. Torch kernel.
+Timesteps fall as the form grows (first the whole, then the detail). A form that begins without a first guess has half
+the resolution until half time. All chance comes from the seed and the step, so a killed run that goes on ends as an
+unbroken one does. Belongs here: the loop, its schedule and its resume state. Torch kernel.
 """
 
 from __future__ import annotations
@@ -46,12 +47,12 @@ class Recipe:
 
     Args:
         iterations: Optimiser steps.
-        grid_size: Samples along each side of the final grid; half of it until half time.
+        grid_size: Samples along each side of the final grid.
         view_size_px: Side of the rendered views; the guide brings them to its own size.
         views_per_step: Views per step.
         guidance_scale: Of classifier-free guidance.
-        grounds: Lightness of each plain ground that the views stand on, 0 to 1. Two that differ much keep a form
-            from being glassy: what is clear can't look right on both.
+        grounds: Lightness of each ground that the views stand on where there is no backdrop, 0 to 1. Two that differ
+            much keep a form from being glassy: what is clear can't look right on both.
         seed: Decides everything that is left to chance.
         density_rate: Learning rate of the density at the start; colour learns at two thirds of it.
         guide_weight: Weight of the guide's gradient against the priors.

@@ -49,7 +49,11 @@ def specimens(each: int, processes: int) -> None:
 @art_option
 @click.option("--concepts", default=100, show_default=True, help="Size of the world beside fungi.")
 @click.option(
-    "--portraits", default=5000, show_default=True, help="Rendered fungi that stand alone, in the middle."
+    "--portraits",
+    type=click.IntRange(min=1),
+    default=5000,
+    show_default=True,
+    help="Rendered fungi that stand alone, in the middle.",
 )
 @click.option(
     "--fungi", type=click.IntRange(min=1), default=6000, show_default=True, help="Other rendered fungi."

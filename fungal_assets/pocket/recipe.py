@@ -212,6 +212,10 @@ def make_corpus(
     images = np.concatenate([fungi, fungi[:, :, ::-1], shown.world.images])
     traits = [*traits_of_portraits(settings.portraits), *traits_of_fungi(settings.fungi)]
     captions = [caption for seed in (0, REWORDING_SEED) for caption in caption_fungi(traits, seed=seed)]
+    if len(captions) != 2 * len(fungi):
+        raise ValueError(
+            f"{len(fungi)} pictures of fungi but {len(captions) // 2} captions: render them again"
+        )
     fungus_groups = ["portrait"] * len(shown.portraits) + ["fungus"] * len(shown.fungi)
     drawing_groups = ["house" if style == HOUSE_STYLE else "drawing" for style in shown.world.styles]
     of_fungi, of_drawings = settings.fungi_share, 1 - settings.fungi_share

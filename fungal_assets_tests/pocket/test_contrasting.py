@@ -42,6 +42,13 @@ def test_pictures_of_one_group_are_right_for_each_other():
     )
 
 
+def test_a_picture_is_to_fit_all_captions_of_its_group_and_of_no_other():
+    """Its own caption preferred by 2: log(1 + e^-2) by itself, in a group the mean of that and log(1 + e^2)."""
+    preferring = 2 * torch.eye(2)
+    for groups, expected in (([0, 0], 1.1269), ([0, 1], 0.1269), ([-1, -1], 0.1269)):
+        assert float(contrastive_loss(preferring, torch.tensor(groups))) == pytest.approx(expected, abs=1e-3)
+
+
 def test_chance_changes_a_picture_but_not_its_shape_and_the_same_chance_the_same():
     pixels = to_pixels(np.random.default_rng(0).integers(0, 256, (3, 128, 128, 3), dtype=np.uint8))
     assert pixels.shape == (3, 3, 64, 64) and float(pixels.abs().max()) <= 1
