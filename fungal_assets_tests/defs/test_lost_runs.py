@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import dagster as dg
 import pytest
@@ -11,6 +12,7 @@ from dagster._core.events import EngineEventData
 from fungal_assets.defs.running import (
     _GROWTH_TAG,
     _life_sign,
+    _was_running,
     collection_job,
     end_lost_runs,
     tell_of_other_runs,
@@ -74,3 +76,11 @@ def test_a_run_that_the_ui_executes_again_is_left_alone(instance):
     run = start(instance, "ended", pid=os.getpid())
     assert end_lost_runs(instance) == []
     assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.STARTED
+
+
+def test_a_process_id_that_another_process_has_now_or_that_is_a_zombies_is_not_at_work():
+    assert _was_running(os.getpid(), time.time())
+    assert not _was_running(os.getpid(), 0.0)
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert not _was_running(process.pid, time.time())
