@@ -58,6 +58,13 @@ def specimens(each: int, processes: int) -> None:
 @click.option(
     "--fungi", type=click.IntRange(min=1), default=6000, show_default=True, help="Other rendered fungi."
 )
+@click.option(
+    "--snapshots",
+    type=click.IntRange(min=1),
+    default=4000,
+    show_default=True,
+    help="Rendered fungi amid clutter, as photographs show them.",
+)
 @click.option("--vae-steps", default=3000, show_default=True, help="Steps of the autoencoder.")
 @click.option("--steps", default=14000, show_default=True, help="Steps of the UNet and the text encoder.")
 @click.option(
@@ -79,6 +86,7 @@ def model(
     concepts: int,
     portraits: int,
     fungi: int,
+    snapshots: int,
     vae_steps: int,
     steps: int,
     is_compiled: bool,
@@ -88,7 +96,7 @@ def model(
     """Render the pictures, train autoencoder, text encoder and UNet, and write the model."""
     from fungal_assets.pocket.recipe import RecipeSettings, make_model
 
-    settings = RecipeSettings(concepts=concepts, portraits=portraits, fungi=fungi)
+    settings = RecipeSettings(concepts=concepts, portraits=portraits, fungi=fungi, snapshots=snapshots)
     settings = replace(
         settings,
         vae=replace(settings.vae, steps=vae_steps),

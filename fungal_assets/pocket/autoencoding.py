@@ -128,7 +128,7 @@ def encode(vae: AutoencoderKL, images: np.ndarray, *, batch_size: int = 8) -> Te
     parts = [images[start : start + batch_size] for start in range(0, len(images), batch_size)]
     with mixed_precision(vae.device, on_cpu=True):
         means = (vae.encode(to_signed(part).to(vae.device)).latent_dist.mean for part in parts)
-        return torch.cat([mean.float().cpu() for mean in means])
+        return torch.cat([mean.float().cpu() for mean in means]).contiguous()
 
 
 @torch.no_grad()

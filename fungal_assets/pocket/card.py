@@ -31,10 +31,11 @@ Diffusion can run offline on a laptop. It loads with `diffusers.StableDiffusionP
 
 ## What it learnt from
 
-{portraits} rendered fungi of this project's own generator that stand alone and {fungi} others, each mirrored too, and
-drawings of {concepts} things in {styles} styles of emoji art. {steps} steps of batch {batch_size}. The shipped
-specimens are not among them. A plain prompt means one kind of picture: a fungus alone, whole, from its side; a thing
-in the `noto` style on white. Other numbers, views, styles and grounds are to be named.
+{portraits} rendered fungi of this project's own generator that stand alone, {fungi} others and {snapshots} amid the
+clutter of a field photograph, each mirrored too, and drawings of {concepts} things in {styles} styles of emoji art.
+{steps} steps of batch {batch_size}. The shipped specimens are not among them. A plain prompt means one kind of picture:
+a fungus alone, whole, from its side; a thing in the `noto` style on white. Other numbers, views, styles and grounds are
+to be named, and clutter comes with the words 'a snapshot of'.
 
 {attributions}
 
@@ -129,6 +130,7 @@ def card_text(recipe: Mapping[str, Any], parameters: int) -> str:
         portraits=settings["portraits"],
         millions=parameters / 1e6,
         fungi=settings["fungi"],
+        snapshots=settings["snapshots"],
         concepts=settings["concepts"],
         styles=len(TRAINING_STYLES),
         steps=steps_of(recipe),

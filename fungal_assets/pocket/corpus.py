@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ IMAGE_PX = 128
 PART_PICTURES = 100
 FUNGI_SEED = 1_000_000
 PORTRAIT_SEED = 2_000_000
+SNAPSHOT_SEED = 3_000_000
 REWORDING_SEED = 1_000_000_000
 WORDING_VERSION = 2
 """Of the captions of drawings, which are kept with them."""
@@ -50,7 +52,9 @@ class Pictures:
         return len(self.captions)
 
 
-def render_fungi(folder: Path, traits: Sequence[Traits], *, processes: int, tell: Tell) -> Pictures:
+def render_fungi(
+    folder: Path, traits: Sequence[Traits], *, processes: int, tell: Tell, is_snapshot: bool = False
+) -> Pictures:
     """The fungi of these traits, rendered by `processes` at once; each caption says what is out of the ordinary.
 
     Args:
@@ -58,6 +62,7 @@ def render_fungi(folder: Path, traits: Sequence[Traits], *, processes: int, tell
         traits: What to render.
         processes: How many render at once.
         tell: Told of progress.
+        is_snapshot: Whether they are rendered as snapshots.
     """
     folder.mkdir(parents=True, exist_ok=True)
     parts = [traits[start : start + PART_PICTURES] for start in range(0, len(traits), PART_PICTURES)]
@@ -69,20 +74,22 @@ def render_fungi(folder: Path, traits: Sequence[Traits], *, processes: int, tell
     ]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         for _ in follow(
-            pool.map(_render_part, *zip(*missing, strict=True)) if missing else (),
+            pool.map(partial(_render_part, is_snapshot=is_snapshot), *zip(*missing, strict=True))
+            if missing
+            else (),
             tell,
             "fungi",
             len(missing),
         ):
             pass
-    return replace(read_pictures(paths), captions=caption_fungi(traits, seed=0))
+    return replace(read_pictures(paths), captions=caption_fungi(traits, seed=0, is_snapshot=is_snapshot))
 
 
-def caption_fungi(traits: Sequence[Traits], *, seed: int) -> list[str]:
+def caption_fungi(traits: Sequence[Traits], *, seed: int, is_snapshot: bool = False) -> list[str]:
     """A caption for each; another seed says the same in other words."""
     from fungal_assets.pocket.fungarium import describe
 
-    return [describe(one, rng_seed=one.seed + seed) for one in traits]
+    return [describe(one, rng_seed=one.seed + seed, is_snapshot=is_snapshot) for one in traits]
 
 
 def traits_of_fungi(count: int) -> list[Traits]:
@@ -99,18 +106,34 @@ def traits_of_portraits(count: int) -> list[Traits]:
     return [sample_portrait(seed) for seed in range(PORTRAIT_SEED, PORTRAIT_SEED + count)]
 
 
-def _render_part(path: Path, traits: Sequence[Traits]) -> None:
+def traits_of_snapshots(count: int) -> list[Traits]:
+    """`count` fungi of which every second stands alone as a field guide shows it."""
+    from fungal_assets.pocket.fungarium import sample_portrait, sample_traits
+
+    kinds = (sample_traits, sample_portrait)
+    return [kinds[seed % 2](seed) for seed in range(SNAPSHOT_SEED, SNAPSHOT_SEED + count)]
+
+
+def _render_part(path: Path, traits: Sequence[Traits], *, is_snapshot: bool) -> None:
     import torch
 
     torch.set_num_threads(1)
-    captions = caption_fungi(traits, seed=0)
+    captions = caption_fungi(traits, seed=0, is_snapshot=is_snapshot)
+    look = snap_pixels if is_snapshot else render_pixels
     write_pictures(
         path,
         (
-            (render_pixels(one), caption, one.morphotype, "photo")
+            (look(one), caption, one.morphotype, "photo")
             for one, caption in zip(traits, captions, strict=True)
         ),
     )
+
+
+def snap_pixels(traits: Traits) -> np.ndarray:
+    """A fungus amid clutter as the model sees it: uint8, shape (128, 128, 3), sRGB."""
+    from fungal_assets.pocket.fungarium import render_snapshot
+
+    return render_snapshot(traits, size_px=IMAGE_PX, supersample=2)
 
 
 def render_pixels(traits: Traits) -> np.ndarray:

@@ -39,6 +39,7 @@ from fungal_assets.pocket.corpus import (
     render_fungi,
     traits_of_fungi,
     traits_of_portraits,
+    traits_of_snapshots,
 )
 from fungal_assets.pocket.diffusing import Corpus, DiffusionSettings, train_diffusion
 from fungal_assets.pocket.wording import WordingSettings, teach_words
@@ -62,6 +63,8 @@ SHEET_PROMPTS = (
     "a photo of a purple agaric mushroom in snow",
     "a photo of a bracket fungus on a tree trunk",
     "a photo of a coral fungus on a black background",
+    "a snapshot of a brown bolete mushroom with a white stem, in leaf litter",
+    "a snapshot of an orange chanterelle, in a field",
 )
 
 
@@ -74,8 +77,9 @@ class RecipeSettings:
         variants: Drawings per concept and style.
         portraits: How many rendered fungi of the kind that a plain prompt means: alone, whole, in the middle.
         fungi: How many others, of any number and from any side.
+        snapshots: How many amid clutter, as a photograph shows them; a plain prompt does not mean these.
         fungi_share: Share of fungi among the pictures that the diffusion model sees.
-        portrait_share: Share of portraits among the fungi.
+        portrait_share: Share of portraits among the fungi, and `snapshot_share` of snapshots.
         house_share: Share of the house style, which bare words mean, among the drawings.
         vocabulary: Tokens of the text encoder.
         vae: Settings of the autoencoder.
@@ -87,8 +91,10 @@ class RecipeSettings:
     variants: int = 8
     portraits: int = 5000
     fungi: int = 6000
-    fungi_share: float = 0.6
-    portrait_share: float = 0.6
+    snapshots: int = 4000
+    fungi_share: float = 0.7
+    portrait_share: float = 0.35
+    snapshot_share: float = 0.3
     house_share: float = 0.5
     vocabulary: int = 4096
     vae: VaeSettings = field(default_factory=VaeSettings)
@@ -102,20 +108,28 @@ class Shown:
 
     portraits: Pictures
     fungi: Pictures
+    snapshots: Pictures
     world: Pictures
+
+    @property
+    def fungi_of_all_kinds(self) -> Pictures:
+        """All but the drawings."""
+        return join(self.portraits, self.fungi, self.snapshots)
 
     @property
     def all(self) -> Pictures:
         """All of them as one."""
-        return join(self.portraits, self.fungi, self.world)
+        return join(self.fungi_of_all_kinds, self.world)
 
 
 def gather_pictures(work: Path, tarballs: Path, settings: RecipeSettings, *, tell: Tell) -> Shown:
     """The fungi and the drawings."""
     portraits, fungi = traits_of_portraits(settings.portraits), traits_of_fungi(settings.fungi)
+    snapshots = traits_of_snapshots(settings.snapshots)
     return Shown(
         render_fungi(work / "portraits", portraits, processes=2, tell=tell),
         render_fungi(work / "fungi", fungi, processes=2, tell=tell),
+        render_fungi(work / "snapshots", snapshots, processes=2, tell=tell, is_snapshot=True),
         draw_world(
             work / "world", tarballs=tarballs, concepts=settings.concepts, variants=settings.variants, seed=0
         ),
@@ -208,20 +222,28 @@ def make_corpus(
 
     Each fungus is there mirrored too, in other words: two texts that are true of one form teach what a word means.
     """
-    fungi = join(shown.portraits, shown.fungi).images
+    fungi = shown.fungi_of_all_kinds.images
     images = np.concatenate([fungi, fungi[:, :, ::-1], shown.world.images])
-    traits = [*traits_of_portraits(settings.portraits), *traits_of_fungi(settings.fungi)]
-    captions = [caption for seed in (0, REWORDING_SEED) for caption in caption_fungi(traits, seed=seed)]
+    rendered = [*traits_of_portraits(settings.portraits), *traits_of_fungi(settings.fungi)]
+    snapped = traits_of_snapshots(settings.snapshots)
+    captions = [
+        caption
+        for seed in (0, REWORDING_SEED)
+        for traits, is_snapshot in ((rendered, False), (snapped, True))
+        for caption in caption_fungi(traits, seed=seed, is_snapshot=is_snapshot)
+    ]
     if len(captions) != 2 * len(fungi):
         raise ValueError(
             f"{len(fungi)} pictures of fungi but {len(captions) // 2} captions: render them again"
         )
     fungus_groups = ["portrait"] * len(shown.portraits) + ["fungus"] * len(shown.fungi)
+    fungus_groups += ["snapshot"] * len(shown.snapshots)
     drawing_groups = ["house" if style == HOUSE_STYLE else "drawing" for style in shown.world.styles]
     of_fungi, of_drawings = settings.fungi_share, 1 - settings.fungi_share
     shares = {
         "portrait": of_fungi * settings.portrait_share,
-        "fungus": of_fungi * (1 - settings.portrait_share),
+        "fungus": of_fungi * (1 - settings.portrait_share - settings.snapshot_share),
+        "snapshot": of_fungi * settings.snapshot_share,
         "house": of_drawings * settings.house_share,
         "drawing": of_drawings * (1 - settings.house_share),
     }
@@ -270,9 +292,7 @@ def make_judge(
     shown = gather_pictures(work, tarballs, settings, tell=tell)
     tokenizer = CLIPTokenizer.from_pretrained(model / "tokenizer")
     things = sorted(set(shown.world.concepts))
-    groups = [-1] * (len(shown.portraits) + len(shown.fungi)) + [
-        things.index(one) for one in shown.world.concepts
-    ]
+    groups = [-1] * len(shown.fungi_of_all_kinds) + [things.index(one) for one in shown.world.concepts]
     clip = build_clip(tokenizer, contrast).to(pick_device())
     ids = tokenize(tokenizer, shown.all.captions)
     share = {True: 0.5 / groups.count(-1), False: 0.5 / len(shown.world)}

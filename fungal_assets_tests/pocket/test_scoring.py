@@ -60,6 +60,7 @@ def test_a_card_states_the_size_of_the_weights_and_every_figure(tmp_path):
         "settings": {
             "portraits": 11,
             "fungi": 12,
+            "snapshots": 14,
             "concepts": 13,
             "diffusion": {"steps": 700, "batch_size": 8},
         },
@@ -69,7 +70,7 @@ def test_a_card_states_the_size_of_the_weights_and_every_figure(tmp_path):
     write_card(tmp_path, recipe)
     card = (tmp_path / "README.md").read_text()
     assert json.loads((tmp_path / RECIPE_FILE).read_text())["settings"] == recipe["settings"]
-    assert "1000 steps of batch 8" in card and "11 rendered fungi" in card and "12 others" in card
+    assert "1000 steps of batch 8" in card and "11 rendered fungi" in card and "12 others and 14 amid" in card
     assert "vae_psnr_db: 27.5" in card and "morphotypes_right: 0.25" in card
     stated = float(re.search(r"UNet of\s+([\d.]+) million", card)[1])
     size = (MODEL_DIR / "unet" / "diffusion_pytorch_model.safetensors").stat().st_size

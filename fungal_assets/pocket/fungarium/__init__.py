@@ -8,6 +8,7 @@ from fungal_assets.pocket.fungarium.captions import caption_words, describe
 from fungal_assets.pocket.fungarium.morphotypes import HABITATS, MORPHOTYPES
 from fungal_assets.pocket.fungarium.rendering import Picture, render, render_picture
 from fungal_assets.pocket.fungarium.sampling import sample_portrait, sample_traits
+from fungal_assets.pocket.fungarium.snapshot import render_snapshot
 from fungal_assets.pocket.fungarium.traits import Traits
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "describe",
     "render",
     "render_picture",
+    "render_snapshot",
     "sample_portrait",
     "sample_traits",
 ]

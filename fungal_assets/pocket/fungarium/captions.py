@@ -37,6 +37,8 @@ _CLASSED = 0.6
 _COLOUR_AFTER = 0.3
 _PORTRAIT_VIEW_SAID = 0.5
 _OPENINGS = ("a photo of", "a photo of", "a photo of", "a picture of", "a close photo of")
+_SNAPSHOT_OPENINGS = ("a snapshot of", "a snapshot of", "a field snapshot of", "a phone snapshot of")
+_TABLES = ("on a table", "on paper", "on a plain table")
 
 
 def caption_words(traits: Traits) -> dict[str, str | None]:
@@ -103,7 +105,7 @@ def _subject(traits: Traits, rng: np.random.Generator) -> tuple[str, str | None]
     return f"{counted} {texture}{color}{_plural(noun)}", after
 
 
-def describe(traits: Traits, *, rng_seed: int) -> str:
+def describe(traits: Traits, *, rng_seed: int, is_snapshot: bool = False) -> str:
     """Writes a caption, such as "a photo of a red fly agaric mushroom with white spots, growing in moss".
 
     Some call the fungus by a folk name, as the captions of a growth do: "a photo of a scarlet moss amanita mushroom,
@@ -112,10 +114,12 @@ def describe(traits: Traits, *, rng_seed: int) -> str:
     Args:
         traits: what the picture shows.
         rng_seed: the same seed gives the same caption; another may drop or swap words.
+        is_snapshot: whether the picture is one of `snapshot`, which its first words always say.
     """
     rng = np.random.default_rng(rng_seed)
     words = caption_words(traits)
-    opening = str(rng.choice(_OPENINGS if traits.closeness == "up close" else _OPENINGS[:4]))
+    openings = _OPENINGS if traits.closeness == "up close" else _OPENINGS[:4]
+    opening = str(rng.choice(_SNAPSHOT_OPENINGS if is_snapshot else openings))
     subject, color_after = _subject(traits, rng)
     text = f"{opening} {subject}"
     details = [
@@ -129,6 +133,8 @@ def describe(traits: Traits, *, rng_seed: int) -> str:
     if rng.random() < 0.9:
         kind = MORPHOTYPE_TABLE[traits.morphotype]
         choices = (_SHELF_PLACES.get(traits.habitat) if kind.is_shelf else None) or _PLACES[traits.habitat]
+        if is_snapshot:
+            choices = _TABLES if traits.habitat == "dark_room" else _PLACES[traits.habitat]
         verb = "growing " if traits.habitat != "dark_room" and rng.random() < 0.5 else ""
         place = choices[0] if rng.random() < 0.6 else rng.choice(choices)
         text += f"{', ' if verb or color_after else ' '}{verb}{place}"
