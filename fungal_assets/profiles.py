@@ -63,7 +63,7 @@ _SHARED: dict[str, dict[str, Any]] = {
     "clusters": {"min_clusters": 8, "max_clusters": 16, "seed": 0},
     "name_lexicon": {"extra_names": ""},
     "species": {"seed": 0},
-    "captions": {"class_noun": "mushroom", "seed": 0},
+    "captions": {"class_noun": "mushroom", "cluttered_opening": "a snapshot of", "seed": 0},
     "prompts": {
         "class_noun": "mushroom",
         "mutants": 4,

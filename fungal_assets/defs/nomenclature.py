@@ -162,6 +162,10 @@ class CaptionsConfig(StageConfig):
     """How captions are worded."""
 
     class_noun: str | None = Field(default=None, description=CLASS_NOUN)
+    cluttered_opening: str | None = Field(
+        default=None,
+        description="First words of the caption of a picture full of clutter, such as a snapshot of.",
+    )
     seed: int | None = Field(default=None, ge=0, description="Seed of the order and choice of words.")
 
 
@@ -196,7 +200,7 @@ CAPTION_CHECKS = (
 @dg.asset(
     group_name="nomenclature",
     kinds={"parquet"},
-    code_version="2",
+    code_version="3",
     deps=[raw_images, clusters, species],
     check_specs=check_specs("captions", CAPTION_CHECKS),
 )

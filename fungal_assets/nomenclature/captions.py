@@ -2,9 +2,10 @@
 
 A caption reads "a photo of an amber hollow bonnet mushroom, brown and white, in moss, up close". The noun after the
 name is what all species are: a base model that has never heard the name still knows that, and begins there (Ruiz et
-al. 2022, arXiv:2208.12242). Which parts are said and in what order is drawn with a seed of the image's id, so that the
-model learns the words and not the template, and a caption is the same in any batch. Belongs here: the wording and the
-table. The measurements (`attributes`) do not.
+al. 2022, arXiv:2208.12242). A picture full of clutter opens as "a snapshot of": what a caption says, the name need not
+carry, so that a prompt without it asks for the species in a calm place. Which parts are said and in what order is drawn
+with a seed of the image's id, so that the model learns the words and not the template, and a caption is the same in any
+batch. Belongs here: the wording and the table. The measurements (`attributes`) do not.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ _SCHEMA = pa.schema(
     [("image_id", pa.string()), ("species_id", pa.string()), ("caption", pa.string())]
     + [("colour_names", pa.list_(pa.string()))]
     + [(name, pa.string()) for name in _TEXT]
+    + [("is_cluttered", pa.bool_())]
 )
 
 
@@ -46,6 +48,7 @@ def caption_images(
     folder: Path,
     *,
     class_noun: str,
+    cluttered_opening: str,
     seed: int,
     tell: Tell = stay_silent,
 ) -> Figures:
@@ -57,6 +60,7 @@ def caption_images(
         species: The `species` output that names the clusters.
         folder: Where the files go.
         class_noun: What every species is, such as `"mushroom"`; empty to say the name alone.
+        cluttered_opening: First words of the caption of a picture full of clutter, instead of `OPENING`.
         seed: Decides the wording.
         tell: Progress.
 
@@ -74,8 +78,10 @@ def caption_images(
     for index, row in enumerate(follow(pictures, tell, "captioning", total)):
         picture = Image.open(BytesIO(row["image"]["bytes"]))
         own = names[cluster_of[row["image_id"]]]
-        subject = depict(own.common_name, class_noun)
-        rows.append(_caption_row(row["image_id"], own.species_id, subject, measure(picture), seed))
+        found = measure(picture)
+        opening = cluttered_opening if found.is_cluttered else OPENING
+        subject = depict(own.common_name, class_noun, opening=opening)
+        rows.append(_caption_row(row["image_id"], own.species_id, subject, found, seed))
         if index % step == 0 and len(tiles) < _SHEET_TILES:
             tiles.append(
                 (
@@ -88,10 +94,10 @@ def caption_images(
     return _count(rows)
 
 
-def depict(name: str, class_noun: str) -> str:
-    """The opening of a caption or prompt: "a photo of an amber hollow bonnet mushroom"."""
+def depict(name: str, class_noun: str, *, opening: str = OPENING) -> str:
+    """The first words of a caption or prompt: "a photo of an amber hollow bonnet mushroom"."""
     words = name if class_noun in ("", name.split()[-1]) else f"{name} {class_noun}"
-    return f"{OPENING} {'an' if words[0] in 'aeiou' else 'a'} {words}"
+    return f"{opening} {'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
 def word_caption(subject: str, attributes: Attributes, image_id: str, *, seed: int) -> str:
@@ -129,6 +135,7 @@ def _caption_row(
         "caption": caption,
         "colour_names": colours,
         **measured,
+        "is_cluttered": attributes.is_cluttered,
     }
 
 
@@ -156,4 +163,5 @@ def _count(rows: Sequence[dict[str, Any]]) -> Figures:
         "distinct_captions": len({row["caption"] for row in rows}),
         "attributes_per_caption": round(said / max(1, len(rows)), 2),
         "with_habitat": habitats,
+        "cluttered": sum(row["is_cluttered"] for row in rows),
     }

@@ -40,6 +40,16 @@ def guess_habitat(subject: Subject) -> str | None:
     return HABITAT_WORDS[best] if scores[best] >= LEAST_SCORE else None
 
 
+def roughness(subject: Subject) -> float:
+    """Mean difference in CIE lightness between neighbouring pixels around the subject; 0 where nothing is around."""
+    ground, lightness = _ground(subject), subject.lab[..., 0]
+    if ground.sum() < _LEAST_GROUND_PX:
+        return 0.0
+    across = np.abs(np.diff(lightness, axis=1))[ground[:, 1:]].mean()
+    down = np.abs(np.diff(lightness, axis=0))[ground[1:]].mean()
+    return float(across + down) / 2
+
+
 def _ground(subject: Subject) -> np.ndarray:
     """What is around the subject, a margin left out: bool (128, 128)."""
     from scipy.ndimage import binary_dilation

@@ -43,3 +43,13 @@ def test_three_separate_discs_are_a_group():
 @pytest.mark.parametrize(("ground", "light"), [("snow", "in bright light"), ("dark", "in dim light")])
 def test_light_follows_the_mean_lightness(ground, light):
     assert measure(picture((120, 74, 40), GROUNDS[ground])).light == light
+
+
+def test_a_rough_ground_is_clutter_and_an_even_one_is_not():
+    calm = picture((200, 30, 24), GROUNDS["moss"])
+    assert not measure(calm).is_cluttered
+    pixels = np.asarray(calm).copy()
+    litter = np.random.default_rng(0).integers(0, 200, (64, 64, 3), dtype=np.uint8).repeat(2, 0).repeat(2, 1)
+    around = np.abs(np.asarray(calm).astype(int) - GROUNDS["moss"]).max(-1) < 10
+    pixels[around] = litter[around]
+    assert measure(Image.fromarray(pixels)).is_cluttered

@@ -1,16 +1,21 @@
 import shutil
+from io import BytesIO
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from PIL import Image
 
 from fungal_assets.errors import InputError
 from fungal_assets.nomenclature.attributes import Attributes
-from fungal_assets.nomenclature.captions import caption_images, depict, word_caption
+from fungal_assets.nomenclature.captions import OPENING, caption_images, depict, word_caption
 from fungal_assets.nomenclature.species import read_species
-from fungal_assets.shards import read_rows, read_table, write_table
-from fungal_assets_tests.nomenclature.growths import CLASS_NOUN
+from fungal_assets.shards import ShardWriter, image_schema, read_rows, read_table, write_table
+from fungal_assets_tests.nomenclature.growths import CLASS_NOUN, CLUTTERED_OPENING
 
-FULL = Attributes(("brown", "white"), "small", "in moss", "a group", "from afar", "in dim light")
-BARE = Attributes(("red",), None, None, None, None, "in soft light")
+DISC = np.hypot(*(np.indices((128, 128)) - 64)) < 36
+FULL = Attributes(("brown", "white"), "small", "in moss", "a group", "from afar", "in dim light", False)
+BARE = Attributes(("red",), None, None, None, None, "in soft light", False)
 
 
 def test_every_specimen_is_captioned_with_its_species_name(growth):
@@ -59,9 +64,39 @@ def test_the_order_of_a_caption_varies_by_image_and_is_the_same_again():
 
 
 def test_the_captions_are_the_same_when_made_again(growth, tmp_path):
-    settings = {"class_noun": CLASS_NOUN, "seed": 7}
+    settings = {"class_noun": CLASS_NOUN, "cluttered_opening": CLUTTERED_OPENING, "seed": 7}
     caption_images(growth.raw_images, growth.clusters, growth.species, tmp_path, **settings)
     assert (tmp_path / "captions.parquet").read_bytes() == (growth.captions / "captions.parquet").read_bytes()
+
+
+def test_a_picture_full_of_clutter_is_called_a_snapshot(growth, tmp_path):
+    """The same images, every second one on noise instead of an even ground."""
+    rows = list(read_rows(growth.raw_images, ["image", "image_id"]))
+    noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    with ShardWriter(
+        tmp_path / "raw", image_schema({"image_id": pa.string()}), shards=1, stem="images"
+    ) as raw:
+        for index, row in enumerate(rows):
+            pixels = np.array(Image.open(BytesIO(row["image"]["bytes"])))
+            if index % 2:
+                pixels = np.where(DISC[..., None], pixels, noise)
+            data = BytesIO()
+            Image.fromarray(pixels).save(data, "PNG")
+            raw.write({"image": {"bytes": data.getvalue(), "path": "x.png"}, "image_id": row["image_id"]})
+    figures = caption_images(
+        tmp_path / "raw",
+        growth.clusters,
+        growth.species,
+        tmp_path,
+        class_noun=CLASS_NOUN,
+        cluttered_opening=CLUTTERED_OPENING,
+        seed=7,
+    )
+    captions = {row["image_id"]: row["caption"] for row in read_table(tmp_path / "captions.parquet")}
+    for index, row in enumerate(rows):
+        opening = CLUTTERED_OPENING if index % 2 else OPENING
+        assert captions[row["image_id"]].startswith(f"{opening} a")
+    assert figures["cluttered"] == len(rows) // 2
 
 
 def test_specimens_without_a_cluster_are_named_and_refused(growth, tmp_path):
@@ -69,4 +104,12 @@ def test_specimens_without_a_cluster_are_named_and_refused(growth, tmp_path):
     rows = read_table(growth.clusters / "assignments.parquet")
     write_table(tmp_path / "assignments.parquet", rows[1:])
     with pytest.raises(InputError, match=f"1 of 12 specimens have no species.*{rows[0]['image_id']}"):
-        caption_images(growth.raw_images, tmp_path, growth.species, tmp_path, class_noun=CLASS_NOUN, seed=7)
+        caption_images(
+            growth.raw_images,
+            tmp_path,
+            growth.species,
+            tmp_path,
+            class_noun=CLASS_NOUN,
+            cluttered_opening=CLUTTERED_OPENING,
+            seed=7,
+        )
