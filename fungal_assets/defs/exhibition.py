@@ -56,7 +56,7 @@ GUIDE_CHECKS = (
 @dg.asset(
     group_name="exhibition",
     kinds={"html"},
-    code_version="1",
+    code_version="2",
     partitions_def=growth_partitions,
     deps=[species, clusters, captions, prompts, sample_galleries, forgetting_report, forms_3d, videos_3d],
     check_specs=check_specs("field_guide", GUIDE_CHECKS, growth_partitions),

@@ -61,6 +61,7 @@ class Plate:
             cluster's medoid; None where there is none of these.
         poster_kind: `"form"`, `"gallery"`, `"specimen"` or `"none"`.
         video: Link of its turntable, or None.
+        first_guess: The picture that its form began as, or None.
         views: Sheet of the views of its form, or None.
         downloads: Mesh and pyramid film, where there are.
         specimens: Medoid and nearest members of its cluster.
@@ -75,6 +76,7 @@ class Plate:
     poster: Picture | None
     poster_kind: str
     video: str | None
+    first_guess: Picture | None
     views: Picture | None
     downloads: list[Download]
     specimens: list[Picture]
@@ -93,16 +95,17 @@ def set_plate(facts: SpeciesFacts, number: int, specimens: Sequence[Image.Image]
     """
     video = _file_in(facts.video_folder, "turntable.mp4")
     poster, kind = _pick_poster(facts, video, specimens, shelf)
-    views = _file_in(facts.form_folder, "views.webp")
+    name = to_sentence_case(facts.common_name)
     return Plate(
         number=to_roman(number),
         facts=facts,
-        name=to_sentence_case(facts.common_name),
+        name=name,
         href=to_href(f"species/{facts.slug}.html"),
         poster=poster,
         poster_kind=kind,
         video=shelf.put_copy(video, f"{facts.slug}-turntable") if video else None,
-        views=_put_views(facts, views, shelf) if views else None,
+        first_guess=_put_of_form(facts, "first_guess", f"{name}: the picture that its form began as", shelf),
+        views=_put_of_form(facts, "views", f"{name}: its form seen from several sides", shelf),
         downloads=_put_downloads(facts, shelf),
         specimens=_put_specimens(facts, specimens, shelf),
         answers=[put_answer(wording, shelf) for wording in facts.wordings],
@@ -146,9 +149,10 @@ def _pick_poster(
     return Picture(shelf.put_picture(image, f"{facts.slug}-poster"), alt), kind
 
 
-def _put_views(facts: SpeciesFacts, views: Path, shelf: Shelf) -> Picture:
-    href = shelf.put_picture(open_picture(views), f"{facts.slug}-views")
-    return Picture(href, f"{to_sentence_case(facts.common_name)}: its form seen from several sides")
+def _put_of_form(facts: SpeciesFacts, stem: str, alt: str, shelf: Shelf) -> Picture | None:
+    """A picture of the form's folder, if it is there."""
+    path = _file_in(facts.form_folder, f"{stem}.webp")
+    return Picture(shelf.put_picture(open_picture(path), f"{facts.slug}-{stem}"), alt) if path else None
 
 
 def _put_downloads(facts: SpeciesFacts, shelf: Shelf) -> list[Download]:

@@ -315,6 +315,8 @@ class GrowthWriter:
             _write_json(folder / slug / "form.json", form)
             (folder / slug / "mesh.glb").write_bytes(b"glTF" + bytes(2000))
             self.paint("views", number, 0).save(folder / slug / "views.webp")
+            if number == 0:
+                self.paint("first guess", number, 0).save(folder / slug / "first_guess.webp")
             forms.append(form)
         _write_json(folder / "forms.json", {"forms": forms})
 

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -64,8 +65,6 @@ def test_a_slug_with_an_accent_has_a_quoted_link_to_its_file(built):
 
 
 def test_every_picture_has_an_alternative_text_and_every_film_a_label(built):
-    import re
-
     for path in built.rglob("*.html"):
         text = path.read_text()
         assert all(re.search(r'alt="[^"]+"', tag) for tag in re.findall(r"<img[^>]*>", text)), path
@@ -85,6 +84,14 @@ def test_a_species_with_a_form_shows_its_film_and_offers_its_mesh(built):
     assert 'href="../media/golden-field-bonnet-mesh.glb" download' in text
     assert (built / "media" / "golden-field-bonnet-mesh.glb").read_bytes().startswith(b"glTF")
     assert "2\N{NARROW NO-BREAK SPACE}kB" in text
+
+
+def test_a_form_stands_beside_the_picture_that_it_began_as(built):
+    text = (built / "species" / "golden-field-bonnet.html").read_text()
+    assert "the picture that its form began as" in text
+    shown = re.search(r'<figure class="beginning">\s*<img src="\.\./([^"]+)"', text)[1]
+    assert (built / shown).is_file()
+    assert "beginning" not in (built / "species" / "witchs-ear.html").read_text()
 
 
 def test_a_species_without_a_form_shows_a_gallery_picture(built):
