@@ -120,7 +120,7 @@ PROFILES: Mapping[str, Profile] = {
                 "checkpoint_every_s": 10.0,
                 "seed": 0,
             },
-            pruned_weights={"base_model": "pocket"},
+            pruned_weights={"base_model": "pocket", "strength": 1.0},
             sample_galleries={
                 "base_model": "pocket",
                 "images_per_prompt": 4,
@@ -169,7 +169,7 @@ PROFILES: Mapping[str, Profile] = {
                 "checkpoint_every_s": 120.0,
                 "seed": 0,
             },
-            pruned_weights={"base_model": "stable-diffusion-1.5"},
+            pruned_weights={"base_model": "stable-diffusion-1.5", "strength": 1.0},
             sample_galleries={
                 "base_model": "stable-diffusion-1.5",
                 "images_per_prompt": 8,

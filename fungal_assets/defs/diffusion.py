@@ -149,6 +149,12 @@ class PrunedWeightsConfig(StageConfig):
     base_model: str | None = Field(
         default=None, description="The base model that was tuned; checked by hash."
     )
+    strength: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="How far from the base model (0) to the tuned weights (1): less where species lose their forms.",
+    )
 
 
 def _pruned_from_tuned(output: Output, inputs: Inputs) -> Verdict:
@@ -177,7 +183,7 @@ PRUNED_CHECKS = (
 @dg.asset(
     group_name="models",
     kinds={"pytorch", "safetensors"},
-    code_version="1",
+    code_version="2",
     partitions_def=growth_partitions,
     deps=[fine_tuned_weights],
     check_specs=check_specs("pruned_weights", PRUNED_CHECKS, growth_partitions),

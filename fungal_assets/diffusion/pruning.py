@@ -1,8 +1,9 @@
 """From a training output to weights for use: the stage behind `pruned_weights`.
 
 What stays is what inference needs, in half precision: the whole pipeline with the tuned weights in it, and
-for a LoRA the adapter alone, under diffusers' and kohya's names. Optimiser state and resume state stay
-behind.
+for a LoRA the adapter alone, under diffusers' and kohya's names. Both may lie part of the way from the base
+model to the tuned weights (Wortsman et al. 2022, arXiv:2109.01903): a base model that is far from the pictures
+keeps its forms so, and takes on their colours. Optimiser state and resume state stay behind.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, read_json, resolve_base_model
-from fungal_assets.errors import ProvenanceError
+from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.store import Figures, hash_file, hash_folder, write_atomically
 
@@ -26,7 +27,12 @@ KOHYA_FILE = "lora/kohya_lora_weights.safetensors"
 
 
 def prune_weights(
-    fine_tuned_weights: Path, folder: Path, *, base_model: str, tell: Tell = stay_silent
+    fine_tuned_weights: Path,
+    folder: Path,
+    *,
+    base_model: str,
+    strength: float = 1.0,
+    tell: Tell = stay_silent,
 ) -> Figures:
     """Put tuned weights into their base model and write what inference needs.
 
@@ -34,26 +40,34 @@ def prune_weights(
         fine_tuned_weights: A complete output.
         folder: Filled with `pipeline/`, for a LoRA `lora/`, and `weights.json`.
         base_model: The base model that the weights were tuned on.
+        strength: How far from the base model's weights (0) to the tuned ones (1).
         tell: Progress.
 
     Raises:
+        InputError: `strength` is not above 0 and at most 1.
         ProvenanceError: `base_model` is not the one that the weights were tuned on.
     """
     import torch
 
     from fungal_assets.diffusion.methods import get_method
 
+    if not 0 < strength <= 1:
+        raise InputError(f"strength is {strength}; expected a share above 0 and at most 1.")
     training = read_json(fine_tuned_weights / "training.json")
     base = resolve_base_model(base_model)
     check_base_model(training, base)
     method = get_method(training["method"], lora_rank=training["lora_rank"] or 1)
     tell("putting the tuned weights into the base model")
     pipeline = load_pipeline(base.path, device="cpu", dtype=torch.float32)
+    untouched = {name: value.clone() for name, value in pipeline.unet.state_dict().items()}
     method.restore(pipeline, fine_tuned_weights)
+    pipeline.unet.load_state_dict(
+        {name: untouched[name].lerp(value, strength) for name, value in pipeline.unet.state_dict().items()}
+    )
     save_pipeline(pipeline.to(dtype=torch.float16), folder / "pipeline")
     if method.name == "lora":
-        _write_lora(fine_tuned_weights / method.weights_file, folder, method, training)
-    record = _record(fine_tuned_weights, folder, method, base)
+        _write_lora(fine_tuned_weights / method.weights_file, folder, method, training, strength)
+    record = _record(fine_tuned_weights, folder, method, base) | {"strength": strength}
     write_atomically(folder / "weights.json", json.dumps(record, indent=1, sort_keys=True))
     tuned_bytes, pruned_bytes = _size_bytes(fine_tuned_weights), _size_bytes(folder / "pipeline")
     return {
@@ -93,12 +107,15 @@ def save_pipeline(pipeline: StableDiffusionPipeline, folder: Path) -> None:
     new.rename(folder)
 
 
-def _write_lora(tuned: Path, folder: Path, method: Method, training: dict[str, Any]) -> None:
-    """The adapter in half precision, under both naming schemes."""
+def _write_lora(tuned: Path, folder: Path, method: Method, training: dict[str, Any], strength: float) -> None:
+    """The adapter in half precision, under both naming schemes, its second matrices times the strength."""
     from fungal_assets.diffusion.encoding import read_tensors, write_tensors
     from fungal_assets.diffusion.kohya import to_kohya
 
-    half = {name: tensor.half() for name, tensor in read_tensors(tuned).items()}
+    half = {
+        name: (tensor * strength if ".lora_B." in name else tensor).half()
+        for name, tensor in read_tensors(tuned).items()
+    }
     about = {
         "base_model": training["base_model"]["id"],
         "base_model_sha256": training["base_model"]["sha256"],

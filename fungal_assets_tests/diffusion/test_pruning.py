@@ -17,7 +17,7 @@ from fungal_assets.diffusion.checks import (
 from fungal_assets.diffusion.encoding import read_tensors, write_tensors
 from fungal_assets.diffusion.methods import LORA_TARGETS
 from fungal_assets.diffusion.pruning import KOHYA_FILE, prune_weights
-from fungal_assets.errors import ProvenanceError
+from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.shards import read_table, write_table
 from fungal_assets.store import hash_file, hash_folder
 from fungal_assets_tests.diffusion.conftest import SETTINGS, write_dataset
@@ -99,6 +99,32 @@ def test_each_fused_layer_is_the_base_plus_up_times_down(strongly_tuned_dir, bas
         torch.testing.assert_close(fused[key].float(), expected, rtol=1e-3, atol=1e-5, msg=key)
 
 
+def test_weights_at_part_of_the_strength_lie_that_far_from_the_base_to_the_tuned(
+    strongly_tuned_dir, base_dir, pruned_dir, tmp_path
+):
+    """The pipeline and the adapter alike: each layer's change is a quarter of the whole one."""
+    prune_weights(strongly_tuned_dir, tmp_path, base_model=str(base_dir), strength=0.25)
+    name = "unet/diffusion_pytorch_model.safetensors"
+    base, whole, part = (
+        read_tensors(folder / name) for folder in (base_dir, pruned_dir / "pipeline", tmp_path / "pipeline")
+    )
+    for key, values in base.items():
+        expected = values.float() + 0.25 * (whole[key].float() - values.float())
+        torch.testing.assert_close(part[key].float(), expected, rtol=2e-3, atol=2e-3, msg=key)
+    assert max(float((part[key].float() - base[key].float()).abs().max()) for key in base) > 0.1
+    full, quarter = read_tensors(pruned_dir / LORA), read_tensors(tmp_path / LORA)
+    for key, values in full.items():
+        share = 0.25 if "lora_B" in key else 1.0
+        torch.testing.assert_close(quarter[key], (values.float() * share).half(), rtol=1e-3, atol=1e-4)
+    assert check_pruned_from_tuned(tmp_path, strongly_tuned_dir).passed
+
+
+@pytest.mark.parametrize("strength", [0.0, -0.5, 1.1])
+def test_a_strength_that_is_no_share_is_refused(strongly_tuned_dir, base_dir, tmp_path, strength):
+    with pytest.raises(InputError, match="expected a share above 0 and at most 1"):
+        prune_weights(strongly_tuned_dir, tmp_path, base_model=str(base_dir), strength=strength)
+
+
 def is_target(key: str) -> bool:
     return key.endswith(tuple(f".{target}.weight" for target in LORA_TARGETS))
 
@@ -130,6 +156,7 @@ def test_the_record_holds_the_hashes_of_what_lies_there(pruned_dir, strongly_tun
     assert record == {
         "base_model": {"id": "tiny", "sha256": hash_folder(base_dir)},
         "method": "lora",
+        "strength": 1.0,
         "tuned_sha256": hash_file(strongly_tuned_dir / LORA),
         "lora_sha256": hash_file(pruned_dir / LORA),
         "pipeline_sha256": hash_folder(pruned_dir / "pipeline"),
