@@ -120,7 +120,7 @@ PROFILES: Mapping[str, Profile] = {
                 "checkpoint_every_s": 10.0,
                 "seed": 0,
             },
-            pruned_weights={"base_model": "pocket", "strength": 1.0},
+            pruned_weights={"base_model": "pocket", "strength": 0.6},
             sample_galleries={
                 "base_model": "pocket",
                 "images_per_prompt": 4,

@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPTokenizer
 
 from fungal_assets.diffusion.devices import pick_device
+from fungal_assets.diffusion.pruning import save_pipeline
 from fungal_assets.pocket import architecture
 from fungal_assets.pocket.architecture import tokenize
 from fungal_assets.pocket.autoencoding import VaeSettings, encode, psnr_db, train_vae
@@ -336,7 +337,7 @@ def export(
     shutil.rmtree(temporary, ignore_errors=True)
     for part in ("unet", "vae", "text_encoder"):
         getattr(pipeline, part).to("cpu").half()
-    pipeline.save_pretrained(temporary, safe_serialization=True)
+    save_pipeline(pipeline, temporary)
     for part in ("unet", "vae", "text_encoder"):
         getattr(pipeline, part).float()
     recipe = {"settings": asdict(settings), "figures": figures, "weights_sha256": hash_folder(temporary)}
