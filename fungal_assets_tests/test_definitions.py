@@ -46,7 +46,7 @@ GRAPH = {
     "pruned_weights": ["fine_tuned_weights"],
     "sample_galleries": ["clusters", "prompts", "pruned_weights"],
     "forgetting_report": ["sample_galleries"],
-    "forms_3d": ["clusters", "prompts", "pruned_weights", "species"],
+    "forms_3d": ["clusters", "prompts", "pruned_weights", "sample_galleries", "species"],
     "videos_3d": ["forms_3d"],
     "field_guide": [
         "captions",

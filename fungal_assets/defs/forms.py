@@ -9,6 +9,7 @@ import dagster as dg
 from pydantic import Field
 
 from fungal_assets.defs.diffusion import GPU_POOL, pruned_weights
+from fungal_assets.defs.galleries import sample_galleries
 from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep, told_plainly
 from fungal_assets.defs.morphology import clusters
 from fungal_assets.defs.nomenclature import prompts, species
@@ -25,8 +26,8 @@ class Forms3dConfig(StageConfig):
 
     species_names: list[str] | None = Field(
         default=None,
-        description="Common names of the species to grow; empty for the clearest of each colour. Those that "
-        "were grown before with the same weights and settings stay beside them.",
+        description="Common names of the species to grow; empty for those of each colour that their "
+        "gallery portrays best. Those that were grown before with the same weights and settings stay beside them.",
     )
     max_species: int | None = Field(
         default=None,
@@ -108,7 +109,7 @@ FORM_CHECKS = (
     code_version=WORK_VERSION,
     partitions_def=growth_partitions,
     pool=GPU_POOL,
-    deps=[pruned_weights, species, prompts, clusters],
+    deps=[pruned_weights, species, prompts, clusters, sample_galleries],
     check_specs=check_specs("forms_3d", FORM_CHECKS, growth_partitions),
 )
 def forms_3d(
@@ -117,17 +118,19 @@ def forms_3d(
     """A solid object per species, grown from its name by score distillation from the tuned weights, with its mesh."""
     from fungal_assets.forms.growing import grow_forms
 
-    pruned = store.get("pruned_weights", context.partition_key)
+    pruned, pictured = (
+        store.get(name, context.partition_key) for name in ("pruned_weights", "sample_galleries")
+    )
     named, worded, grouped = (store.get(name) for name in ("species", "prompts", "clusters"))
     earlier = store.find_whole("forms_3d", context.partition_key)
     settings = config.fill("forms_3d", profile)
     settings |= {
-        "species_names": _settled(settings, grouped.path, earlier, pruned.path, named.path, worded.path)
+        "species_names": _settled(settings, pictured.path, earlier, pruned.path, named.path, worded.path)
     }
     return keep(
         context,
         store,
-        inputs=[pruned, named, worded, grouped],
+        inputs=[pruned, named, worded, grouped, pictured],
         settings=settings,
         build=functools.partial(grow_forms, pruned.path, named.path, worded.path, grouped.path, earlier),
         checks=FORM_CHECKS,
@@ -135,7 +138,9 @@ def forms_3d(
     )
 
 
-def _settled(settings: Mapping[str, Any], clusters: Path, earlier: Path | None, *paths: Path) -> list[str]:
+def _settled(
+    settings: Mapping[str, Any], sample_galleries: Path, earlier: Path | None, *paths: Path
+) -> list[str]:
     """The species of the output, which decide its fingerprint: those chosen and those that stay."""
     from fungal_assets.forms.planning import plan_growths, settle_species
 
@@ -143,7 +148,11 @@ def _settled(settings: Mapping[str, Any], clusters: Path, earlier: Path | None, 
     with told_plainly():
         growths = plan_growths(*paths, **{name: settings[name] for name in settings.keys() - others})
         return settle_species(
-            growths, clusters, earlier, names=settings["species_names"], at_most=settings["max_species"]
+            growths,
+            sample_galleries,
+            earlier,
+            names=settings["species_names"],
+            at_most=settings["max_species"],
         )
 
 

@@ -31,7 +31,7 @@ def prune_weights(
     folder: Path,
     *,
     base_model: str,
-    strength: float = 1.0,
+    strength: float,
     tell: Tell = stay_silent,
 ) -> Figures:
     """Put tuned weights into their base model and write what inference needs.

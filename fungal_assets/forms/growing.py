@@ -22,7 +22,6 @@ from fungal_assets.forms.planning import (
     Growth,
     choose_species,
     find_earlier,
-    measure_clearness,
     plan_growths,
     take_over,
 )
@@ -75,7 +74,7 @@ def grow_forms(
         clusters: Complete output, for the judge.
         earlier: An earlier whole output, or None; a form of it that is the same work is taken over.
         folder: Filled with one folder per species and `forms.json`; complete species folders are kept.
-        species_names: Common names or slugs to grow; empty for the clearest of each colour.
+        species_names: Common names or slugs to grow (`planning.settle_species`); empty for the first of each colour.
         max_species: How many where none is named.
         iterations: See `distillation.Recipe`; so `grid_size`, `view_size_px`, `views_per_step`, `guidance_scale`.
         grid_size: Samples along each side.
@@ -114,7 +113,7 @@ def grow_forms(
         seed=seed,
     )
     rows = [growth.species for growth in planned]
-    chosen = choose_species(rows, species_names, max_species, clearness=measure_clearness(clusters))
+    chosen = choose_species(rows, species_names, max_species)
     growths = [growth for growth in planned if growth.species in chosen]
     for growth in growths:
         place = folder / growth.species["slug"]

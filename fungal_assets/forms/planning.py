@@ -116,7 +116,12 @@ def plan_growths(
 
 
 def settle_species(
-    growths: Sequence[Growth], clusters: Path, earlier: Path | None, *, names: Sequence[str], at_most: int
+    growths: Sequence[Growth],
+    sample_galleries: Path,
+    earlier: Path | None,
+    *,
+    names: Sequence[str],
+    at_most: int,
 ) -> list[str]:
     """The common names of all species of the next output: those chosen, and those that are there as they would be.
 
@@ -124,7 +129,7 @@ def settle_species(
 
     Args:
         growths: Of every species (`plan_growths`).
-        clusters: Complete output.
+        sample_galleries: Complete output; read where none is named.
         earlier: The newest whole output of forms, if there is one.
         names: See `choose_species`; so `at_most`.
         at_most: How many where none is named.
@@ -133,9 +138,8 @@ def settle_species(
         InputError: A name is not that of a species.
     """
     rows = [growth.species for growth in growths]
-    chosen = {
-        row["slug"] for row in choose_species(rows, names, at_most, clearness=measure_clearness(clusters))
-    }
+    portrayal = {} if names else measure_portrayal(sample_galleries)
+    chosen = {row["slug"] for row in choose_species(rows, names, at_most, portrayal=portrayal)}
     return [
         growth.species["common_name"]
         for growth in growths
@@ -169,27 +173,26 @@ def read_species(species: Path) -> list[dict[str, Any]]:
     return json.loads((species / "species.json").read_text())["species"]
 
 
-def measure_clearness(clusters: Path) -> dict[int, float]:
-    """How clearly each cluster stands apart: from its centre to the nearest other over its mean width, by cluster id.
+def measure_portrayal(sample_galleries: Path) -> dict[str, float]:
+    """How well the tuned weights portray each species, by its id: the mean merit of the silhouettes in its pictures.
+
+    A species whose pictures show one whole, upright thing can become a form; of one that they show as litter, or from
+    too near, no guide makes one. A picture without a free subject counts as 0 (`revolving.Silhouette.merit`).
 
     Args:
-        clusters: Complete output.
+        sample_galleries: Complete output.
     """
     import numpy as np
 
-    from fungal_assets.shards import read_table
+    from fungal_assets.forms.revolving import find_silhouette
+    from fungal_assets.galleries.reading import open_picture, read_gallery
 
-    centres = np.load(clusters / "centroids.npy", allow_pickle=False)
-    units = centres / np.linalg.norm(centres, axis=1, keepdims=True)
-    apart = 1 - units @ units.T
-    np.fill_diagonal(apart, np.inf)
-    widths: dict[int, list[float]] = defaultdict(list)
-    for row in read_table(clusters / "assignments.parquet"):
-        widths[row["cluster_id"]].append(row["distance"])
-    return {
-        cluster_id: float(apart[cluster_id].min() / max(sum(own) / len(own), 1e-6))
-        for cluster_id, own in sorted(widths.items())
-    }
+    merits: dict[str, list[float]] = defaultdict(list)
+    for row in read_gallery(sample_galleries):
+        if row["kind"] == "species":
+            found = find_silhouette(np.asarray(open_picture(sample_galleries, row)))
+            merits[row["species_id"]].append(found.merit if found else 0.0)
+    return {species_id: sum(own) / len(own) for species_id, own in merits.items()}
 
 
 def choose_species(
@@ -197,18 +200,17 @@ def choose_species(
     names: Sequence[str],
     at_most: int,
     *,
-    clearness: Mapping[int, float] = MappingProxyType({}),
+    portrayal: Mapping[str, float] = MappingProxyType({}),
 ) -> list[Mapping[str, Any]]:
-    """All species that are named, or where none is the `at_most` clearest, in the order of their clusters.
+    """All species that are named, or where none is the `at_most` best portrayed, in the order of their clusters.
 
-    The clearest of each colour come first, so that not all are white. Those with fewer specimens than the median come
-    last: a few pictures of one thing are clear and teach little.
+    The best of each colour come first, so that not all are white.
 
     Args:
         rows: Of species.json.
         names: Common names or slugs.
         at_most: How many where none is named.
-        clearness: By cluster id (`measure_clearness`).
+        portrayal: By species id (`measure_portrayal`).
 
     Raises:
         InputError: A name is not that of a species; all names are listed.
@@ -219,19 +221,14 @@ def choose_species(
         listed = ", ".join(repr(row["common_name"]) for row in rows)
         raise InputError(f"species {', '.join(map(repr, unknown))} not known; the species are {listed}.")
     named = list({known[name]["slug"]: known[name] for name in names}.values())
-    median = sorted(row["size"] for row in rows)[(len(rows) - 1) // 2]
-
-    def order(row: Mapping[str, Any]) -> tuple[bool, float, int]:
-        return row["size"] < median, -clearness.get(row["cluster_id"], 0.0), row["cluster_id"]
-
-    clearest_of_colour: dict[str, Mapping[str, Any]] = {}
+    best_of_colour: dict[str, Mapping[str, Any]] = {}
     others: list[Mapping[str, Any]] = []
-    for row in sorted(rows, key=order):
-        if row["colour_names"][0] in clearest_of_colour or row["size"] < median:
+    for row in sorted(rows, key=lambda row: (-portrayal.get(row["species_id"], 0.0), row["cluster_id"])):
+        if row["colour_names"][0] in best_of_colour:
             others.append(row)
         else:
-            clearest_of_colour[row["colour_names"][0]] = row
-    ranked = [*clearest_of_colour.values(), *others]
+            best_of_colour[row["colour_names"][0]] = row
+    ranked = [*best_of_colour.values(), *others]
     return sorted(named or ranked[:at_most], key=lambda row: row["cluster_id"])
 
 

@@ -67,7 +67,7 @@ def strongly_tuned_dir(tuned_dir, tmp_path_factory):
 @pytest.fixture(scope="session")
 def pruned_dir(strongly_tuned_dir, base_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pruned")
-    prune_weights(strongly_tuned_dir, folder, base_model=str(base_dir))
+    prune_weights(strongly_tuned_dir, folder, base_model=str(base_dir), strength=1.0)
     return folder
 
 
@@ -138,7 +138,7 @@ def test_a_lora_that_does_not_fit_layer_by_layer_is_refused(strongly_tuned_dir, 
         lora = {key.replace(new_part, old_part): values for key, values in lora.items()}
     write_tensors(tmp_path / "tuned" / LORA, lora)
     with pytest.raises(ProvenanceError, match="holds 96 tensors and .* found their layer"):
-        prune_weights(tmp_path / "tuned", tmp_path / "pruned", base_model=str(base_dir))
+        prune_weights(tmp_path / "tuned", tmp_path / "pruned", base_model=str(base_dir), strength=1.0)
 
 
 def test_pruned_weights_are_half_precision_and_name_no_path_of_this_machine(pruned_dir, base_dir):
@@ -164,7 +164,7 @@ def test_the_record_holds_the_hashes_of_what_lies_there(pruned_dir, strongly_tun
 
 
 def test_pruning_again_gives_the_same_bytes(strongly_tuned_dir, base_dir, pruned_dir, tmp_path):
-    prune_weights(strongly_tuned_dir, tmp_path, base_model=str(base_dir))
+    prune_weights(strongly_tuned_dir, tmp_path, base_model=str(base_dir), strength=1.0)
     assert hash_folder(tmp_path) == hash_folder(pruned_dir)
 
 
@@ -175,7 +175,7 @@ def test_another_base_model_is_refused_by_name_and_hash(tuned_dir, tmp_path):
     with pytest.raises(
         ProvenanceError, match="tuned on base model 'tiny'.*but 'impostor'.*Give base_model 'tiny'"
     ):
-        prune_weights(tuned_dir, tmp_path / "pruned", base_model=str(tmp_path / "impostor"))
+        prune_weights(tuned_dir, tmp_path / "pruned", base_model=str(tmp_path / "impostor"), strength=1.0)
     assert not (tmp_path / "pruned").exists()
 
 
@@ -196,7 +196,7 @@ def test_the_full_method_prunes_to_the_tuned_unet(base_dir, dataset_dir, prompts
     (tmp_path / "pruned").mkdir()
     settings = SETTINGS | {"method": "full", "max_steps": 2, "checkpoint_every_s": 1e9}
     tune(dataset_dir, prompts_dir, tmp_path / "tuned", base_model=str(base_dir), **settings)
-    prune_weights(tmp_path / "tuned", tmp_path / "pruned", base_model=str(base_dir))
+    prune_weights(tmp_path / "tuned", tmp_path / "pruned", base_model=str(base_dir), strength=1.0)
     name = "unet/diffusion_pytorch_model.safetensors"
     tuned, pruned = read_tensors(tmp_path / "tuned" / name), read_tensors(tmp_path / "pruned/pipeline" / name)
     assert all(torch.equal(tuned[key].half(), pruned[key]) for key in tuned)

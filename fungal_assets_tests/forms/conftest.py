@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from fungal_assets.store import hash_folder
 
@@ -26,9 +27,9 @@ def pruned_weights(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def named_world(tmp_path_factory):
-    """The outputs species, prompts and clusters of three small species."""
+    """The outputs species, prompts, clusters and galleries of three small species; the first is portrayed as noise."""
     root = tmp_path_factory.mktemp("world")
-    for name in ("species", "prompts", "clusters"):
+    for name in ("species", "prompts", "clusters", "sample_galleries"):
         (root / name).mkdir()
     names, sizes = ("golden field bonnet", "pale wood cup", "dusky oak spike"), (10, 30, 20)
     rows = [
@@ -53,4 +54,20 @@ def named_world(tmp_path_factory):
     widths = [(cluster_id, width) for cluster_id, width in enumerate((0.5, 0.1, 0.2)) for _ in range(2)]
     members = [{"image_id": str(n), "cluster_id": i, "distance": w} for n, (i, w) in enumerate(widths)]
     pq.write_table(pa.Table.from_pylist(members), root / "clusters" / "assignments.parquet")
+    gallery = []
+    for index, row in enumerate(rows):
+        for number in range(2):
+            path = f"{row['slug']}-{number}.png"
+            Image.fromarray(_portrait(rng, is_free=index > 0)).save(root / "sample_galleries" / path)
+            gallery.append({"kind": "species", "species_id": row["species_id"], "path": path})
+    gallery.append({"kind": "control", "species_id": None, "path": gallery[0]["path"]})
+    pq.write_table(pa.Table.from_pylist(gallery), root / "sample_galleries" / "gallery.parquet")
     return root
+
+
+def _portrait(rng, *, is_free):
+    """A pale disc on an even ground, or noise: uint8 (64, 64, 3)."""
+    if not is_free:
+        return rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    disc = np.hypot(*(np.indices((64, 64)) - 31.5)) < 20
+    return np.where(disc[..., None], 220, 40).astype(np.uint8).repeat(3, axis=2)

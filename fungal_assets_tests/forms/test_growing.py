@@ -12,7 +12,7 @@ from fungal_assets.forms.guidance import DiffusionGuide
 from fungal_assets.forms.keeping import list_forms, load_volume
 from fungal_assets.forms.planning import (
     choose_species,
-    measure_clearness,
+    measure_portrayal,
     plan_growths,
     read_species,
     settle_species,
@@ -22,7 +22,7 @@ from fungal_assets.forms.planning import (
 from fungal_assets_tests.forms.shapes import mushroom
 
 SETTINGS = {
-    "species_names": [], "max_species": 2, "iterations": 4, "grid_size": 16, "view_size_px": 16,
+    "species_names": ["pale wood cup", "dusky oak spike"], "max_species": 2, "iterations": 4, "grid_size": 16, "view_size_px": 16,
     "views_per_step": 1, "guidance_scale": 2.0,
     "grounds": {"on a black background": 0.0, "in the snow": 0.9}, "first_guesses": 0,
     "guess_guidance_scale": 2.0, "processes": 1, "seed": 5,
@@ -40,30 +40,30 @@ def grown(pruned_weights, named_world, tmp_path_factory):
     return folder, _grow(pruned_weights, named_world, folder)
 
 
-def test_the_clearest_species_of_each_colour_are_chosen_first_and_small_ones_last():
-    sizes, colours = (9, 3, 8, 9, 9), ("red", "blue", "white", "white", "red")
+def test_the_best_portrayed_species_of_each_colour_are_chosen_first():
     rows = [
         {
             "common_name": str(i),
             "slug": str(i),
+            "species_id": f"species-{i}",
             "cluster_id": i,
-            "size": size,
             "colour_names": [colour, "grey"],
         }
-        for i, (size, colour) in enumerate(zip(sizes, colours, strict=True))
+        for i, colour in enumerate(("red", "blue", "white", "white", "red"))
     ]
-    clearness = {0: 1.0, 1: 9.0, 2: 3.0, 3: 2.0, 4: 0.5}
-    for at_most, expected in ((1, [3]), (2, [0, 3]), (3, [0, 3, 4]), (4, [0, 1, 3, 4]), (5, [0, 1, 2, 3, 4])):
-        chosen = choose_species(rows, [], at_most, clearness=clearness)
+    portrayal = {f"species-{i}": merit for i, merit in enumerate((0.4, 0.3, 0.7, 0.6, 0.2))}
+    for at_most, expected in ((1, [2]), (2, [0, 2]), (3, [0, 1, 2]), (4, [0, 1, 2, 3]), (5, [0, 1, 2, 3, 4])):
+        chosen = choose_species(rows, [], at_most, portrayal=portrayal)
         assert [row["cluster_id"] for row in chosen] == expected
 
 
-def test_a_tight_cluster_far_from_others_is_clear(named_world):
-    clearness = measure_clearness(named_world / "clusters")
-    assert sorted(clearness) == [0, 1, 2] and max(clearness, key=clearness.get) == 1
+def test_a_whole_thing_on_its_ground_is_portrayed_and_noise_is_not(named_world):
+    portrayal = measure_portrayal(named_world / "sample_galleries")
+    assert sorted(portrayal) == ["species-00", "species-01", "species-02"]
+    assert portrayal["species-00"] < 0.3 and min(portrayal["species-01"], portrayal["species-02"]) > 0.9
 
 
-def test_the_clearest_species_are_grown_in_the_order_of_their_clusters(grown):
+def test_the_chosen_species_are_grown_in_the_order_of_their_clusters(grown):
     folder, figures = grown
     assert [form["common_name"] for form in list_forms(folder)] == ["pale wood cup", "dusky oak spike"]
     assert figures["forms"] == 2 and 0 <= figures["r_precision"] <= 1
@@ -116,7 +116,7 @@ def test_a_growth_can_be_sent_to_another_process(pruned_weights, named_world):
 def test_one_more_species_drops_none_that_is_there(grown, pruned_weights, named_world, tmp_path):
     growths = _plan(pruned_weights, named_world)
     names = settle_species(
-        growths, named_world / "clusters", grown[0], names=["golden field bonnet"], at_most=2
+        growths, named_world / "sample_galleries", grown[0], names=["golden field bonnet"], at_most=2
     )
     assert names == ["golden field bonnet", "pale wood cup", "dusky oak spike"]
     figures = _grow(pruned_weights, named_world, tmp_path / "more", species_names=names, earlier=grown[0])
@@ -140,7 +140,7 @@ def test_one_more_species_drops_none_that_is_there(grown, pruned_weights, named_
 def test_other_work_is_neither_kept_nor_taken_over(grown, pruned_weights, named_world, changes):
     growths = _plan(pruned_weights, named_world, **changes)
     assert settle_species(
-        growths, named_world / "clusters", grown[0], names=["golden field bonnet"], at_most=2
+        growths, named_world / "sample_galleries", grown[0], names=["golden field bonnet"], at_most=2
     ) == ["golden field bonnet"]
     same, other = _plan(pruned_weights, named_world)[1], growths[1]
     assert same.species == other.species and same.work_sha256 != other.work_sha256
@@ -152,7 +152,7 @@ def test_forms_of_other_weights_are_dropped(grown, pruned_weights, named_world, 
     (other / "weights.json").write_text(json.dumps({"pipeline_sha256": "0" * 64}))
     growths = _plan(other, named_world)
     assert settle_species(
-        growths, named_world / "clusters", grown[0], names=["golden field bonnet"], at_most=2
+        growths, named_world / "sample_galleries", grown[0], names=["golden field bonnet"], at_most=2
     ) == ["golden field bonnet"]
 
 
@@ -161,7 +161,7 @@ def test_a_damaged_earlier_form_is_grown_again(grown, pruned_weights, named_worl
     shutil.copytree(grown[0], earlier)
     (earlier / "pale-wood-cup" / "form.json").write_text("{")
     names = settle_species(
-        _plan(pruned_weights, named_world), named_world / "clusters", earlier, names=[], at_most=2
+        _plan(pruned_weights, named_world), named_world / "sample_galleries", earlier, names=[], at_most=2
     )
     (tmp_path / "forms" / "dusky-oak-spike").mkdir(parents=True)
     (tmp_path / "forms" / "dusky-oak-spike" / "half-written").touch()
@@ -170,7 +170,7 @@ def test_a_damaged_earlier_form_is_grown_again(grown, pruned_weights, named_worl
 
 
 def test_a_guide_that_shows_no_free_subject_leaves_the_form_an_egg(pruned_weights, named_world, tmp_path):
-    _grow(pruned_weights, named_world, tmp_path / "forms", first_guesses=2, max_species=1)
+    _grow(pruned_weights, named_world, tmp_path / "forms", first_guesses=2, species_names=["pale wood cup"])
     notes = [json.loads(path.read_text()) for path in (tmp_path / "forms").glob("*/form.json")]
     assert [note["began_as"] for note in notes] == ["egg"] and notes[0]["start"] == 0.9
 
@@ -190,7 +190,7 @@ def test_a_form_begins_as_the_silhouette_that_its_guide_paints(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(DiffusionGuide, "paint", paint)
-    settings = {"first_guesses": 2, "max_species": 1}
+    settings = {"first_guesses": 2, "species_names": ["pale wood cup"]}
     _grow(pruned_weights, named_world, tmp_path / "whole", **settings)
     assert len(texts) == 2 and "on a black background" in texts[0] and "in the snow" in texts[1]
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
