@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from fungal_assets.forms.volume import Volume
 
 MAX_FACES = 12_000
-_FROM_GUESS: Mapping[str, Any] = {"start": 0.55, "density_rate": 0.08}
+_FROM_GUESS: Mapping[str, Any] = {"start": 0.55, "density_rate": 0.04}
 """What a first guess changes of the recipe: most of it is kept, and its edges move slowly."""
 _SHEET_VIEWS = ((0, 10), (45, 10), (90, 10), (135, 10), (180, 10), (270, 10), (30, 50), (30, -5))
 

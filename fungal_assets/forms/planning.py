@@ -19,7 +19,7 @@ from typing import Any
 
 from fungal_assets.errors import InputError
 
-WORK_VERSION = "3"
+WORK_VERSION = "4"
 """Of the code that grows a form; the asset's code version is the same."""
 NOTES_NAME = "form.json"
 
@@ -174,10 +174,12 @@ def read_species(species: Path) -> list[dict[str, Any]]:
 
 
 def measure_portrayal(sample_galleries: Path) -> dict[str, float]:
-    """How well the tuned weights portray each species, by its id: the mean merit of the silhouettes in its pictures.
+    """How well the tuned weights portray each species, 0 to 1 by its id.
 
-    A species whose pictures show one whole, upright thing can become a form; of one that they show as litter, or from
-    too near, no guide makes one. A picture without a free subject counts as 0 (`revolving.Silhouette.merit`).
+    The mean appeal of the silhouettes in its pictures, where one without a free subject counts as 0
+    (`revolving.Silhouette.appeal`); whole where all of them are recognised as their species, half where none is. A
+    species whose pictures show one upright thing can become a form; of one that they show as litter, or from too near,
+    no guide makes one.
 
     Args:
         sample_galleries: Complete output.
@@ -187,12 +189,16 @@ def measure_portrayal(sample_galleries: Path) -> dict[str, float]:
     from fungal_assets.forms.revolving import find_silhouette
     from fungal_assets.galleries.reading import open_picture, read_gallery
 
-    merits: dict[str, list[float]] = defaultdict(list)
+    appeals: dict[str, list[float]] = defaultdict(list)
     for row in read_gallery(sample_galleries):
         if row["kind"] == "species":
             found = find_silhouette(np.asarray(open_picture(sample_galleries, row)))
-            merits[row["species_id"]].append(found.merit if found else 0.0)
-    return {species_id: sum(own) / len(own) for species_id, own in merits.items()}
+            appeals[row["species_id"]].append(found.appeal if found else 0.0)
+    recognition = json.loads((sample_galleries / "recognition.json").read_text())["species"]
+    shares = {row["species_id"]: row["recognised"] for row in recognition}
+    return {
+        species_id: sum(own) / len(own) * (1 + shares[species_id]) / 2 for species_id, own in appeals.items()
+    }
 
 
 def choose_species(

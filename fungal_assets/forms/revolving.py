@@ -18,6 +18,7 @@ import torch.nn.functional as F  # noqa: TID253
 from PIL import Image
 from scipy import ndimage  # noqa: TID253
 from skimage.filters import threshold_otsu  # noqa: TID253
+from skimage.morphology import convex_hull_image  # noqa: TID253
 
 from fungal_assets.forms.solid import largest_piece
 from fungal_assets.forms.volume import Camera, Volume
@@ -32,6 +33,8 @@ _FAINTEST = 0.1
 """Of the strongest contrast: a dark cap on a white stem is a subject too, a lit floor is not."""
 _SHARE = (0.04, 0.6)
 _LEAST_MERIT = 0.55
+_WAIST = 0.2
+"""Share of its convex hull that a cap on a stem leaves out."""
 _FOV_DEG = 29.0
 _DENSEST, _THINNEST = 2.5, -7.0
 _MIN_COLOUR = 0.03
@@ -60,6 +63,15 @@ class Silhouette:
     def merit(self) -> float:
         """How fit it is for being turned: even about its axis, and no part left out."""
         return self.symmetry * self.share
+
+    @property
+    def appeal(self) -> float:
+        """Its merit, for a ball half of it and for an outline with a waist, as of a cap on a stem, the whole.
+
+        Any guide can be had to draw a ball, and what is turned as one stays one; a stem says more of a species.
+        """
+        waist = 1 - float(self.mask.sum() / convex_hull_image(self.mask).sum())
+        return self.merit * (0.5 + 0.5 * min(1.0, waist / _WAIST))
 
     @property
     def middle_px(self) -> float:
@@ -101,14 +113,14 @@ def find_silhouette(picture: np.ndarray) -> Silhouette | None:
 
 
 def best_silhouette(pictures: Sequence[np.ndarray]) -> Silhouette | None:
-    """The most symmetrical and whole silhouette, or None where no picture shows a free, upright subject.
+    """The silhouette of most appeal, or None where no picture shows a free, upright subject.
 
     Args:
         pictures: uint8, each (H, W, 3), sRGB, of one subject on a plain ground, from its side.
     """
     found = [shape for picture in pictures if (shape := find_silhouette(picture))]
     fit = [shape for shape in found if shape.merit >= _LEAST_MERIT]
-    return max(fit, key=lambda shape: shape.merit, default=None)
+    return max(fit, key=lambda shape: shape.appeal, default=None)
 
 
 def find_backdrop(pictures: Sequence[np.ndarray], *, lightness: float, shift: float = 0.0) -> torch.Tensor:

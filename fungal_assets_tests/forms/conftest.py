@@ -62,6 +62,8 @@ def named_world(tmp_path_factory):
             gallery.append({"kind": "species", "species_id": row["species_id"], "path": path})
     gallery.append({"kind": "control", "species_id": None, "path": gallery[0]["path"]})
     pq.write_table(pa.Table.from_pylist(gallery), root / "sample_galleries" / "gallery.parquet")
+    recognised = [{"species_id": row["species_id"], "recognised": i / 2} for i, row in enumerate(rows)]
+    (root / "sample_galleries" / "recognition.json").write_text(json.dumps({"species": recognised}))
     return root
 
 

@@ -22,7 +22,8 @@ from fungal_assets.forms.planning import (
 from fungal_assets_tests.forms.shapes import mushroom
 
 SETTINGS = {
-    "species_names": ["pale wood cup", "dusky oak spike"], "max_species": 2, "iterations": 4, "grid_size": 16, "view_size_px": 16,
+    "species_names": ["pale wood cup", "dusky oak spike"], "max_species": 2,
+    "iterations": 4, "grid_size": 16, "view_size_px": 16,
     "views_per_step": 1, "guidance_scale": 2.0,
     "grounds": {"on a black background": 0.0, "in the snow": 0.9}, "first_guesses": 0,
     "guess_guidance_scale": 2.0, "processes": 1, "seed": 5,
@@ -57,10 +58,13 @@ def test_the_best_portrayed_species_of_each_colour_are_chosen_first():
         assert [row["cluster_id"] for row in chosen] == expected
 
 
-def test_a_whole_thing_on_its_ground_is_portrayed_and_noise_is_not(named_world):
+def test_a_whole_thing_that_is_recognised_is_portrayed_and_noise_is_not(named_world):
+    """Both discs are alike; half of the pictures of one are recognised and all of the other's."""
     portrayal = measure_portrayal(named_world / "sample_galleries")
     assert sorted(portrayal) == ["species-00", "species-01", "species-02"]
-    assert portrayal["species-00"] < 0.3 and min(portrayal["species-01"], portrayal["species-02"]) > 0.9
+    assert portrayal["species-00"] < 0.15
+    assert portrayal["species-01"] > 0.35
+    assert portrayal["species-02"] == pytest.approx(portrayal["species-01"] / 0.75)
 
 
 def test_the_chosen_species_are_grown_in_the_order_of_their_clusters(grown):

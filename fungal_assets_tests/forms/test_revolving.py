@@ -52,6 +52,15 @@ def test_the_most_upright_picture_is_chosen():
     assert (best_silhouette([leaning, upright]).picture == upright).all()
 
 
+def test_a_cap_on_a_stem_has_more_appeal_than_a_ball():
+    ball = np.full((SIZE, SIZE, 3), 4, dtype=np.uint8)
+    ball[np.hypot(*(np.indices((SIZE, SIZE)) - 63.5)) < 34] = BEIGE
+    shapes = find_silhouette(ball), find_silhouette(mushroom())
+    assert shapes[0].merit > 0.95 and shapes[0].appeal < 0.6
+    assert shapes[1].appeal > shapes[0].appeal + 0.2
+    assert (best_silhouette([ball, mushroom()]).picture == mushroom()).all()
+
+
 @pytest.mark.parametrize("size_px", [64, 128, 512])
 def test_the_size_of_a_picture_makes_no_difference(size_px):
     picture = np.asarray(Image.fromarray(mushroom()).resize((size_px, size_px), Image.Resampling.BICUBIC))
