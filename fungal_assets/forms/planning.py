@@ -22,6 +22,8 @@ from fungal_assets.errors import InputError
 WORK_VERSION = "4"
 """Of the code that grows a form; the asset's code version is the same."""
 NOTES_NAME = "form.json"
+_FEW = 2 / 3
+"""Of the median number of specimens: species with fewer are grown last."""
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,8 @@ def choose_species(
 ) -> list[Mapping[str, Any]]:
     """All species that are named, or where none is the `at_most` best portrayed, in the order of their clusters.
 
-    The best of each colour come first, so that not all are white.
+    The best of each colour come first, so that not all are white. Those with far fewer specimens than the median come
+    last: a few pictures of one thing teach little.
 
     Args:
         rows: Of species.json.
@@ -227,10 +230,15 @@ def choose_species(
         listed = ", ".join(repr(row["common_name"]) for row in rows)
         raise InputError(f"species {', '.join(map(repr, unknown))} not known; the species are {listed}.")
     named = list({known[name]["slug"]: known[name] for name in names}.values())
+    few = _FEW * sorted(row["size"] for row in rows)[(len(rows) - 1) // 2]
+
+    def order(row: Mapping[str, Any]) -> tuple[bool, float, int]:
+        return row["size"] < few, -portrayal.get(row["species_id"], 0.0), row["cluster_id"]
+
     best_of_colour: dict[str, Mapping[str, Any]] = {}
     others: list[Mapping[str, Any]] = []
-    for row in sorted(rows, key=lambda row: (-portrayal.get(row["species_id"], 0.0), row["cluster_id"])):
-        if row["colour_names"][0] in best_of_colour:
+    for row in sorted(rows, key=order):
+        if row["colour_names"][0] in best_of_colour or row["size"] < few:
             others.append(row)
         else:
             best_of_colour[row["colour_names"][0]] = row

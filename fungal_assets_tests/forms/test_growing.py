@@ -41,19 +41,21 @@ def grown(pruned_weights, named_world, tmp_path_factory):
     return folder, _grow(pruned_weights, named_world, folder)
 
 
-def test_the_best_portrayed_species_of_each_colour_are_chosen_first():
+def test_the_best_portrayed_species_of_each_colour_are_chosen_first_and_small_ones_last():
+    sizes, colours = (9, 3, 7, 9, 9), ("red", "blue", "white", "white", "red")
     rows = [
         {
             "common_name": str(i),
             "slug": str(i),
             "species_id": f"species-{i}",
             "cluster_id": i,
+            "size": size,
             "colour_names": [colour, "grey"],
         }
-        for i, colour in enumerate(("red", "blue", "white", "white", "red"))
+        for i, (size, colour) in enumerate(zip(sizes, colours, strict=True))
     ]
-    portrayal = {f"species-{i}": merit for i, merit in enumerate((0.4, 0.3, 0.7, 0.6, 0.2))}
-    for at_most, expected in ((1, [2]), (2, [0, 2]), (3, [0, 1, 2]), (4, [0, 1, 2, 3]), (5, [0, 1, 2, 3, 4])):
+    portrayal = {f"species-{i}": merit for i, merit in enumerate((0.4, 0.9, 0.7, 0.6, 0.2))}
+    for at_most, expected in ((1, [2]), (2, [0, 2]), (3, [0, 2, 3]), (4, [0, 2, 3, 4]), (5, [0, 1, 2, 3, 4])):
         chosen = choose_species(rows, [], at_most, portrayal=portrayal)
         assert [row["cluster_id"] for row in chosen] == expected
 
