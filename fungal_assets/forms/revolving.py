@@ -66,12 +66,12 @@ class Silhouette:
 
     @property
     def appeal(self) -> float:
-        """Its merit, for a ball half of it and for an outline with a waist, as of a cap on a stem, the whole.
+        """Its merit, of a ball seven tenths and of an outline with a waist, as of a cap on a stem, the whole.
 
         Any guide can be had to draw a ball, and what is turned as one stays one; a stem says more of a species.
         """
         waist = 1 - float(self.mask.sum() / convex_hull_image(self.mask).sum())
-        return self.merit * (0.5 + 0.5 * min(1.0, waist / _WAIST))
+        return self.merit * (0.7 + 0.3 * min(1.0, waist / _WAIST))
 
     @property
     def middle_px(self) -> float:
