@@ -48,8 +48,8 @@ class Method(Protocol):
         """Write the tuned weights to `folder / weights_file`."""
         ...
 
-    def restore(self, pipeline: StableDiffusionPipeline, folder: Path) -> None:
-        """Put weights that `save` wrote into an untouched base model, for good."""
+    def restore(self, pipeline: StableDiffusionPipeline, folder: Path, *, strength: float) -> None:
+        """Put weights that `save` wrote into an untouched base model for good, `strength` of the way, 0 to 1."""
         ...
 
 
@@ -82,7 +82,7 @@ class Lora:
 
         pipeline.save_lora_weights(folder / "lora", unet_lora_layers=get_peft_model_state_dict(pipeline.unet))
 
-    def restore(self, pipeline: StableDiffusionPipeline, folder: Path) -> None:
+    def restore(self, pipeline: StableDiffusionPipeline, folder: Path, *, strength: float) -> None:
         """Load the adapter, add it into the weights that it belongs to, and take it off.
 
         Raises:
@@ -96,7 +96,7 @@ class Lora:
                 f"{folder / self.weights_file} holds {kept} tensors and {found} found their layer in the "
                 f"base model. Tune again on this base model."
             )
-        pipeline.fuse_lora(components=["unet"])
+        pipeline.fuse_lora(components=["unet"], lora_scale=strength)
         pipeline.unload_lora_weights()
 
 
@@ -116,9 +116,10 @@ class Full:
         """A UNet folder as diffusers writes it."""
         pipeline.unet.save_pretrained(folder / "unet", safe_serialization=True)
 
-    def restore(self, pipeline: StableDiffusionPipeline, folder: Path) -> None:
-        """Replace the UNet's weights by the tuned ones."""
-        pipeline.unet.load_state_dict(read_tensors(folder / self.weights_file))
+    def restore(self, pipeline: StableDiffusionPipeline, folder: Path, *, strength: float) -> None:
+        """Move the UNet's weights towards the tuned ones."""
+        base, tuned = pipeline.unet.state_dict(), read_tensors(folder / self.weights_file)
+        pipeline.unet.load_state_dict({name: base[name].lerp(tuned[name], strength) for name in tuned})
 
 
 def get_method(name: str, *, lora_rank: int) -> Method:

@@ -59,11 +59,7 @@ def prune_weights(
     method = get_method(training["method"], lora_rank=training["lora_rank"] or 1)
     tell("putting the tuned weights into the base model")
     pipeline = load_pipeline(base.path, device="cpu", dtype=torch.float32)
-    untouched = {name: value.clone() for name, value in pipeline.unet.state_dict().items()}
-    method.restore(pipeline, fine_tuned_weights)
-    pipeline.unet.load_state_dict(
-        {name: untouched[name].lerp(value, strength) for name, value in pipeline.unet.state_dict().items()}
-    )
+    method.restore(pipeline, fine_tuned_weights, strength=strength)
     save_pipeline(pipeline.to(dtype=torch.float16), folder / "pipeline")
     if method.name == "lora":
         _write_lora(fine_tuned_weights / method.weights_file, folder, method, training, strength)

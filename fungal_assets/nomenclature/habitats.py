@@ -45,9 +45,14 @@ def roughness(subject: Subject) -> float:
     ground, lightness = _ground(subject), subject.lab[..., 0]
     if ground.sum() < _LEAST_GROUND_PX:
         return 0.0
-    across = np.abs(np.diff(lightness, axis=1))[ground[:, 1:]].mean()
-    down = np.abs(np.diff(lightness, axis=0))[ground[1:]].mean()
-    return float(across + down) / 2
+    return sum(_changes(lightness, ground)) / 2
+
+
+def _changes(lightness: np.ndarray, where: np.ndarray) -> tuple[float, float]:
+    """Mean difference between neighbours across and down, at the pixels of a mask."""
+    across = np.abs(np.diff(lightness, axis=1))[where[:, 1:]].mean()
+    down = np.abs(np.diff(lightness, axis=0))[where[1:]].mean()
+    return float(across), float(down)
 
 
 def _ground(subject: Subject) -> np.ndarray:
@@ -78,7 +83,7 @@ def _shares(lab: np.ndarray, ground: np.ndarray) -> dict[str, float]:
     shares["upright"] = _uprightness(lightness, kinds["bark"] & ground)
     shares["green_spread"] = float(lightness[kinds["green"] & ground].std()) if shares["green"] else 0.0
     shares["green_b"] = float(b[kinds["green"] & ground].mean()) if shares["green"] else 0.0
-    shares["roughness"] = float(np.abs(np.diff(lightness, axis=1))[ground[:, 1:]].mean())
+    shares["roughness"] = _changes(lightness, ground)[0]
     return shares
 
 
@@ -86,8 +91,7 @@ def _uprightness(lightness: np.ndarray, where: np.ndarray) -> float:
     """Log ratio of change across to change down: above 0 for a standing trunk's furrows, below for a lying one."""
     if where.sum() < _LEAST_GROUND_PX // 3:
         return 0.0
-    across = np.abs(np.diff(lightness, axis=1))[where[:, 1:]].mean()
-    down = np.abs(np.diff(lightness, axis=0))[where[1:]].mean()
+    across, down = _changes(lightness, where)
     return float(np.log((across + 1e-3) / (down + 1e-3)))
 
 

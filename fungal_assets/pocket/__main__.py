@@ -5,8 +5,10 @@ It needs the extra `recipe` and, the first time, npm for the drawings. What it m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -26,6 +28,11 @@ art_option = click.option(
     show_default=True,
     help="Where the npm packages of the drawings are, or are fetched to.",
 )
+
+
+def count_option(name: str, default: int, what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """An option for how many pictures of one kind are rendered."""
+    return click.option(name, type=click.IntRange(min=1), default=default, show_default=True, help=what)
 
 
 @click.group()
@@ -48,23 +55,9 @@ def specimens(each: int, processes: int) -> None:
 @work_option
 @art_option
 @click.option("--concepts", default=100, show_default=True, help="Size of the world beside fungi.")
-@click.option(
-    "--portraits",
-    type=click.IntRange(min=1),
-    default=5000,
-    show_default=True,
-    help="Rendered fungi that stand alone, in the middle.",
-)
-@click.option(
-    "--fungi", type=click.IntRange(min=1), default=6000, show_default=True, help="Other rendered fungi."
-)
-@click.option(
-    "--snapshots",
-    type=click.IntRange(min=1),
-    default=4000,
-    show_default=True,
-    help="Rendered fungi amid clutter, as photographs show them.",
-)
+@count_option("--portraits", 5000, "Rendered fungi that stand alone, in the middle.")
+@count_option("--fungi", 6000, "Other rendered fungi.")
+@count_option("--snapshots", 4000, "Rendered fungi amid clutter, as photographs show them.")
 @click.option("--vae-steps", default=3000, show_default=True, help="Steps of the autoencoder.")
 @click.option("--steps", default=14000, show_default=True, help="Steps of the UNet and the text encoder.")
 @click.option(

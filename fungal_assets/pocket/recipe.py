@@ -120,7 +120,7 @@ class Shown:
     @property
     def all(self) -> Pictures:
         """All of them as one."""
-        return join(self.fungi_of_all_kinds, self.world)
+        return join(self.portraits, self.fungi, self.snapshots, self.world)
 
 
 def gather_pictures(work: Path, tarballs: Path, settings: RecipeSettings, *, tell: Tell) -> Shown:
@@ -191,12 +191,11 @@ def make_model(
     tell(f"autoencoder: {figures['vae_psnr_db']:.2f} dB on {HELD_OUT} held-out pictures")
     corpus = make_corpus(pipeline, shown, settings, work)
     if start is None:
-        fungus_concepts = join(shown.portraits, shown.fungi).concepts
         teach_words(
             pipeline.text_encoder,
             tokenize(pipeline.tokenizer, corpus.captions),
             corpus.latents,
-            [*fungus_concepts, *fungus_concepts, *shown.world.concepts],
+            concepts_of(shown),
             corpus.weights,
             work / "words",
             settings.words,
@@ -255,6 +254,12 @@ def make_corpus(
     )
 
 
+def concepts_of(shown: Shown) -> list[str]:
+    """What each picture of the corpus shows, in the order of `make_corpus`: the mirrored fungi are there too."""
+    fungi = [*shown.portraits.concepts, *shown.fungi.concepts, *shown.snapshots.concepts]
+    return [*fungi, *fungi, *shown.world.concepts]
+
+
 def _encode_once(vae: AutoencoderKL, images: np.ndarray, folder: Path) -> torch.Tensor:
     """Mean latents of the images, kept in `folder` for a recipe that is gone on with."""
     made_of = hashlib.sha256(images.data)
@@ -291,14 +296,16 @@ def make_judge(
     the world's first 100 things.
     """
     shown = gather_pictures(work, tarballs, settings, tell=tell)
+    pictures = shown.all
     tokenizer = CLIPTokenizer.from_pretrained(model / "tokenizer")
     things = sorted(set(shown.world.concepts))
-    groups = [-1] * len(shown.fungi_of_all_kinds) + [things.index(one) for one in shown.world.concepts]
+    fungi = len(pictures) - len(shown.world)
+    groups = [-1] * fungi + [things.index(one) for one in shown.world.concepts]
     clip = build_clip(tokenizer, contrast).to(pick_device())
-    ids = tokenize(tokenizer, shown.all.captions)
-    share = {True: 0.5 / groups.count(-1), False: 0.5 / len(shown.world)}
+    ids = tokenize(tokenizer, pictures.captions)
+    share = {True: 0.5 / fungi, False: 0.5 / len(shown.world)}
     weights = torch.tensor([share[group < 0] for group in groups], dtype=torch.float64)
-    teach_judge(clip, shown.all.images, ids, groups, weights, work / "judge", contrast, tell=tell)
+    teach_judge(clip, pictures.images, ids, groups, weights, work / "judge", contrast, tell=tell)
     temporary = target.with_name(f".{target.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
     clip.to("cpu").half().save_pretrained(temporary)

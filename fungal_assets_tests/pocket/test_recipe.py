@@ -17,7 +17,7 @@ from fungal_assets.pocket.corpus import (
     traits_of_portraits,
     traits_of_snapshots,
 )
-from fungal_assets.pocket.recipe import RecipeSettings, Shown, make_corpus
+from fungal_assets.pocket.recipe import RecipeSettings, Shown, concepts_of, make_corpus
 
 SETTINGS = replace(RecipeSettings(), portraits=3, fungi=2, snapshots=4)
 
@@ -25,7 +25,7 @@ SETTINGS = replace(RecipeSettings(), portraits=3, fungi=2, snapshots=4)
 def some_pictures(captions, styles, *, seed):
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 256, (len(captions), 128, 128, 3), dtype=np.uint8)
-    return Pictures(images, list(captions), ["thing"] * len(captions), list(styles))
+    return Pictures(images, list(captions), [f"thing of {text}" for text in captions], list(styles))
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,14 @@ def test_a_mirrored_fungus_is_the_same_fungus_in_other_words(corpus, shown):
     vae = build_pipeline("tiny", seed=0).vae
     mirrored = encode(vae, shown.portraits.images[:, :, ::-1]) * vae.config.scaling_factor
     torch.testing.assert_close(corpus.latents[9:12], mirrored, atol=0.05, rtol=0.05)
+
+
+def test_every_picture_of_the_corpus_has_its_concept(corpus, shown):
+    """The concepts say which caption they came with, so that a kind that is left out or misplaced shows."""
+    found = [concept.removeprefix("thing of ") for concept in concepts_of(shown)]
+    assert len(found) == len(corpus.captions)
+    assert found[:9] == found[9:18] == corpus.captions[:9]
+    assert found[18:] == corpus.captions[18:]
 
 
 def test_pictures_without_as_many_captions_are_refused(shown, tmp_path):

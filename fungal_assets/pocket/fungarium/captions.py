@@ -44,7 +44,6 @@ _TABLES = ("on a table", "on paper", "on a plain table")
 def caption_words(traits: Traits) -> dict[str, str | None]:
     """Returns the words that are true of the picture, by slot; None where a slot has nothing to say."""
     kind = MORPHOTYPE_TABLE[traits.morphotype]
-    places = _SHELF_PLACES.get(traits.habitat) if kind.is_shelf else None
     shape = {"conical": "a conical cap", "flat": "a flat cap", "funnel": "a funnel shaped cap"}.get(
         traits.cap_shape
     )
@@ -59,10 +58,21 @@ def caption_words(traits: Traits) -> dict[str, str | None]:
         "texture": traits.texture
         if traits.texture != "smooth" and traits.morphotype in ("agaric", "bolete")
         else None,
-        "place": (places or _PLACES[traits.habitat])[0],
+        "place": _places(traits)[0],
         "view": traits.view or ANGLED_VIEW,
         "closeness": traits.closeness,
     }
+
+
+def _places(traits: Traits) -> tuple[str, ...]:
+    """What may be said of where it grows: a shelf grows on a tree, wherever that stands."""
+    is_shelf = MORPHOTYPE_TABLE[traits.morphotype].is_shelf
+    return (_SHELF_PLACES.get(traits.habitat) if is_shelf else None) or _PLACES[traits.habitat]
+
+
+def _snapshot_places(traits: Traits) -> tuple[str, ...]:
+    """The same of a snapshot, where a shelf too lies amid the clutter, and a table takes the dark room's place."""
+    return _TABLES if traits.habitat == "dark_room" else _PLACES[traits.habitat]
 
 
 def _shows_stem(traits: Traits) -> bool:
@@ -131,10 +141,7 @@ def describe(traits: Traits, *, rng_seed: int, is_snapshot: bool = False) -> str
         text += " with " + " and ".join(str(d) for d in details)
     text += f", {color_after}" if color_after else ""
     if rng.random() < 0.9:
-        kind = MORPHOTYPE_TABLE[traits.morphotype]
-        choices = (_SHELF_PLACES.get(traits.habitat) if kind.is_shelf else None) or _PLACES[traits.habitat]
-        if is_snapshot:
-            choices = _TABLES if traits.habitat == "dark_room" else _PLACES[traits.habitat]
+        choices = _snapshot_places(traits) if is_snapshot else _places(traits)
         verb = "growing " if traits.habitat != "dark_room" and rng.random() < 0.5 else ""
         place = choices[0] if rng.random() < 0.6 else rng.choice(choices)
         text += f"{', ' if verb or color_after else ' '}{verb}{place}"

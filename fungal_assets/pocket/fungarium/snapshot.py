@@ -210,8 +210,7 @@ _SHAPES: dict[str, Callable[[np.random.Generator], Outline]] = {
 def _turn_of(kind: str, rng: np.random.Generator) -> float:
     """How far a shape is turned, in radians: grass stands, bark runs up, the grain of a log along it."""
     upright = {"blade": (-math.pi / 2, 0.45), "bark": (-math.pi / 2, 0.08), "grain": (0.0, 0.08)}
-    mean, spread = upright.get(kind, (0.0, math.inf))
-    return rng.uniform(0, 2 * math.pi) if math.isinf(spread) else rng.normal(mean, spread)
+    return rng.normal(*upright[kind]) if kind in upright else rng.uniform(0, 2 * math.pi)
 
 
 def _move(outline: Outline, length: float, turn: float, x: float, y: float) -> Outline:
@@ -246,10 +245,8 @@ def _blur_the_distance(scene: np.ndarray, mask: np.ndarray, rng: np.random.Gener
     """What is above the fungus' foot lies further off: softer the higher it is."""
     px = len(scene)
     foot = _foot_row(mask[..., 0])
-    radius_px, share = (
-        px * rng.uniform(0.0, 0.045),
-        np.clip((foot - np.arange(px)) / (0.6 * px), 0, 1)[:, None, None],
-    )
+    radius_px = px * rng.uniform(0.0, 0.045)
+    share = np.clip((foot - np.arange(px)) / (0.6 * px), 0, 1)[:, None, None]
     return scene + (gaussian_filter(scene, (radius_px, radius_px, 0)) - scene) * np.minimum(1, 1.6 * share)
 
 
