@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from fungal_assets.diffusion.base_models import load_pipeline
 from fungal_assets.diffusion.checks import (
     check_every_row_trained_on,
     check_loss_moves,
@@ -15,7 +16,7 @@ from fungal_assets.diffusion.checks import (
     check_weights_changed,
 )
 from fungal_assets.diffusion.encoding import read_tensors, write_tensors
-from fungal_assets.diffusion.methods import LORA_TARGETS
+from fungal_assets.diffusion.methods import LORA_TARGETS, Full
 from fungal_assets.diffusion.pruning import KOHYA_FILE, prune_weights
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.shards import read_table, write_table
@@ -203,6 +204,16 @@ def test_the_full_method_prunes_to_the_tuned_unet(base_dir, dataset_dir, prompts
     assert json.loads((tmp_path / "pruned/weights.json").read_text())["lora_sha256"] is None
     assert check_weights_changed(tmp_path / "tuned", base_model=str(base_dir)).passed
     assert check_pruned_from_tuned(tmp_path / "pruned", tmp_path / "tuned").passed
+
+
+def test_the_full_method_moves_every_tensor_by_the_strength(base_dir, tmp_path):
+    name = "unet/diffusion_pytorch_model.safetensors"
+    base = read_tensors(base_dir / name)
+    write_tensors(tmp_path / name, {key: values.float() + 1 for key, values in base.items()})
+    pipeline = load_pipeline(base_dir, device="cpu", dtype=torch.float32)
+    Full().restore(pipeline, tmp_path, strength=0.25)
+    for key, values in pipeline.unet.state_dict().items():
+        torch.testing.assert_close(values, base[key].float() + 0.25, msg=key)
 
 
 def test_the_checks_pass_on_what_was_tuned_and_pruned(

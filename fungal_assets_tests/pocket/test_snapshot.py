@@ -34,17 +34,20 @@ def test_a_seed_gives_the_same_snapshot_and_another_seed_another():
 
 
 def test_the_fungus_keeps_its_form_and_its_surroundings_are_rougher_than_a_render():
-    """Brightness inside the mask follows the render's; outside, neighbours differ more."""
-    likeness, roughness = [], []
+    """Brightness inside the mask follows the render's; outside it is another place, and neighbours differ more."""
+    likeness, likeness_outside, roughness = [], [], []
     for seed in range(12):
         traits = sample_traits(seed, morphotype="agaric", habitat="leaf_litter", view="side view", count=1)
         render, snapshot = render_picture(traits, size_px=96), render_snapshot(traits, size_px=96) / 255
         clean, inside = render.image.numpy(), render.mask.numpy() > 0.99
         likeness.append(np.corrcoef(clean.mean(-1)[inside], snapshot.mean(-1)[inside])[0, 1])
+        around = render.mask.numpy() == 0
+        likeness_outside.append(np.corrcoef(clean.mean(-1)[around], snapshot.mean(-1)[around])[0, 1])
         outside = ~inside[:, 1:]
         steps = [np.abs(np.diff(image.mean(-1), axis=1))[outside].mean() for image in (clean, snapshot)]
         roughness.append(steps[1] / steps[0])
     assert np.median(likeness) > 0.8
+    assert np.median(likeness_outside) < 0.3
     assert np.mean(np.array(roughness) > 1) > 0.75
 
 
