@@ -54,7 +54,8 @@ class Recipe:
         grounds: Lightness of each ground that the views stand on where there is no backdrop, 0 to 1. Two that differ
             much keep a form from being glassy: what is clear can't look right on both.
         seed: Decides everything that is left to chance.
-        density_rate: Learning rate of the density at the start; colour learns at two thirds of it.
+        density_rate: Learning rate of the density at the start.
+        colour_rate: Learning rate of the colour at the start.
         guide_weight: Weight of the guide's gradient against the priors.
         entropy_weight: Final weight of the alpha entropy, reached at half time.
         majority_weight: Final weight of the majority prior, reached at the end.
@@ -72,6 +73,7 @@ class Recipe:
     grounds: tuple[float, ...]
     seed: int
     density_rate: float = 0.12
+    colour_rate: float = 0.08
     guide_weight: float = 0.02
     entropy_weight: float = 0.05
     majority_weight: float = 2.0
@@ -148,8 +150,9 @@ def _take_step(
 ) -> dict[str, float]:
     generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + state.step)
     progress = state.step / recipe.iterations
-    for group, share in zip(state.optimiser.param_groups, (1.0, 2 / 3), strict=True):
-        group["lr"] = recipe.density_rate * share * (1 - 0.7 * progress)
+    rates = (recipe.density_rate, recipe.colour_rate)
+    for group, rate in zip(state.optimiser.param_groups, rates, strict=True):
+        group["lr"] = rate * (1 - 0.7 * progress)
     cameras = sample_cameras(recipe.views_per_step, generator)
     views = [render(state.volume, camera, recipe.view_size_px) for camera in cameras]
     guided = _guide_loss(views, cameras, guide, embeddings, backdrops, recipe, progress, generator)

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from fungal_assets.forms.volume import Volume
 
 MAX_FACES = 12_000
-_FROM_GUESS: Mapping[str, Any] = {"start": 0.55, "density_rate": 0.04}
-"""What a first guess changes of the recipe: most of it is kept, and its edges move slowly."""
+_FROM_GUESS: Mapping[str, Any] = {"start": 0.55, "density_rate": 0.04, "colour_rate": 0.004}
+"""What a first guess changes of the recipe: most of it is kept, its edges move slowly and its colours hardly."""
 _SHEET_VIEWS = ((0, 10), (45, 10), (90, 10), (135, 10), (180, 10), (270, 10), (30, 50), (30, -5))
 
 
@@ -186,7 +186,8 @@ def _find_guess(
 ) -> tuple[Silhouette | None, list[torch.Tensor]]:
     """The best silhouette among the guide's own pictures of the species from its side, and what is behind them.
 
-    The pictures are kept at `path`, so that a growth which is gone on with has the same guess.
+    It is sought on the first ground, and on the next only where there is none: in light a cast shadow is easily taken
+    for a foot. The pictures are kept at `path`, so that a growth which is gone on with has the same guess.
 
     Returns:
         The silhouette, or None; and the backdrop of every ground, none at all where no pictures were asked for.
@@ -209,7 +210,8 @@ def _find_guess(
         temporary = path.with_name(f".{path.name}")
         np.savez(temporary, **{f"ground_{index}": part for index, part in enumerate(pictures)})
         temporary.replace(path)
-    guess = best_silhouette([picture for part in pictures for picture in part])
+    found = (best_silhouette(list(part)) for part in pictures)
+    guess = next((shape for shape in found if shape), None)
     shift = guess.middle_shift if guess else 0.0
     lightness = growth.recipe["grounds"]
     return guess, [

@@ -1,9 +1,11 @@
-"""A first guess at a form: the body of revolution of a picture's silhouette.
+"""A first guess at a form: a picture's silhouette, turned about its axis.
 
 A guide that is asked from scratch where a cap and a stem go gives a lump more often than a stem. Its pictures on a
-plain ground know better: the outline of one of them, turned about its axis, is what a form begins as, and distillation
-makes of it what all views agree on. (Forms from silhouettes go back to B. Baumgart, "Geometric Modeling for Computer
-Vision", 1974.) Belongs here: finding the silhouette and what is behind it, and turning it. Torch kernel.
+plain ground know better: the outline of one of them is what a form begins as, and distillation makes of it what all
+views agree on. What is even about the axis becomes a body of revolution. What is not, as the branches of a coral, is
+rounded by the balls of its medial axis (H. Blum, 1967) and stands out in several directions. (Forms from silhouettes
+go back to B. Baumgart, "Geometric Modeling for Computer Vision", 1974.) Belongs here: finding the silhouette and what
+is behind it, and turning it. Torch kernel.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import torch.nn.functional as F  # noqa: TID253
 from PIL import Image
 from scipy import ndimage  # noqa: TID253
 from skimage.filters import threshold_otsu  # noqa: TID253
-from skimage.morphology import convex_hull_image  # noqa: TID253
+from skimage.morphology import convex_hull_image, medial_axis  # noqa: TID253
 
 from fungal_assets.forms.solid import largest_piece
 from fungal_assets.forms.volume import Camera, Volume
@@ -35,10 +37,14 @@ _SHARE = (0.04, 0.6)
 _LEAST_MERIT = 0.55
 _WAIST = 0.2
 """Share of its convex hull that a cap on a stem leaves out."""
+_BLUR_PX = 4.0
 _FOV_DEG = 29.0
+_PX_PER_UNIT = SIZE_PX / (2 * Camera.radius * math.tan(math.radians(_FOV_DEG) / 2))
 _DENSEST, _THINNEST = 2.5, -7.0
 _MIN_COLOUR = 0.03
 _LIKELY_LIGHTNESS = 0.35
+_BRANCHES_DEG = (0, 60, 120)
+"""Where the balls of the medial axis stand: each plane has two ends, so branches leave in six directions."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +71,21 @@ class Silhouette:
         return self.symmetry * self.share
 
     @property
+    def evenness(self) -> float:
+        """How alike in colour its left and its right are, 0 to 1; spots don't count, a dark side does."""
+        blurred = ndimage.gaussian_filter(self.picture.astype(np.float32), (_BLUR_PX, _BLUR_PX, 0))
+        mirrored = _mirror(blurred, self.axis_px)
+        both = self.mask & _mirror(self.mask, self.axis_px)
+        return 1 - float(np.abs(blurred - mirrored)[both].mean()) / 255 if both.any() else 0.0
+
+    @property
     def appeal(self) -> float:
-        """Its merit, of a ball seven tenths and of an outline with a waist, as of a cap on a stem, the whole.
+        """Its merit and evenness, of a ball seven tenths and of an outline with a waist, as of a cap on a stem, all.
 
         Any guide can be had to draw a ball, and what is turned as one stays one; a stem says more of a species.
         """
         waist = 1 - float(self.mask.sum() / convex_hull_image(self.mask).sum())
-        return self.merit * (0.7 + 0.3 * min(1.0, waist / _WAIST))
+        return self.merit * self.evenness**2 * (0.7 + 0.3 * min(1.0, waist / _WAIST))
 
     @property
     def middle_px(self) -> float:
@@ -139,21 +153,28 @@ def find_backdrop(pictures: Sequence[np.ndarray], *, lightness: float, shift: fl
 
 
 def revolve(shape: Silhouette, grid_size: int) -> Volume:
-    """Turn a silhouette about its axis and paint it with its picture from in front and, mirrored, from behind.
+    """Turn a silhouette about its axis and paint it with its picture, once in front, behind and on each side.
+
+    Each painting spans a quarter of the round and is the mirror image of its neighbours, so that no seam shows.
 
     Args:
         shape: The silhouette.
         grid_size: Samples along each side.
     """
-    px_per_unit = SIZE_PX / (2 * Camera.radius * math.tan(math.radians(_FOV_DEG) / 2))
     line = torch.linspace(-1, 1, grid_size)
     z, y, x = torch.meshgrid(line, line, line, indexing="ij")
-    row = shape.middle_px - y * px_per_unit
-    radius = _at_rows(torch.from_numpy(_radii(shape)), row) / px_per_unit
-    cells = (radius - (x.square() + z.square()).sqrt()) * (grid_size - 1) / 2
+    row = shape.middle_px - y * _PX_PER_UNIT
+    from_axis = (x.square() + z.square()).sqrt()
+    distance = from_axis - _at_rows(torch.from_numpy(_even_radii(shape)), row) / _PX_PER_UNIT
+    for azimuth_deg in _BRANCHES_DEG:
+        distance = torch.minimum(distance, _distance_to_balls(shape, azimuth_deg, x, y, z))
+    cells = -distance * (grid_size - 1) / 2
     density = cells.clamp(-1, 1) * (_DENSEST - _THINNEST) / 2 + (_DENSEST + _THINNEST) / 2
-    column = shape.axis_px + x.clamp(-0.9 * radius.abs(), 0.9 * radius.abs()) * px_per_unit
-    places = torch.stack([2 * column / (SIZE_PX - 1) - 1, 2 * row / (SIZE_PX - 1) - 1], -1)
+    reach = _at_rows(torch.from_numpy(_radii(shape)), row).clamp(min=1)
+    around = torch.atan2(x, z)
+    folded = torch.asin(torch.sin(2 * around)) / 2
+    sideways = torch.minimum(from_axis * _PX_PER_UNIT, 0.9 * math.sqrt(2) * reach) * torch.sin(folded)
+    places = torch.stack([shape.axis_px + sideways, row], -1) * 2 / (SIZE_PX - 1) - 1
     painted = _spread(shape.picture, shape.mask)
     flat = F.grid_sample(
         painted[None], places.reshape(1, -1, 1, 2), align_corners=True, padding_mode="border"
@@ -174,11 +195,17 @@ def _ground_of_rows(pixels: np.ndarray) -> np.ndarray:
 
 
 def _symmetry(mask: np.ndarray, axis_px: float) -> float:
-    columns = np.arange(mask.shape[1])
-    mirrored = np.round(2 * axis_px - columns).astype(int)
-    is_inside = (mirrored >= 0) & (mirrored < mask.shape[1])
-    other = np.where(is_inside, mask[:, mirrored.clip(0, mask.shape[1] - 1)], False)
+    other = _mirror(mask, axis_px)
     return float((mask & other).sum() / (mask | other).sum())
+
+
+def _mirror(pixels: np.ndarray, axis_px: float) -> np.ndarray:
+    """The mirror image at a column, shape (H, W) or (H, W, C); 0 where it comes from outside."""
+    columns = np.round(2 * axis_px - np.arange(pixels.shape[1])).astype(int)
+    is_inside = (columns >= 0) & (columns < pixels.shape[1])
+    mirrored = pixels[:, columns.clip(0, pixels.shape[1] - 1)].copy()
+    mirrored[:, ~is_inside] = 0
+    return mirrored
 
 
 def _radii(shape: Silhouette) -> np.ndarray:
@@ -186,6 +213,31 @@ def _radii(shape: Silhouette) -> np.ndarray:
     first, last = shape.mask.argmax(1), shape.mask.shape[1] - shape.mask[:, ::-1].argmax(1)
     halves = np.where(shape.mask.any(1), (last - first) / 2, -2.0)
     return ndimage.gaussian_filter1d(halves, 1.0).astype(np.float32)
+
+
+def _even_radii(shape: Silhouette) -> np.ndarray:
+    """How far each row is filled on both sides of the axis, float32 (128,), in pixels; below 0 where it is not."""
+    axis = round(shape.axis_px)
+    right = np.logical_and.accumulate(shape.mask[:, axis:], axis=1).sum(1)
+    left = np.logical_and.accumulate(shape.mask[:, axis::-1], axis=1).sum(1)
+    both = np.minimum(left, right).astype(float)
+    return ndimage.gaussian_filter1d(np.where(both > 0, both - 0.5, -2.0), 1.0).astype(np.float32)
+
+
+def _distance_to_balls(
+    shape: Silhouette, azimuth_deg: float, x: torch.Tensor, y: torch.Tensor, z: torch.Tensor
+) -> torch.Tensor:
+    """Signed distance to the balls of the mask's medial axis, its plane turned about the axis; below 0 inside."""
+    axis, radius_px = medial_axis(shape.mask, return_distance=True, rng=0)
+    rows, columns = np.nonzero(axis)
+    out = (columns - shape.axis_px) / _PX_PER_UNIT
+    angle = math.radians(azimuth_deg)
+    centres = np.stack(
+        [out * math.cos(angle), (shape.middle_px - rows) / _PX_PER_UNIT, -out * math.sin(angle)], 1
+    )
+    radii = torch.from_numpy(radius_px[rows, columns] / _PX_PER_UNIT).float()
+    samples = torch.stack([x, y, z], -1).reshape(-1, 3)
+    return (torch.cdist(samples, torch.from_numpy(centres).float()) - radii).amin(1).reshape(x.shape)
 
 
 def _at_rows(values: torch.Tensor, row: torch.Tensor) -> torch.Tensor:

@@ -85,14 +85,46 @@ def test_a_turned_silhouette_looks_like_its_picture_from_all_sides():
         assert cap[0] > 2 * cap[1] and stem[1] > 0.5
 
 
-def test_left_in_the_picture_is_left_in_the_form_from_in_front_and_right_from_behind():
+def test_the_picture_is_painted_in_front_and_behind_and_mirrored_on_both_sides():
     picture = mushroom()
     picture[:60, :64][(picture[:60, :64] == RED).all(-1)] = (30, 60, 220)
     volume = revolve(find_silhouette(picture), 48)
-    for azimuth_deg, blue in ((0, slice(40, 56)), (180, slice(72, 88))):
+    for azimuth_deg, is_mirrored in ((0, False), (90, True), (180, False), (270, True)):
         view = render(volume, Camera(azimuth_deg, 0, fov_deg=29), SIZE)
-        side = view.rgb[:, 40:50, blue].mean((1, 2))
-        assert side[2] > 2 * side[0], azimuth_deg
+        left, right = view.rgb[:, 40:50, 48:60].mean((1, 2)), view.rgb[:, 40:50, 68:80].mean((1, 2))
+        blue, red = (right, left) if is_mirrored else (left, right)
+        assert blue[2] > 2 * blue[0] and red[0] > 2 * red[2], azimuth_deg
+
+
+def test_branches_stand_out_on_all_sides_and_stay_apart():
+    """Three arms beside a trunk: a body of revolution would close the gaps between them."""
+    picture = mushroom()
+    picture[:] = 4
+    picture[54:104, 58:70] = BEIGE
+    picture[54:64, 30:98] = BEIGE
+    for left in (30, 59, 88):
+        picture[24:60, left : left + 10] = BEIGE
+    shape = find_silhouette(picture)
+    volume = revolve(shape, 64)
+    for camera in orbit(12, elevation_deg=0):
+        alpha = render(volume, Camera(camera.azimuth_deg, 0, fov_deg=29), SIZE).alpha.numpy() > 0.5
+        arms = alpha[36]
+        assert 3 <= np.diff(arms.astype(int), prepend=0).clip(0).sum() <= 5, camera.azimuth_deg
+        assert np.ptp(np.flatnonzero(arms)) > 40, camera.azimuth_deg
+        assert 8 <= alpha[90].sum() <= 16, "the trunk is one"
+    front = render(volume, Camera(0, 0, fov_deg=29), SIZE).alpha.numpy() > 0.5
+    assert (front & shape.mask).sum() > 0.8 * shape.mask.sum()
+
+
+def test_a_subject_that_is_dark_on_one_side_has_less_appeal():
+    lopsided = mushroom()
+    lopsided[:60, :50][(lopsided[:60, :50] == RED).all(-1)] = (40, 10, 8)
+    spotted = mushroom()
+    for x in (40, 56, 72, 88):
+        spotted[40:46, x - 3 : x + 3] = (240, 240, 240)
+    plain, lopsided, spotted = (find_silhouette(picture) for picture in (mushroom(), lopsided, spotted))
+    assert plain.evenness > 0.97 and spotted.evenness > 0.95
+    assert lopsided.evenness < 0.92 and lopsided.appeal < 0.9 * plain.appeal
 
 
 def test_a_turned_silhouette_is_opaque_inside_and_empty_outside():
