@@ -204,10 +204,10 @@ def grow(growth: Growth, *, tell: Tell) -> dict[str, Any]:
 
 def _refuse_unknown_species(names: Sequence[str], store: Store) -> None:
     """Find out that a name is misspelt before hours of training, not after."""
-    from fungal_assets.forms.planning import choose_species, read_species
+    from fungal_assets.forms.planning import find_named, read_species
 
     if names:
-        choose_species(read_species(store.get("species").path), names, len(names))
+        find_named(read_species(store.get("species").path), names)
 
 
 def select_assets(until: str | None) -> dict[str, list[str]]:

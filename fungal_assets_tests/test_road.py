@@ -193,7 +193,6 @@ def test_other_weights_under_the_3d_step_are_refused_and_seen(damaged):
     paths = [damaged.find(name).path for name in ("species", "prompts", "clusters")]
     settings = {
         "species_names": [],
-        "max_species": 1,
         "iterations": 2,
         "grid_size": 16,
         "view_size_px": 64,

@@ -124,8 +124,11 @@ def forms_3d(
     named, worded, grouped = (store.get(name) for name in ("species", "prompts", "clusters"))
     earlier = store.find_whole("forms_3d", context.partition_key)
     settings = config.fill("forms_3d", profile)
+    at_most = settings.pop("max_species")
     settings |= {
-        "species_names": _settled(settings, pictured.path, earlier, pruned.path, named.path, worded.path)
+        "species_names": _settled(
+            settings, at_most, pictured.path, earlier, pruned.path, named.path, worded.path
+        )
     }
     return keep(
         context,
@@ -139,20 +142,16 @@ def forms_3d(
 
 
 def _settled(
-    settings: Mapping[str, Any], sample_galleries: Path, earlier: Path | None, *paths: Path
+    settings: Mapping[str, Any], at_most: int, sample_galleries: Path, earlier: Path | None, *paths: Path
 ) -> list[str]:
     """The species of the output, which decide its fingerprint: those chosen and those that stay."""
     from fungal_assets.forms.planning import plan_growths, settle_species
 
-    others = {"species_names", "max_species", "processes"}
+    others = {"species_names", "processes"}
     with told_plainly():
         growths = plan_growths(*paths, **{name: settings[name] for name in settings.keys() - others})
         return settle_species(
-            growths,
-            sample_galleries,
-            earlier,
-            names=settings["species_names"],
-            at_most=settings["max_species"],
+            growths, sample_galleries, earlier, names=settings["species_names"], at_most=at_most
         )
 
 

@@ -20,8 +20,8 @@ from fungal_assets import compute
 from fungal_assets.forms.planning import (
     NOTES_NAME,
     Growth,
-    choose_species,
     find_earlier,
+    find_named,
     plan_growths,
     take_over,
 )
@@ -52,7 +52,6 @@ def grow_forms(
     folder: Path,
     *,
     species_names: list[str],
-    max_species: int,
     iterations: int,
     grid_size: int,
     view_size_px: int,
@@ -74,8 +73,7 @@ def grow_forms(
         clusters: Complete output, for the judge.
         earlier: An earlier whole output, or None; a form of it that is the same work is taken over.
         folder: Filled with one folder per species and `forms.json`; complete species folders are kept.
-        species_names: Common names or slugs to grow (`planning.settle_species`); empty for the first of each colour.
-        max_species: How many where none is named.
+        species_names: Common names or slugs to grow (`planning.settle_species`).
         iterations: See `distillation.Recipe`; so `grid_size`, `view_size_px`, `views_per_step`, `guidance_scale`.
         grid_size: Samples along each side.
         view_size_px: Side of the views that the guide sees.
@@ -113,7 +111,7 @@ def grow_forms(
         seed=seed,
     )
     rows = [growth.species for growth in planned]
-    chosen = choose_species(rows, species_names, max_species)
+    chosen = find_named(rows, species_names)
     growths = [growth for growth in planned if growth.species in chosen]
     for growth in growths:
         place = folder / growth.species["slug"]

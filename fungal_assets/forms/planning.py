@@ -133,15 +133,19 @@ def settle_species(
         growths: Of every species (`plan_growths`).
         sample_galleries: Complete output; read where none is named.
         earlier: The newest whole output of forms, if there is one.
-        names: See `choose_species`; so `at_most`.
+        names: Common names or slugs; empty for the best portrayed (`choose_species`).
         at_most: How many where none is named.
 
     Raises:
         InputError: A name is not that of a species.
     """
     rows = [growth.species for growth in growths]
-    portrayal = {} if names else measure_portrayal(sample_galleries)
-    chosen = {row["slug"] for row in choose_species(rows, names, at_most, portrayal=portrayal)}
+    wanted = (
+        find_named(rows, names)
+        if names
+        else choose_species(rows, at_most, portrayal=measure_portrayal(sample_galleries))
+    )
+    chosen = {row["slug"] for row in wanted}
     return [
         growth.species["common_name"]
         for growth in growths
@@ -203,23 +207,8 @@ def measure_portrayal(sample_galleries: Path) -> dict[str, float]:
     }
 
 
-def choose_species(
-    rows: Sequence[Mapping[str, Any]],
-    names: Sequence[str],
-    at_most: int,
-    *,
-    portrayal: Mapping[str, float] = MappingProxyType({}),
-) -> list[Mapping[str, Any]]:
-    """All species that are named, or where none is the `at_most` best portrayed, in the order of their clusters.
-
-    The best of each colour come first, so that not all are white. Those with far fewer specimens than the median come
-    last: a few pictures of one thing teach little.
-
-    Args:
-        rows: Of species.json.
-        names: Common names or slugs.
-        at_most: How many where none is named.
-        portrayal: By species id (`measure_portrayal`).
+def find_named(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Mapping[str, Any]]:
+    """The rows of species.json with those common names or slugs, each once, in the order of their clusters.
 
     Raises:
         InputError: A name is not that of a species; all names are listed.
@@ -229,7 +218,26 @@ def choose_species(
     if unknown:
         listed = ", ".join(repr(row["common_name"]) for row in rows)
         raise InputError(f"species {', '.join(map(repr, unknown))} not known; the species are {listed}.")
-    named = list({known[name]["slug"]: known[name] for name in names}.values())
+    named = {known[name]["slug"]: known[name] for name in names}
+    return sorted(named.values(), key=lambda row: row["cluster_id"])
+
+
+def choose_species(
+    rows: Sequence[Mapping[str, Any]],
+    at_most: int,
+    *,
+    portrayal: Mapping[str, float] = MappingProxyType({}),
+) -> list[Mapping[str, Any]]:
+    """The `at_most` best portrayed species, in the order of their clusters.
+
+    The best of each colour come first, so that not all are white. Those with far fewer specimens than the median come
+    last: a few pictures of one thing teach little.
+
+    Args:
+        rows: Of species.json.
+        at_most: How many.
+        portrayal: By species id (`measure_portrayal`).
+    """
     few = _FEW * sorted(row["size"] for row in rows)[(len(rows) - 1) // 2]
 
     def order(row: Mapping[str, Any]) -> tuple[bool, float, int]:
@@ -242,8 +250,7 @@ def choose_species(
             others.append(row)
         else:
             best_of_colour[row["colour_names"][0]] = row
-    ranked = [*best_of_colour.values(), *others]
-    return sorted(named or ranked[:at_most], key=lambda row: row["cluster_id"])
+    return sorted([*best_of_colour.values(), *others][:at_most], key=lambda row: row["cluster_id"])
 
 
 def species_prompts(

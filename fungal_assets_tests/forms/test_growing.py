@@ -12,6 +12,7 @@ from fungal_assets.forms.guidance import DiffusionGuide
 from fungal_assets.forms.keeping import list_forms, load_volume
 from fungal_assets.forms.planning import (
     choose_species,
+    find_named,
     measure_portrayal,
     plan_growths,
     read_species,
@@ -22,7 +23,7 @@ from fungal_assets.forms.planning import (
 from fungal_assets_tests.forms.shapes import mushroom
 
 SETTINGS = {
-    "species_names": ["pale wood cup", "dusky oak spike"], "max_species": 2,
+    "species_names": ["pale wood cup", "dusky oak spike"],
     "iterations": 4, "grid_size": 16, "view_size_px": 16,
     "views_per_step": 1, "guidance_scale": 2.0,
     "grounds": {"on a black background": 0.0, "in the snow": 0.9}, "first_guesses": 0,
@@ -56,7 +57,7 @@ def test_the_best_portrayed_species_of_each_colour_are_chosen_first_and_small_on
     ]
     portrayal = {f"species-{i}": merit for i, merit in enumerate((0.4, 0.9, 0.7, 0.6, 0.2))}
     for at_most, expected in ((1, [2]), (2, [0, 2]), (3, [0, 2, 3]), (4, [0, 2, 3, 4]), (5, [0, 1, 2, 3, 4])):
-        chosen = choose_species(rows, [], at_most, portrayal=portrayal)
+        chosen = choose_species(rows, at_most, portrayal=portrayal)
         assert [row["cluster_id"] for row in chosen] == expected
 
 
@@ -108,7 +109,7 @@ def test_a_complete_species_is_not_grown_again(grown, pruned_weights, named_worl
 
 
 def _plan(pruned_weights, world, **changes):
-    chosen = {"species_names", "max_species", "processes"}
+    chosen = {"species_names", "processes"}
     settings = {name: value for name, value in (SETTINGS | changes).items() if name not in chosen}
     return plan_growths(pruned_weights, world / "species", world / "prompts", **settings)
 
@@ -224,12 +225,12 @@ def test_other_weights_are_refused_before_anything_is_grown(pruned_weights, name
 def test_an_unknown_species_is_refused_and_all_names_listed(named_world):
     rows = read_species(named_world / "species")
     with pytest.raises(InputError, match="'blue elephant' not known.*'golden field bonnet', 'pale wood cup'"):
-        choose_species(rows, ["pale wood cup", "blue elephant"], 3)
+        find_named(rows, ["pale wood cup", "blue elephant"])
 
 
 def test_named_species_are_chosen_by_name_or_slug(named_world):
     rows = read_species(named_world / "species")
-    chosen = choose_species(rows, ["dusky-oak-spike", "golden field bonnet", "dusky oak spike"], 5)
+    chosen = find_named(rows, ["dusky-oak-spike", "golden field bonnet", "dusky oak spike"])
     assert [row["cluster_id"] for row in chosen] == [0, 2]
 
 
