@@ -5,6 +5,7 @@ import inspect
 
 import pytest
 
+from fungal_assets.defs.building import build_definitions
 from fungal_assets.defs.keeping import config_of
 
 GIVEN_BY_THE_STEP = {"tell", "method", "on_loss"}
@@ -28,6 +29,12 @@ STAGES = {
     "videos_3d": ("forms.filming", "film_forms", ()),
     "field_guide": ("exhibition.field_guide", "build_field_guide", ()),
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _definitions():
+    """The classes of settings are known by being defined."""
+    build_definitions()
 
 
 @pytest.mark.parametrize("asset", STAGES)
