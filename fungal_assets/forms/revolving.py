@@ -41,6 +41,8 @@ _BLUR_PX = 4.0
 _FOV_DEG = 29.0
 _PX_PER_UNIT = SIZE_PX / (2 * Camera.radius * math.tan(math.radians(_FOV_DEG) / 2))
 _DENSEST, _THINNEST = 2.5, -7.0
+_AT_ONCE = 1 << 17
+"""Samples whose distances to all balls are in memory together."""
 _MIN_COLOUR = 0.03
 _LIKELY_LIGHTNESS = 0.35
 _BRANCHES_DEG = (0, 60, 120)
@@ -236,8 +238,9 @@ def _distance_to_balls(
         [out * math.cos(angle), (shape.middle_px - rows) / _PX_PER_UNIT, -out * math.sin(angle)], 1
     )
     radii = torch.from_numpy(radius_px[rows, columns] / _PX_PER_UNIT).float()
-    samples = torch.stack([x, y, z], -1).reshape(-1, 3)
-    return (torch.cdist(samples, torch.from_numpy(centres).float()) - radii).amin(1).reshape(x.shape)
+    places = torch.from_numpy(centres).float()
+    parts = torch.stack([x, y, z], -1).reshape(-1, 3).split(_AT_ONCE)
+    return torch.cat([(torch.cdist(part, places) - radii).amin(1) for part in parts]).reshape(x.shape)
 
 
 def _at_rows(values: torch.Tensor, row: torch.Tensor) -> torch.Tensor:

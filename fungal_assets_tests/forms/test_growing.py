@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.forms.checks import check_guide, check_meshes
@@ -242,3 +243,21 @@ def test_a_species_without_a_prompt_is_refused(named_world):
 def test_seeds_differ_by_species_and_by_seed():
     seeds = {species_seed(seed, slug) for seed in (0, 1) for slug in ("a", "b")}
     assert len(seeds) == 4 and all(0 <= seed < 2**31 for seed in seeds)
+
+
+@pytest.mark.parametrize("is_first_empty", [False, True])
+def test_a_guess_comes_from_the_first_ground_that_gives_one(
+    is_first_empty, pruned_weights, named_world, tmp_path, monkeypatch
+):
+    """In light a shadow is taken for a foot; so a better outline on the second ground must not win."""
+    leaning, upright = mushroom(lean=12), mushroom(ground=(240, 240, 244))
+    first = np.zeros_like(leaning) if is_first_empty else leaning
+
+    def paint(self, text, seeds, *, guidance_scale):
+        return [first if "on a black background" in text else upright] * len(seeds)
+
+    monkeypatch.setattr(DiffusionGuide, "paint", paint)
+    _grow(pruned_weights, named_world, tmp_path, first_guesses=1, species_names=["pale wood cup"])
+    shown = np.asarray(Image.open(tmp_path / "pale-wood-cup" / "first_guess.webp").convert("RGB"))
+    expected = upright if is_first_empty else leaning
+    assert np.abs(shown.astype(int) - expected).mean() < 4
