@@ -167,9 +167,8 @@ def revolve(shape: Silhouette, grid_size: int) -> Volume:
     z, y, x = torch.meshgrid(line, line, line, indexing="ij")
     row = shape.middle_px - y * _PX_PER_UNIT
     from_axis = (x.square() + z.square()).sqrt()
-    distance = from_axis - _at_rows(torch.from_numpy(_even_radii(shape)), row) / _PX_PER_UNIT
-    for azimuth_deg in _BRANCHES_DEG:
-        distance = torch.minimum(distance, _distance_to_balls(shape, azimuth_deg, x, y, z))
+    to_core = from_axis - _at_rows(torch.from_numpy(_even_radii(shape)), row) / _PX_PER_UNIT
+    distance = torch.minimum(to_core, _distance_to_balls(shape, x, y, z))
     cells = -distance * (grid_size - 1) / 2
     density = cells.clamp(-1, 1) * (_DENSEST - _THINNEST) / 2 + (_DENSEST + _THINNEST) / 2
     reach = _at_rows(torch.from_numpy(_radii(shape)), row).clamp(min=1)
@@ -202,12 +201,9 @@ def _symmetry(mask: np.ndarray, axis_px: float) -> float:
 
 
 def _mirror(pixels: np.ndarray, axis_px: float) -> np.ndarray:
-    """The mirror image at a column, shape (H, W) or (H, W, C); 0 where it comes from outside."""
+    """The mirror image at a column, shape (H, W) or (H, W, C); outside, the border, where no mask is."""
     columns = np.round(2 * axis_px - np.arange(pixels.shape[1])).astype(int)
-    is_inside = (columns >= 0) & (columns < pixels.shape[1])
-    mirrored = pixels[:, columns.clip(0, pixels.shape[1] - 1)].copy()
-    mirrored[:, ~is_inside] = 0
-    return mirrored
+    return pixels[:, columns.clip(0, pixels.shape[1] - 1)]
 
 
 def _radii(shape: Silhouette) -> np.ndarray:
@@ -226,21 +222,17 @@ def _even_radii(shape: Silhouette) -> np.ndarray:
     return ndimage.gaussian_filter1d(np.where(both > 0, both - 0.5, -2.0), 1.0).astype(np.float32)
 
 
-def _distance_to_balls(
-    shape: Silhouette, azimuth_deg: float, x: torch.Tensor, y: torch.Tensor, z: torch.Tensor
-) -> torch.Tensor:
-    """Signed distance to the balls of the mask's medial axis, its plane turned about the axis; below 0 inside."""
+def _distance_to_balls(shape: Silhouette, x: torch.Tensor, y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+    """Signed distance to the balls of the mask's medial axis in each of its planes; below 0 inside."""
     axis, radius_px = medial_axis(shape.mask, return_distance=True, rng=0)
     rows, columns = np.nonzero(axis)
-    out = (columns - shape.axis_px) / _PX_PER_UNIT
-    angle = math.radians(azimuth_deg)
-    centres = np.stack(
-        [out * math.cos(angle), (shape.middle_px - rows) / _PX_PER_UNIT, -out * math.sin(angle)], 1
-    )
-    radii = torch.from_numpy(radius_px[rows, columns] / _PX_PER_UNIT).float()
-    places = torch.from_numpy(centres).float()
+    out, up = (columns - shape.axis_px) / _PX_PER_UNIT, (shape.middle_px - rows) / _PX_PER_UNIT
+    angles = np.radians(_BRANCHES_DEG)
+    planes = [np.stack([out * math.cos(angle), up, -out * math.sin(angle)], 1) for angle in angles]
+    centres = torch.from_numpy(np.concatenate(planes)).float()
+    radii = torch.from_numpy(np.tile(radius_px[rows, columns], len(planes)) / _PX_PER_UNIT).float()
     parts = torch.stack([x, y, z], -1).reshape(-1, 3).split(_AT_ONCE)
-    return torch.cat([(torch.cdist(part, places) - radii).amin(1) for part in parts]).reshape(x.shape)
+    return torch.cat([(torch.cdist(part, centres) - radii).amin(1) for part in parts]).reshape(x.shape)
 
 
 def _at_rows(values: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
