@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -66,6 +67,15 @@ def _psnr(volume, cameras, size_px=32):
         view = render(volume, camera, size_px)
         gaps += [(view.rgb - rgb).square().mean(), (view.alpha - alpha).square().mean()]
     return -10 * math.log10(float(torch.stack(gaps).mean()))
+
+
+def test_edges_and_colours_learn_at_their_own_rates():
+    """Adam's first step is as long as its learning rate wherever there is a gradient."""
+    first = Volume(torch.zeros(16, 16, 16), torch.zeros(3, 16, 16, 16))
+    recipe = replace(RECIPE, iterations=1, grid_size=16, density_rate=0.2, colour_rate=0.003)
+    grown = distill(ExactGuide(), TEXTS, recipe, first=first)
+    assert float(grown.density.abs().max()) == pytest.approx(0.2, rel=0.01)
+    assert float(grown.colour.abs().max()) == pytest.approx(0.003, rel=0.01)
 
 
 def test_the_exact_denoiser_of_a_toadstool_grows_that_toadstool():

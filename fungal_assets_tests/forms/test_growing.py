@@ -211,6 +211,7 @@ def test_a_form_begins_as_the_silhouette_that_its_guide_paints(
         assert (whole / name).read_bytes() == (broken / name).read_bytes()
     notes = json.loads((whole / "form.json").read_text())
     assert notes["began_as"] == "silhouette" and notes["start"] == 0.55
+    assert (notes["density_rate"], notes["colour_rate"]) == (0.04, 0.004)
     assert not list((tmp_path / "broken" / ".resume").glob("*.npz"))
 
 
