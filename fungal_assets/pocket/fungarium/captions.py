@@ -41,7 +41,7 @@ _SNAPSHOT_OPENINGS = ("a snapshot of", "a snapshot of", "a field snapshot of", "
 _TABLES = ("on a table", "on paper", "on a plain table")
 
 
-def caption_words(traits: Traits) -> dict[str, str | None]:
+def caption_words(traits: Traits, *, is_snapshot: bool = False) -> dict[str, str | None]:
     """Returns the words that are true of the picture, by slot; None where a slot has nothing to say."""
     kind = MORPHOTYPE_TABLE[traits.morphotype]
     shape = {"conical": "a conical cap", "flat": "a flat cap", "funnel": "a funnel shaped cap"}.get(
@@ -58,21 +58,21 @@ def caption_words(traits: Traits) -> dict[str, str | None]:
         "texture": traits.texture
         if traits.texture != "smooth" and traits.morphotype in ("agaric", "bolete")
         else None,
-        "place": _places(traits)[0],
+        "place": _places(traits, is_snapshot=is_snapshot)[0],
         "view": traits.view or ANGLED_VIEW,
         "closeness": traits.closeness,
     }
 
 
-def _places(traits: Traits) -> tuple[str, ...]:
-    """What may be said of where it grows: a shelf grows on a tree, wherever that stands."""
+def _places(traits: Traits, *, is_snapshot: bool) -> tuple[str, ...]:
+    """What may be said of where it grows: a shelf grows on a tree, wherever that stands.
+
+    In a snapshot a shelf too lies amid the clutter, and a table takes the dark room's place.
+    """
+    if is_snapshot:
+        return _TABLES if traits.habitat == "dark_room" else _PLACES[traits.habitat]
     is_shelf = MORPHOTYPE_TABLE[traits.morphotype].is_shelf
     return (_SHELF_PLACES.get(traits.habitat) if is_shelf else None) or _PLACES[traits.habitat]
-
-
-def _snapshot_places(traits: Traits) -> tuple[str, ...]:
-    """The same of a snapshot, where a shelf too lies amid the clutter, and a table takes the dark room's place."""
-    return _TABLES if traits.habitat == "dark_room" else _PLACES[traits.habitat]
 
 
 def _shows_stem(traits: Traits) -> bool:
@@ -141,7 +141,7 @@ def describe(traits: Traits, *, rng_seed: int, is_snapshot: bool = False) -> str
         text += " with " + " and ".join(str(d) for d in details)
     text += f", {color_after}" if color_after else ""
     if rng.random() < 0.9:
-        choices = _snapshot_places(traits) if is_snapshot else _places(traits)
+        choices = _places(traits, is_snapshot=is_snapshot)
         verb = "growing " if traits.habitat != "dark_room" and rng.random() < 0.5 else ""
         place = choices[0] if rng.random() < 0.6 else rng.choice(choices)
         text += f"{', ' if verb or color_after else ' '}{verb}{place}"

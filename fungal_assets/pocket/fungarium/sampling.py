@@ -80,6 +80,13 @@ def name_view(traits: Traits) -> str | None:
     return "side view"
 
 
+def views_of(morphotype: str) -> tuple[str, ...]:
+    """Those of `VIEWS` that there are of a morphotype: only a shelf has a front, not all have an underside."""
+    kind = MORPHOTYPE_TABLE[morphotype]
+    there = {"front view": kind.is_shelf, "back view": kind.is_shelf, "seen from below": kind.has_underside}
+    return tuple(view for view in VIEWS if there.get(view, True))
+
+
 def _check(name: str, value: str | None, allowed: tuple[str, ...]) -> None:
     if value is not None and value not in allowed:
         raise InputError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
@@ -126,12 +133,9 @@ def sample_traits(
     drawn = MORPHOTYPES[int(rng.integers(len(MORPHOTYPES)))]
     name = morphotype or drawn
     kind = MORPHOTYPE_TABLE[name]
-    if view in ("front view", "back view") and not kind.is_shelf:
-        raise InputError(f"view is {view!r}, but {name!r} has no front; ask for 'side view'.")
-    if view == "seen from below" and not kind.has_underside:
-        raise InputError(
-            f"view is {view!r}, but {name!r} has nothing to see from below; ask for 'side view'."
-        )
+    if view is not None and view not in views_of(name):
+        lacks = "nothing to see from below" if view == "seen from below" else "no front"
+        raise InputError(f"view is {view!r}, but {name!r} has {lacks}; ask for 'side view'.")
     if view == "back view" and habitat not in (None, "dark_room"):
         raise InputError(
             f"view is 'back view', but the wood of {habitat!r} hides it; ask for habitat 'dark_room'."
@@ -188,17 +192,20 @@ def sample_traits(
     return replace(traits, view=name_view(traits))
 
 
-def sample_portrait(seed: int) -> Traits:
+def sample_portrait(seed: int, *, morphotype: str | None = None, view: str | None = None) -> Traits:
     """Draws the traits of a fungus as a field guide shows it: alone, whole, in the middle, in its `portrait_view`.
 
     Args:
         seed: the same seed gives the same traits; they share the morphotype and colours of `sample_traits(seed)`.
+        morphotype: one of `MORPHOTYPES`, or None to draw it.
+        view: another of the `views_of` the morphotype.
     """
-    morphotype = sample_traits(seed).morphotype
-    view = "front view" if MORPHOTYPE_TABLE[morphotype].is_shelf else "side view"
-    traits = sample_traits(seed, morphotype=morphotype, view=view, count=1)
+    morphotype = morphotype or sample_traits(seed).morphotype
+    kind = MORPHOTYPE_TABLE[morphotype]
+    usual = "front view" if kind.is_shelf else "side view"
+    traits = sample_traits(seed, morphotype=morphotype, view=view or usual, count=1)
     chances = np.random.default_rng([seed, 1]).random(2)
-    lift_deg = 22.0 + 6.0 * chances[0] if MORPHOTYPE_TABLE[morphotype].is_hollow else 0.0
+    lift_deg = 22.0 + 6.0 * chances[0] if kind.is_hollow and view is None else 0.0
     portrait = replace(
         traits,
         closeness=None,
