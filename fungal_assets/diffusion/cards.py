@@ -1,4 +1,4 @@
-"""The model cards: what is known of each base model that a profile may name, read from `cards.yaml`.
+"""The model cards: what is known of each base model that a profile may name, and of the judge; from `cards.yaml`.
 
 Licences, revisions and native sizes live in that one data file and nowhere else. Finding a model's files is
 in `base_models`.
@@ -17,19 +17,21 @@ CARDS_PATH = PACKAGE_DIR / "cards.yaml"
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of one base model.
+    """What is known of one model.
 
     Args:
         name: The card's key, such as `"pocket"`.
+        role: `"base"`, or `"judge"` of one that paints nothing.
         hub_id: Its repository on the Hugging Face hub, or None.
         path: Its folder inside the package, POSIX, or None.
         revision: Pinned commit of the hub repository, or None.
         licence: SPDX id or the hub's licence tag.
-        family: Architecture, `"sd1"` or `"sdxl"`.
+        family: Architecture, `"sd1"`, `"sdxl"` or `"clip"`.
         native_px: Side of the pictures that it was trained on, pixels.
     """
 
     name: str
+    role: str
     hub_id: str | None
     path: str | None
     revision: str | None
@@ -47,9 +49,8 @@ def read_cards(path: Path = CARDS_PATH) -> dict[str, Card]:
 
 
 def find_card(base_model: str) -> Card | None:
-    """The card whose name or hub id is `base_model`, or None."""
-    cards = read_cards().values()
-    return next((card for card in cards if base_model in (card.name, card.hub_id)), None)
+    """The card of a base model whose name or hub id is `base_model`, or None."""
+    return next((card for card in _base_cards() if base_model in (card.name, card.hub_id)), None)
 
 
 def licence_of(base_model: str) -> str:
@@ -62,6 +63,10 @@ def licence_of(base_model: str) -> str:
     if card is None:
         raise InputError(
             f"base model {base_model!r} has no card, so its licence is not known; the cards are "
-            f"{', '.join(read_cards())}. Add one to {CARDS_PATH.name}."
+            f"{', '.join(card.name for card in _base_cards())}. Add one to {CARDS_PATH.name}."
         )
     return card.licence
+
+
+def _base_cards() -> list[Card]:
+    return [card for card in read_cards().values() if card.role == "base"]

@@ -29,6 +29,14 @@ art_option = click.option(
     help="Where the npm packages of the drawings are, or are fetched to.",
 )
 
+sheets_option = click.option(
+    "--sheets",
+    type=click.Path(path_type=Path),
+    default=Path("docs/pocket"),
+    show_default=True,
+    help="Where the sheets of samples go.",
+)
+
 
 def count_option(name: str, default: int, what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """An option for how many pictures of one kind are rendered."""
@@ -58,6 +66,7 @@ def specimens(each: int, processes: int) -> None:
 @count_option("--portraits", 5000, "Rendered fungi that stand alone, in the middle.")
 @count_option("--fungi", 6000, "Other rendered fungi.")
 @count_option("--snapshots", 4000, "Rendered fungi amid clutter, as photographs show them.")
+@count_option("--views", 3760, "The same from every side in turn.")
 @click.option("--vae-steps", default=3000, show_default=True, help="Steps of the autoencoder.")
 @click.option("--steps", default=14000, show_default=True, help="Steps of the UNet and the text encoder.")
 @click.option(
@@ -80,6 +89,7 @@ def model(
     portraits: int,
     fungi: int,
     snapshots: int,
+    views: int,
     vae_steps: int,
     steps: int,
     is_compiled: bool,
@@ -89,7 +99,9 @@ def model(
     """Render the pictures, train autoencoder, text encoder and UNet, and write the model."""
     from fungal_assets.pocket.recipe import RecipeSettings, make_model
 
-    settings = RecipeSettings(concepts=concepts, portraits=portraits, fungi=fungi, snapshots=snapshots)
+    settings = RecipeSettings(
+        concepts=concepts, portraits=portraits, fungi=fungi, snapshots=snapshots, views=views
+    )
     settings = replace(
         settings,
         vae=replace(settings.vae, steps=vae_steps),
@@ -106,13 +118,16 @@ def model(
 @art_option
 @click.option("--concepts", default=190, show_default=True, help="Size of the world beside fungi.")
 @click.option("--steps", default=3000, show_default=True, help="Optimiser steps.")
-def judge(work: Path, art: Path, concepts: int, steps: int) -> None:
+@sheets_option
+def judge(work: Path, art: Path, concepts: int, steps: int, sheets: Path) -> None:
     """Teach the judge and write it; the model comes first, since it reads with the model's tokenizer."""
     from fungal_assets.pocket.contrasting import ContrastSettings
     from fungal_assets.pocket.recipe import RecipeSettings, make_judge
 
     settings, contrast = RecipeSettings(concepts=concepts, variants=4), ContrastSettings(steps=steps)
-    figures = make_judge(work, art, MODEL_DIR, settings, contrast, JUDGE_DIR / "clip", tell=click.echo)
+    figures = make_judge(
+        work, art, MODEL_DIR, settings, contrast, JUDGE_DIR / "clip", sheets=sheets, tell=click.echo
+    )
     click.echo("  ".join(f"{name} {value:.4g}" for name, value in figures.items()))
 
 
@@ -137,13 +152,7 @@ def references(work: Path, art: Path, concepts: int) -> None:
 )
 @click.option("--each", default=4, show_default=True, help="Pictures per thing.")
 @click.option("--fungi", default=8, show_default=True, help="Pictures per morphotype.")
-@click.option(
-    "--sheets",
-    type=click.Path(path_type=Path),
-    default=Path("docs/pocket"),
-    show_default=True,
-    help="Where the sheets of samples go.",
-)
+@sheets_option
 def score(concepts: int, each: int, fungi: int, sheets: Path) -> None:
     """Measure what the shipped model knows, and write it into its card."""
     import json

@@ -51,6 +51,11 @@ def to_signed(images: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
+def from_signed(pixels: Tensor) -> np.ndarray:
+    """float32 (B, 3, H, W), clipped to -1 to 1, to uint8 (B, H, W, 3)."""
+    return ((pixels.clamp(-1, 1).permute(0, 2, 3, 1) + 1) * 127.5).round().byte().cpu().numpy()
+
+
 def train_vae(
     vae: AutoencoderKL, images: np.ndarray, folder: Path, settings: VaeSettings, *, tell: Tell
 ) -> None:

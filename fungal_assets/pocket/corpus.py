@@ -27,6 +27,7 @@ PART_PICTURES = 100
 FUNGI_SEED = 1_000_000
 PORTRAIT_SEED = 2_000_000
 SNAPSHOT_SEED = 3_000_000
+VIEW_SEED = 4_000_000
 REWORDING_SEED = 1_000_000_000
 WORDING_VERSION = 2
 """Of the captions of drawings, which are kept with them."""
@@ -114,6 +115,17 @@ def traits_of_snapshots(count: int) -> list[Traits]:
     return [kinds[seed % 2](seed) for seed in range(SNAPSHOT_SEED, SNAPSHOT_SEED + count)]
 
 
+def traits_of_views(count: int) -> list[Traits]:
+    """`count` fungi as a field guide shows them, but every morphotype in turn from every side that there is of it."""
+    from fungal_assets.pocket.fungarium import MORPHOTYPES, sample_portrait, views_of
+
+    sides = itertools.cycle([(name, view) for name in MORPHOTYPES for view in views_of(name)])
+    return [
+        sample_portrait(seed, morphotype=name, view=view)
+        for seed, (name, view) in zip(range(VIEW_SEED, VIEW_SEED + count), sides, strict=False)
+    ]
+
+
 def _render_part(path: Path, traits: Sequence[Traits], *, is_snapshot: bool) -> None:
     import torch
 
@@ -151,6 +163,19 @@ def draw_world(folder: Path, *, tarballs: Path, concepts: int, variants: int, se
     path = folder / f"world-{concepts}-{variants}-{seed}-v{WORDING_VERSION}.npz"
     if not path.exists():
         pictures = world_pictures(read_art(tarballs), concepts=concepts, variants=variants, seed=seed)
+        write_pictures(path, ((item.image, item.caption, item.concept, item.style) for item in pictures))
+    return read_pictures([path])
+
+
+def draw_wide_world(folder: Path, *, tarballs: Path, seed: int) -> Pictures:
+    """One drawing in each style of whatever lies outside the world, the held-out style left out."""
+    from fungal_assets.pocket.world import read_art, wide_concepts, world_pictures
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"wide-{seed}-v{WORDING_VERSION}.npz"
+    if not path.exists():
+        art = read_art(tarballs)
+        pictures = world_pictures(art, concepts=wide_concepts(art), variants=1, seed=seed)
         write_pictures(path, ((item.image, item.caption, item.concept, item.style) for item in pictures))
     return read_pictures([path])
 

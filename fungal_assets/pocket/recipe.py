@@ -11,7 +11,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -27,22 +27,34 @@ from fungal_assets.diffusion.devices import pick_device
 from fungal_assets.diffusion.pruning import save_pipeline
 from fungal_assets.pocket import architecture
 from fungal_assets.pocket.architecture import tokenize
-from fungal_assets.pocket.autoencoding import VaeSettings, encode, psnr_db, train_vae
+from fungal_assets.pocket.autoencoding import VaeSettings, encode, from_signed, psnr_db, to_signed, train_vae
 from fungal_assets.pocket.card import RECIPE_FILE, write_card, write_judge_card
-from fungal_assets.pocket.contrasting import ClipJudge, ContrastSettings, build_clip, teach_judge
+from fungal_assets.pocket.contrasting import (
+    ClipJudge,
+    ContrastSettings,
+    Lessons,
+    build_towers,
+    change_pictures,
+    teach_judge,
+)
 from fungal_assets.pocket.corpus import (
     IMAGE_PX,
     REWORDING_SEED,
     Pictures,
     caption_fungi,
+    draw_wide_world,
     draw_world,
     join,
     render_fungi,
     traits_of_fungi,
     traits_of_portraits,
     traits_of_snapshots,
+    traits_of_views,
 )
 from fungal_assets.pocket.diffusing import Corpus, DiffusionSettings, train_diffusion
+from fungal_assets.pocket.facts import Facts, facts_of_drawing, facts_of_fungus, with_article
+from fungal_assets.pocket.references import embed
+from fungal_assets.pocket.scoring import score_judge_on_renders
 from fungal_assets.pocket.wording import WordingSettings, teach_words
 from fungal_assets.pocket.world import WORLD_CONCEPTS, held_out_pictures, read_art
 from fungal_assets.pocket.world.captions import HOUSE_STYLE
@@ -51,6 +63,8 @@ from fungal_assets.progress import Tell
 from fungal_assets.store import hash_folder
 
 HELD_OUT = 64
+JUDGE_SHARES = {"world": 0.25, "wide": 0.25, "portrait": 0.2, "fungus": 0.1, "snapshot": 0.1, "view": 0.1}
+"""How often the judge sees pictures of each kind."""
 SHEET_PROMPTS = (
     "hamburger",
     "girl holding a basket",
@@ -79,8 +93,9 @@ class RecipeSettings:
         portraits: How many rendered fungi of the kind that a plain prompt means: alone, whole, in the middle.
         fungi: How many others, of any number and from any side.
         snapshots: How many amid clutter, as a photograph shows them; a plain prompt does not mean these.
+        views: How many like portraits, but each morphotype as often from every side that there is of it.
         fungi_share: Share of fungi among the pictures that the diffusion model sees.
-        portrait_share: Share of portraits among the fungi, and `snapshot_share` of snapshots.
+        portrait_share: Share of portraits among the fungi, `snapshot_share` of snapshots and `view_share` of views.
         house_share: Share of the house style, which bare words mean, among the drawings.
         vocabulary: Tokens of the text encoder.
         vae: Settings of the autoencoder.
@@ -93,9 +108,11 @@ class RecipeSettings:
     portraits: int = 5000
     fungi: int = 6000
     snapshots: int = 4000
-    fungi_share: float = 0.7
-    portrait_share: float = 0.35
-    snapshot_share: float = 0.3
+    views: int = 3760
+    fungi_share: float = 0.8
+    portrait_share: float = 0.3
+    snapshot_share: float = 0.15
+    view_share: float = 0.25
     house_share: float = 0.5
     vocabulary: int = 4096
     vae: VaeSettings = field(default_factory=VaeSettings)
@@ -110,27 +127,29 @@ class Shown:
     portraits: Pictures
     fungi: Pictures
     snapshots: Pictures
+    views: Pictures
     world: Pictures
 
     @property
     def fungi_of_all_kinds(self) -> Pictures:
         """All but the drawings."""
-        return join(self.portraits, self.fungi, self.snapshots)
+        return join(self.portraits, self.fungi, self.snapshots, self.views)
 
     @property
     def all(self) -> Pictures:
         """All of them as one."""
-        return join(self.portraits, self.fungi, self.snapshots, self.world)
+        return join(self.portraits, self.fungi, self.snapshots, self.views, self.world)
 
 
 def gather_pictures(work: Path, tarballs: Path, settings: RecipeSettings, *, tell: Tell) -> Shown:
     """The fungi and the drawings."""
     portraits, fungi = traits_of_portraits(settings.portraits), traits_of_fungi(settings.fungi)
-    snapshots = traits_of_snapshots(settings.snapshots)
+    snapshots, views = traits_of_snapshots(settings.snapshots), traits_of_views(settings.views)
     return Shown(
         render_fungi(work / "portraits", portraits, processes=2, tell=tell),
         render_fungi(work / "fungi", fungi, processes=2, tell=tell),
         render_fungi(work / "snapshots", snapshots, processes=2, tell=tell, is_snapshot=True),
+        render_fungi(work / "views", views, processes=2, tell=tell),
         draw_world(
             work / "world", tarballs=tarballs, concepts=settings.concepts, variants=settings.variants, seed=0
         ),
@@ -225,11 +244,11 @@ def make_corpus(
     fungi = shown.fungi_of_all_kinds.images
     images = np.concatenate([fungi, fungi[:, :, ::-1], shown.world.images])
     rendered = [*traits_of_portraits(settings.portraits), *traits_of_fungi(settings.fungi)]
-    snapped = traits_of_snapshots(settings.snapshots)
+    snapped, turned = traits_of_snapshots(settings.snapshots), traits_of_views(settings.views)
     captions = [
         caption
         for seed in (0, REWORDING_SEED)
-        for traits, is_snapshot in ((rendered, False), (snapped, True))
+        for traits, is_snapshot in ((rendered, False), (snapped, True), (turned, False))
         for caption in caption_fungi(traits, seed=seed, is_snapshot=is_snapshot)
     ]
     if len(captions) != 2 * len(fungi):
@@ -237,13 +256,14 @@ def make_corpus(
             f"{len(fungi)} pictures of fungi but {len(captions) // 2} captions: render them again"
         )
     fungus_groups = ["portrait"] * len(shown.portraits) + ["fungus"] * len(shown.fungi)
-    fungus_groups += ["snapshot"] * len(shown.snapshots)
+    fungus_groups += ["snapshot"] * len(shown.snapshots) + ["view"] * len(shown.views)
     drawing_groups = ["house" if style == HOUSE_STYLE else "drawing" for style in shown.world.styles]
     of_fungi, of_drawings = settings.fungi_share, 1 - settings.fungi_share
     shares = {
         "portrait": of_fungi * settings.portrait_share,
-        "fungus": of_fungi * (1 - settings.portrait_share - settings.snapshot_share),
+        "fungus": of_fungi * (1 - settings.portrait_share - settings.snapshot_share - settings.view_share),
         "snapshot": of_fungi * settings.snapshot_share,
+        "view": of_fungi * settings.view_share,
         "house": of_drawings * settings.house_share,
         "drawing": of_drawings * (1 - settings.house_share),
     }
@@ -256,7 +276,7 @@ def make_corpus(
 
 def concepts_of(shown: Shown) -> list[str]:
     """What each picture of the corpus shows, in the order of `make_corpus`: the mirrored fungi are there too."""
-    fungi = [*shown.portraits.concepts, *shown.fungi.concepts, *shown.snapshots.concepts]
+    fungi = shown.fungi_of_all_kinds.concepts
     return [*fungi, *fungi, *shown.world.concepts]
 
 
@@ -288,47 +308,146 @@ def make_judge(
     contrast: ContrastSettings,
     target: Path,
     *,
+    sheets: Path,
     tell: Tell,
 ) -> dict[str, float]:
-    """Teach the judge on the world of the model, write it to `target`, and return its figures.
+    """Teach the judge on the world of the model and beyond, write it to `target`, and return its figures.
 
-    It reads with the model's tokenizer. Its figures are of the held-out style: how often it names the right one of
-    the world's first 100 things.
+    It reads with the model's tokenizer. Its figures are of the held-out style, how often it names the right one of
+    the world's first 100 things, and of renders that it was not taught; a sheet of the former goes into `sheets`.
     """
     shown = gather_pictures(work, tarballs, settings, tell=tell)
-    pictures = shown.all
+    wide = draw_wide_world(work / "world", tarballs=tarballs, seed=0)
+    lessons = make_lessons(shown, wide, settings, contrast, work / "seen", tell=tell)
     tokenizer = CLIPTokenizer.from_pretrained(model / "tokenizer")
-    things = sorted(set(shown.world.concepts))
-    fungi = len(pictures) - len(shown.world)
-    groups = [-1] * fungi + [things.index(one) for one in shown.world.concepts]
-    clip = build_clip(tokenizer, contrast).to(pick_device())
-    ids = tokenize(tokenizer, pictures.captions)
-    share = {True: 0.5 / fungi, False: 0.5 / len(shown.world)}
-    weights = torch.tensor([share[group < 0] for group in groups], dtype=torch.float64)
-    teach_judge(clip, pictures.images, ids, groups, weights, work / "judge", contrast, tell=tell)
+    towers = build_towers(tokenizer, contrast, dimensions=lessons.features.shape[1]).to(pick_device())
+    teach_judge(towers, tokenizer, lessons, work / "judge", contrast, tell=tell)
     temporary = target.with_name(f".{target.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
-    clip.to("cpu").half().save_pretrained(temporary)
-    tokenizer.save_pretrained(temporary)
-    figures = score_judge(ClipJudge(temporary), tarballs)
-    recipe = {"settings": asdict(contrast), "figures": figures, "world": asdict(settings)["concepts"]}
-    write_judge_card(temporary, recipe)
+    ClipJudge(towers, tokenizer).save(temporary)
+    judge = ClipJudge.load(temporary)
+    figures, sheet = score_judge(judge, tarballs)
+    sheets.mkdir(parents=True, exist_ok=True)
+    sheet.save(sheets / "judge.webp", quality=82)
+    figures |= score_judge_on_renders(judge)
+    pictures = {"drawings": len(shown.world) + len(wide), "fungi": len(shown.fungi_of_all_kinds)}
+    recipe = {"settings": asdict(contrast), "figures": figures, "pictures": pictures}
+    write_judge_card(temporary, recipe | {"weights_sha256": hash_folder(temporary)})
     shutil.rmtree(target, ignore_errors=True)
     temporary.rename(target)
     return figures
 
 
-def score_judge(judge: ClipJudge, tarballs: Path, *, concepts: int = 100) -> dict[str, float]:
-    """How often the judge names the right thing in the held-out style, among the first `concepts`."""
+@dataclass(frozen=True)
+class Lesson:
+    """Pictures that the judge's eye is shown.
+
+    Args:
+        images: uint8, shape (N, H, W, 3), sRGB.
+        facts: What is true of each.
+        groups: Kind of each, a key of `JUDGE_SHARES`.
+    """
+
+    images: np.ndarray
+    facts: list[Facts]
+    groups: list[str]
+
+    def changed(self, *, is_drawn: bool, seed: int) -> Lesson:
+        """The same with every picture changed by chance."""
+        generator, parts = torch.Generator().manual_seed(seed), []
+        for start in range(0, len(self.images), 256):
+            pixels = to_signed(self.images[start : start + 256])
+            parts.append(from_signed(change_pictures(pixels, generator, is_drawn=is_drawn)))
+        return replace(self, images=np.concatenate(parts))
+
+
+def make_lessons(
+    shown: Shown,
+    wide: Pictures,
+    settings: RecipeSettings,
+    contrast: ContrastSettings,
+    folder: Path,
+    *,
+    tell: Tell,
+) -> Lessons:
+    """What the judge learns from: drawings and their changed copies, fungi and theirs, weighted to `JUDGE_SHARES`.
+
+    Args:
+        shown: The world of the model and its fungi.
+        wide: Drawings of what lies outside that world, under the names that their icons share.
+        settings: Of the fungi, whose traits are drawn again.
+        contrast: How many copies.
+        folder: Where what the eye sees is kept.
+        tell: Told of progress.
+    """
+    concepts = {concept.name: concept for concept in WORLD_CONCEPTS}
+    kinds = {
+        "portrait": shown.portraits,
+        "fungus": shown.fungi,
+        "snapshot": shown.snapshots,
+        "view": shown.views,
+    }
+    rendered = [*traits_of_portraits(settings.portraits), *traits_of_fungi(settings.fungi)]
+    snapped, turned = traits_of_snapshots(settings.snapshots), traits_of_views(settings.views)
+    drawn = Lesson(
+        np.concatenate([shown.world.images, wide.images]),
+        [
+            *(facts_of_drawing(concepts[name]) for name in shown.world.concepts),
+            *(Facts((name,), with_article(name).split()[0]) for name in wide.concepts),
+        ],
+        ["world"] * len(shown.world) + ["wide"] * len(wide),
+    )
+    fungi = Lesson(
+        shown.fungi_of_all_kinds.images,
+        [
+            *map(facts_of_fungus, rendered),
+            *(facts_of_fungus(one, is_snapshot=True) for one in snapped),
+            *map(facts_of_fungus, turned),
+        ],
+        [kind for kind, pictures in kinds.items() for _ in range(len(pictures))],
+    )
+    parts = [drawn, *(drawn.changed(is_drawn=True, seed=seed) for seed in range(contrast.drawn_copies))]
+    parts += [fungi, *(fungi.changed(is_drawn=False, seed=seed) for seed in range(contrast.fungus_copies))]
+    return Lessons(
+        features=np.concatenate([_look_once(part.images, folder, tell=tell) for part in parts]),
+        facts=[fact for part in parts for fact in part.facts],
+        weights=_weights([group for part in parts for group in part.groups], JUDGE_SHARES),
+    )
+
+
+def _look_once(images: np.ndarray, folder: Path, *, tell: Tell) -> np.ndarray:
+    """What EfficientNet-Lite0 sees in the images, float32 (N, 1280), kept in `folder` as latents are."""
+    path = folder / f"{hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()[:16]}.npy"
+    if not path.exists():
+        tell(f"judge: looking at {len(images)} pictures")
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".part.npy")
+        np.save(temporary, embed(images))
+        temporary.replace(path)
+    return np.load(path)
+
+
+def score_judge(
+    judge: ClipJudge, tarballs: Path, *, concepts: int = 100
+) -> tuple[dict[str, float], Image.Image]:
+    """How often the judge names the right thing in the held-out style, among the first `concepts`.
+
+    Returns:
+        The figures, and a sheet of the pictures with the name that each was given.
+    """
     art, known = read_art(tarballs), WORLD_CONCEPTS[:concepts]
     names = [concept.name for concept in known]
     pictures = list(held_out_pictures(art, concepts=concepts, size_px=IMAGE_PX))
-    found = judge.name(
-        [Image.fromarray(one.image) for one in pictures],
-        [f"{one.article} {one.name}".lstrip() for one in known],
-    )
-    right = [names[number] == one.concept for number, one in zip(found, pictures, strict=True)]
-    return {"held_out_style_right": float(np.mean(right)), "held_out_pictures": float(len(right))}
+    images = [Image.fromarray(one.image) for one in pictures]
+    found = [names[number] for number in judge.name(images, [one.phrase for one in known])]
+    wanted = [one.concept for one in pictures]
+    pairs = list(zip(found, wanted, strict=True))
+    labels = [name if name == truth else f"{name}? {truth}" for name, truth in pairs]
+    figures = {
+        "held_out_style_right": float(np.mean([name == truth for name, truth in pairs])),
+        "held_out_pictures": float(len(pairs)),
+    }
+    return figures, contact_sheet(images, columns=20, labels=labels, tile_px=IMAGE_PX)
 
 
 def export(

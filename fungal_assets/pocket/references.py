@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fungal_assets.collection.parallel import map_in_order
 from fungal_assets.pocket.corpus import PART_PICTURES, draw_world, join, render_fungi, traits_of_fungi
 from fungal_assets.progress import Tell
 
@@ -27,7 +28,7 @@ def write_references(work: Path, art: Path, folder: Path, *, concepts: int, tell
     fungi = render_fungi(work / "fungi", traits_of_fungi(FUNGI), processes=2, tell=tell)
     pictures = join(world, fungi)
     names = [*world.concepts, *[FUNGUS_CONCEPT] * len(fungi)]
-    vectors = _embed(pictures.images)
+    vectors = embed(pictures.images)
     np.savez_compressed(
         folder / "references.npz", vectors=vectors.astype(np.float16), concept=np.array(names)
     )
@@ -37,18 +38,18 @@ def write_references(work: Path, art: Path, folder: Path, *, concepts: int, tell
 def write_morphotypes(work: Path, path: Path, *, tell: Tell) -> int:
     """Write the mean vector of each morphotype, float16 (16, 1280), and its name; returns the pictures' number."""
     fungi = render_fungi(work / "fungi", traits_of_fungi(FUNGI_BY_MORPHOTYPE), processes=2, tell=tell)
-    vectors, morphotypes = _embed(fungi.images), np.array(fungi.concepts)
+    vectors, morphotypes = embed(fungi.images), np.array(fungi.concepts)
     names = np.unique(morphotypes)
     means = np.stack([vectors[morphotypes == name].mean(axis=0) for name in names])
     np.savez_compressed(path, vectors=means.astype(np.float16), morphotype=names)
     return len(fungi)
 
 
-def _embed(images: np.ndarray) -> np.ndarray:
+def embed(images: np.ndarray) -> np.ndarray:
     """Feature vectors, float32 (N, 1280), of uint8 (N, H, W, 3)."""
     from fungal_assets.morphology.extractors import EfficientNetLite0
 
     extractor = EfficientNetLite0()
-    starts = range(0, len(images), 32)
-    parts = [[Image.fromarray(image) for image in images[start : start + 32]] for start in starts]
-    return np.concatenate([extractor.embed(part) for part in parts])
+    parts = (images[start : start + 32] for start in range(0, len(images), 32))
+    seen = map_in_order(lambda part: extractor.embed([Image.fromarray(image) for image in part]), parts)
+    return np.concatenate(list(seen))

@@ -22,16 +22,30 @@ from fungal_assets.nomenclature.attributes import measure
 from fungal_assets.nomenclature.habitats import HABITAT_WORDS
 from fungal_assets.nomenclature.morphotypes import likeness_to_morphotypes
 from fungal_assets.pocket import JUDGE_DIR
+from fungal_assets.pocket.autoencoding import from_signed, to_signed
 from fungal_assets.pocket.contrasting import ClipJudge
 from fungal_assets.pocket.corpus import IMAGE_PX, render_pixels
-from fungal_assets.pocket.fungarium import MORPHOTYPES, Traits, caption_words, sample_traits
+from fungal_assets.pocket.facts import word_fungus
+from fungal_assets.pocket.fungarium import (
+    MORPHOTYPE_TABLE,
+    MORPHOTYPES,
+    Traits,
+    caption_words,
+    sample_portrait,
+    sample_traits,
+    views_of,
+)
+from fungal_assets.pocket.fungarium.palette import COLORS
+from fungal_assets.pocket.world import CONTROLS, WORLD_CONCEPTS
 from fungal_assets.previews import contact_sheet
 from fungal_assets.progress import Tell, follow
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
+    from diffusers import AutoencoderKL, StableDiffusionPipeline
 
 UNSEEN_SEED = 5_000_000
+UNSEEN_PORTRAIT_SEED = 6_000_000
+UNSEEN_VIEW_SEED = 7_000_000
 STEPS, GUIDANCE_SCALE = 20, 2.0
 _BATCH = 8
 _HABITATS = {"dark_room": "dark"}
@@ -64,26 +78,57 @@ def score_model(
     """
     names = [name for name in concepts for _ in range(each)]
     things = paint(pipeline, names, tell=tell)
-    traits = unseen_traits(fungi)
-    painted = paint(pipeline, [prompt_of(one) for one in traits], tell=tell)
-    rendered = [Image.fromarray(render_pixels(one)) for one in follow(traits, tell, "rendering", len(traits))]
     figures = judge_things(things, names, load_judge("pocket"))
-    figures |= judge_fungi(painted, traits)
-    figures |= {f"{name}_of_renders": value for name, value in judge_fungi(rendered, traits).items()}
-    if (JUDGE_DIR / "clip").exists():
-        clip = ClipJudge(JUDGE_DIR / "clip")
-        figures |= judge_by_clip(clip, things, names, concepts, painted, traits)
-        of_renders = judge_by_clip(clip, things, names, concepts, rendered, traits)
-        figures |= {
-            f"{name}_of_renders": value for name, value in of_renders.items() if name != "things_by_clip"
-        }
+    clip = ClipJudge.load(JUDGE_DIR / "clip")
+    figures |= judge_things_by_clip(clip, things, names, concepts)
     sheets = {
-        "things.webp": contact_sheet(things[::each], columns=20, labels=names[::each], tile_px=IMAGE_PX),
-        "fungi.webp": contact_sheet(
-            painted, columns=2 * fungi, labels=[prompt_of(one) for one in traits], tile_px=IMAGE_PX
-        ),
+        "things.webp": contact_sheet(things[::each], columns=20, labels=names[::each], tile_px=IMAGE_PX)
     }
+    for kind, traits in unseen_fungi(fungi).items():
+        prompts = [prompt_of(one, is_plain=kind == "portraits") for one in traits]
+        painted = paint(pipeline, prompts, tell=tell)
+        rendered = [
+            Image.fromarray(render_pixels(one)) for one in follow(traits, tell, "rendering", len(traits))
+        ]
+        for suffix, images in (("", painted), ("_of_renders", rendered)):
+            found = judge_fungi(images, traits) | judge_fungi_by_clip(clip, images, traits)
+            figures |= {f"{kind}_{name}{suffix}": value for name, value in found.items()}
+        sheets[f"{kind}.webp"] = contact_sheet(painted, columns=2 * fungi, labels=prompts, tile_px=IMAGE_PX)
+    sheets["autoencoder.webp"] = show_autoencoder(pipeline.vae, unseen_fungi(1)["portraits"])
     return Scores(figures, sheets)
+
+
+def show_autoencoder(vae: AutoencoderKL, traits: Sequence[Traits]) -> Image.Image:
+    """A sheet of renders in rows of eight, below each row what the autoencoder makes of it."""
+    import torch
+
+    renders = np.stack([render_pixels(one) for one in traits])
+    with torch.inference_mode():
+        restored = from_signed(vae(to_signed(renders).to(vae.device)).sample)
+    starts = range(0, len(renders), 8)
+    rows = [row for start in starts for images in (renders, restored) for row in images[start : start + 8]]
+    return contact_sheet([Image.fromarray(image) for image in rows], columns=8, tile_px=IMAGE_PX)
+
+
+def unseen_fungi(each: int) -> dict[str, list[Traits]]:
+    """Lone fungi that no training picture shows, by what is asked for, `each` of every morphotype.
+
+    `portraits` are what a plain prompt means, `fungi` are seen from any side at any distance, `views` are portraits
+    from every side that there is of each, a quarter as many from each side.
+    """
+    portraits = [
+        sample_portrait(UNSEEN_PORTRAIT_SEED + row * each + column, morphotype=name)
+        for row, name in enumerate(MORPHOTYPES)
+        for column in range(each)
+    ]
+    sides = [
+        (name, view) for name in MORPHOTYPES for view in views_of(name) for _ in range(max(1, each // 4))
+    ]
+    views = [
+        sample_portrait(UNSEEN_VIEW_SEED + index, morphotype=name, view=view)
+        for index, (name, view) in enumerate(sides)
+    ]
+    return {"portraits": portraits, "fungi": unseen_traits(each), "views": views}
 
 
 def unseen_traits(each: int) -> list[Traits]:
@@ -95,11 +140,14 @@ def unseen_traits(each: int) -> list[Traits]:
     ]
 
 
-def prompt_of(traits: Traits) -> str:
-    """The prompt for a fungus: colour, morphotype, place, view, and closeness where it is not the middle one."""
+def prompt_of(traits: Traits, *, is_plain: bool = False) -> str:
+    """The prompt for a fungus: colour, morphotype, place, view, and closeness where it is not the middle one.
+
+    Plain, it leaves the view to the model.
+    """
     words = caption_words(traits)
     article = "an" if traits.cap_color[0] in "aeiou" else "a"
-    said = [words[slot] for slot in ("place", "view", "closeness")]
+    said = [words[slot] for slot in ("place", *(() if is_plain else ("view", "closeness")))]
     return ", ".join(
         [f"a photo of {article} {words['color']} {words['morphotype']}", *(word for word in said if word)]
     )
@@ -123,8 +171,6 @@ def paint(pipeline: StableDiffusionPipeline, prompts: Sequence[str], *, tell: Te
 
 def judge_things(images: Sequence[Image.Image], names: Sequence[str], judge: Judge) -> dict[str, float]:
     """The share of pictures whose nearest concept is the one asked for, and that of the artist's controls."""
-    from fungal_assets.pocket.world import CONTROLS
-
     vectors = EfficientNetLite0().embed(images)
     found = judge_vectors(judge, vectors, names, common=common_of(vectors, names))
     is_right = np.array([one is not None and one.is_recognised for one in found])
@@ -150,44 +196,57 @@ def judge_fungi(images: Sequence[Image.Image], traits: Sequence[Traits]) -> dict
     return {f"{name}_right": float(np.mean(values)) for name, values in rights.items()}
 
 
-def judge_by_clip(
-    judge: ClipJudge,
-    things: Sequence[Image.Image],
-    names: Sequence[str],
-    concepts: Sequence[str],
-    painted: Sequence[Image.Image],
-    traits: Sequence[Traits],
+def judge_things_by_clip(
+    judge: ClipJudge, images: Sequence[Image.Image], names: Sequence[str], concepts: Sequence[str]
 ) -> dict[str, float]:
-    """Shares of pictures that the project's own judge names right: things, and the views, forms and places of fungi.
-
-    A fungus is asked for with all else known: "a photo of a morel mushroom, side view" against the other views.
-
-    Args:
-        judge: The judge.
-        things: Pictures of things beside fungi, and `names` what each was to be.
-        names: One of `concepts` each.
-        concepts: What a thing may be taken for.
-        painted: Pictures of fungi, and `traits` what each was to show.
-        traits: One per picture.
-    """
-    found = judge.name(things, concepts)
-    words = [caption_words(one) for one in traits]
-    slots = {
-        "views": [(f"a photo of a {own['morphotype']}, {{}}", own["view"]) for own in words],
-        "morphotypes": [("a photo of a {}", own["morphotype"]) for own in words],
-        "habitats": [(f"a photo of a {own['morphotype']} {{}}", own["place"]) for own in words],
-    }
-    vectors = judge.embed_images(painted)
-    figures = {
+    """The share of pictures that the project's own judge gives the right one of `concepts`."""
+    phrases = {concept.name: concept.phrase for concept in WORLD_CONCEPTS}
+    found = judge.name(images, [phrases[concept] for concept in concepts])
+    return {
         "things_by_clip": float(np.mean([concepts[i] == name for i, name in zip(found, names, strict=True)]))
     }
-    for slot, asked in slots.items():
-        rivals = sorted({str(word) for _, word in asked})
-        rights = []
-        for vector, (text, word) in zip(vectors, asked, strict=True):
-            likeness = judge.embed_texts([text.format(rival) for rival in rivals]) @ vector
-            rights.append(rivals[int(likeness.argmax())] == word)
-        figures[f"{slot}_by_clip"] = float(np.mean(rights))
+
+
+def judge_fungi_by_clip(
+    judge: ClipJudge, images: Sequence[Image.Image], traits: Sequence[Traits]
+) -> dict[str, float]:
+    """Shares of pictures that the project's own judge finds right in form, colour, place and view.
+
+    Each is asked for with only the form known: "a photo of a bolete mushroom, in moss" against the other places where
+    such a form may grow, "side view" against the other views that there are of it. Views at an angle are not asked for.
+    """
+    words = [caption_words(one) for one in traits]
+    forms = [str(own["morphotype"]) for own in words]
+    places: dict[bool, list[str]] = {True: [], False: []}
+    for own, one in zip(words, traits, strict=True):
+        places[MORPHOTYPE_TABLE[one.morphotype].is_shelf].append(str(own["place"]))
+    rights: dict[str, list[bool]] = {"morphotypes": [], "colours": [], "habitats": [], "views": []}
+    for vector, own, form, one in zip(judge.embed_images(images), words, forms, traits, strict=True):
+        rivals = {
+            "morphotypes": {name: word_fungus(name) for name in sorted(set(forms))},
+            "colours": {color: word_fungus(form, color=color) for color in COLORS},
+            "habitats": {
+                place: word_fungus(form, place=place)
+                for place in sorted(set(places[MORPHOTYPE_TABLE[one.morphotype].is_shelf]))
+            },
+            "views": {view: word_fungus(form, view=view) for view in views_of(one.morphotype)},
+        }
+        truth = {"morphotypes": form, "colours": own["color"], "habitats": own["place"], "views": own["view"]}
+        for slot, texts in rivals.items():
+            if truth[slot] in texts:
+                likeness = judge.embed_texts(list(texts.values())) @ vector
+                rights[slot].append(list(texts)[int(likeness.argmax())] == truth[slot])
+    return {f"{slot}_by_clip": float(np.mean(values)) for slot, values in rights.items() if values}
+
+
+def score_judge_on_renders(judge: ClipJudge, *, each: int = 8) -> dict[str, float]:
+    """How often the judge is right of renders that neither it nor the model was taught, by kind of picture."""
+    figures: dict[str, float] = {}
+    for kind, traits in unseen_fungi(each).items():
+        images = [Image.fromarray(render_pixels(one)) for one in traits]
+        figures |= {
+            f"{kind}_{name}": value for name, value in judge_fungi_by_clip(judge, images, traits).items()
+        }
     return figures
 
 
@@ -197,8 +256,6 @@ def write_scores(
     """Score a diffusers folder and write its sheets; returns the figures."""
     import torch
     from diffusers import StableDiffusionPipeline
-
-    from fungal_assets.pocket.world import WORLD_CONCEPTS
 
     pipeline = StableDiffusionPipeline.from_pretrained(model, safety_checker=None, dtype=torch.float32)
     names = [concept.name for concept in WORLD_CONCEPTS[:concepts]]

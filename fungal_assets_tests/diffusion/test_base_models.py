@@ -8,7 +8,7 @@ from fungal_assets.diffusion.base_models import load_pipeline, resolve_base_mode
 from fungal_assets.diffusion.cards import PACKAGE_DIR, find_card, licence_of, read_cards
 from fungal_assets.diffusion.devices import deterministic, mixed_precision, pick_device
 from fungal_assets.errors import InputError
-from fungal_assets.pocket import MODEL_DIR
+from fungal_assets.pocket import JUDGE_DIR, MODEL_DIR
 from fungal_assets.store import hash_folder
 
 
@@ -55,8 +55,10 @@ def test_pickled_weights_are_not_opened(pipeline, tmp_path):
 
 def test_the_cards_name_the_model_in_the_package_and_those_of_the_hub():
     cards = read_cards()
-    assert list(cards) == ["pocket", "stable-diffusion-1.5", "stable-diffusion-xl"]
+    assert list(cards) == ["pocket", "stable-diffusion-1.5", "stable-diffusion-xl", "pocket-judge"]
     assert PACKAGE_DIR / cards["pocket"].path == MODEL_DIR
+    assert PACKAGE_DIR / cards["pocket-judge"].path == JUDGE_DIR / "clip"
+    assert find_card("pocket-judge") is None, "nothing is tuned from a judge"
     assert find_card("stable-diffusion-v1-5/stable-diffusion-v1-5") == cards["stable-diffusion-1.5"]
     assert licence_of("stable-diffusion-1.5") == "creativeml-openrail-m"
     assert find_card("/some/folder") is None

@@ -10,16 +10,29 @@ import torch
 
 from fungal_assets.pocket.architecture import build_pipeline
 from fungal_assets.pocket.autoencoding import encode
+from fungal_assets.pocket.contrasting import ContrastSettings
 from fungal_assets.pocket.corpus import (
     Pictures,
     caption_fungi,
     traits_of_fungi,
     traits_of_portraits,
     traits_of_snapshots,
+    traits_of_views,
 )
-from fungal_assets.pocket.recipe import RecipeSettings, Shown, concepts_of, make_corpus
+from fungal_assets.pocket.facts import facts_of_fungus
+from fungal_assets.pocket.fungarium import MORPHOTYPES, views_of
+from fungal_assets.pocket.recipe import (
+    JUDGE_SHARES,
+    RecipeSettings,
+    Shown,
+    concepts_of,
+    make_corpus,
+    make_lessons,
+)
+from fungal_assets.pocket.references import embed
+from fungal_assets.progress import stay_silent
 
-SETTINGS = replace(RecipeSettings(), portraits=3, fungi=2, snapshots=4)
+SETTINGS = replace(RecipeSettings(), portraits=3, fungi=2, snapshots=4, views=5)
 
 
 def some_pictures(captions, styles, *, seed):
@@ -31,6 +44,7 @@ def some_pictures(captions, styles, *, seed):
 @pytest.fixture(scope="module")
 def shown():
     kinds = (traits_of_portraits(3), False), (traits_of_fungi(2), False), (traits_of_snapshots(4), True)
+    kinds += ((traits_of_views(5), False),)
     fungi = [
         some_pictures(
             caption_fungi(traits, seed=0, is_snapshot=flag), ["photo"] * len(traits), seed=len(traits)
@@ -38,6 +52,7 @@ def shown():
         for traits, flag in kinds
     ]
     drawings = some_pictures(["a cat", "a dog", "a cat, flat"], ["noto", "noto", "fluent"], seed=9)
+    drawings = replace(drawings, concepts=["cat", "dog", "cat"])
     return Shown(*fungi, drawings)
 
 
@@ -47,39 +62,77 @@ def corpus(shown, tmp_path_factory):
 
 
 def test_each_kind_of_picture_has_its_share(corpus):
-    """Weights by hand: fungi stand in the order portraits, others, snapshots, then all of these mirrored."""
+    """Weights by hand: fungi stand in the order portraits, others, snapshots, views, then all of these mirrored."""
     share = corpus.weights / corpus.weights.sum()
-    once = [slice(0, 3), slice(3, 5), slice(5, 9)]
-    mirrored = [slice(part.start + 9, part.stop + 9) for part in once]
-    portraits, others, snapshots = (
+    once = [slice(0, 3), slice(3, 5), slice(5, 9), slice(9, 14)]
+    mirrored = [slice(part.start + 14, part.stop + 14) for part in once]
+    portraits, others, snapshots, views = (
         float(share[first].sum() + share[second].sum()) for first, second in zip(once, mirrored, strict=True)
     )
     assert portraits == pytest.approx(SETTINGS.fungi_share * SETTINGS.portrait_share)
     assert snapshots == pytest.approx(SETTINGS.fungi_share * SETTINGS.snapshot_share)
-    assert portraits + others + snapshots == pytest.approx(SETTINGS.fungi_share)
-    assert float(share[18:20].sum()) == pytest.approx((1 - SETTINGS.fungi_share) * SETTINGS.house_share)
+    assert views == pytest.approx(SETTINGS.fungi_share * SETTINGS.view_share)
+    assert portraits + others + snapshots + views == pytest.approx(SETTINGS.fungi_share)
+    assert float(share[28:30].sum()) == pytest.approx((1 - SETTINGS.fungi_share) * SETTINGS.house_share)
 
 
 def test_a_mirrored_fungus_is_the_same_fungus_in_other_words(corpus, shown):
-    assert len(corpus.captions) == len(corpus.latents) == len(corpus.weights) == 2 * 9 + 3
-    assert corpus.captions[:9] == shown.fungi_of_all_kinds.captions
-    assert corpus.captions[9:18] != corpus.captions[:9]
+    assert len(corpus.captions) == len(corpus.latents) == len(corpus.weights) == 2 * 14 + 3
+    assert corpus.captions[:14] == shown.fungi_of_all_kinds.captions
+    assert corpus.captions[14:28] != corpus.captions[:14]
     snapped = ["snapshot of" in caption for caption in corpus.captions]
-    assert snapped == ([False] * 5 + [True] * 4) * 2 + [False] * 3
+    assert snapped == ([False] * 5 + [True] * 4 + [False] * 5) * 2 + [False] * 3
     vae = build_pipeline("tiny", seed=0).vae
     mirrored = encode(vae, shown.portraits.images[:, :, ::-1]) * vae.config.scaling_factor
-    torch.testing.assert_close(corpus.latents[9:12], mirrored, atol=0.05, rtol=0.05)
+    torch.testing.assert_close(corpus.latents[14:17], mirrored, atol=0.05, rtol=0.05)
 
 
 def test_every_picture_of_the_corpus_has_its_concept(corpus, shown):
-    """The concepts say which caption they came with, so that a kind that is left out or misplaced shows."""
+    """The concepts of fungi say which caption they came with, so that a kind left out or misplaced shows."""
     found = [concept.removeprefix("thing of ") for concept in concepts_of(shown)]
     assert len(found) == len(corpus.captions)
-    assert found[:9] == found[9:18] == corpus.captions[:9]
-    assert found[18:] == corpus.captions[18:]
+    assert found[:14] == found[14:28] == corpus.captions[:14]
+    assert found[28:] == ["cat", "dog", "cat"]
 
 
 def test_pictures_without_as_many_captions_are_refused(shown, tmp_path):
     settings = replace(SETTINGS, portraits=4)
-    with pytest.raises(ValueError, match="9 pictures of fungi but 10 captions"):
+    with pytest.raises(ValueError, match="14 pictures of fungi but 15 captions"):
         make_corpus(build_pipeline("tiny", seed=0), shown, settings, tmp_path)
+
+
+def test_every_form_is_seen_alone_from_every_side_that_there_is_of_it():
+    sides = [(name, view) for name in MORPHOTYPES for view in views_of(name)]
+    traits = traits_of_views(2 * len(sides))
+    assert [(one.morphotype, one.view) for one in traits] == sides * 2
+    assert {one.count for one in traits} == {1} and len({one.seed for one in traits}) == len(traits)
+
+
+def test_the_judge_learns_from_every_picture_with_what_is_true_of_it(shown, tmp_path):
+    """Drawings and their copies stand first, then the fungi and theirs; shares as `JUDGE_SHARES` says."""
+    wide = replace(some_pictures(["x", "y"], ["noto", "fluent"], seed=3), concepts=["axe", "broom"])
+    contrast = ContrastSettings(drawn_copies=2, fungus_copies=1)
+    lessons = make_lessons(shown, wide, SETTINGS, contrast, tmp_path, tell=stay_silent)
+    assert lessons.features.shape == (3 * (3 + 2) + 2 * 14, 1280)
+    assert len(lessons.facts) == len(lessons.weights) == 3 * (3 + 2) + 2 * 14
+    drawings = np.concatenate([shown.world.images, wide.images])
+    np.testing.assert_allclose(lessons.features[:5], embed(drawings), atol=1e-5)
+    np.testing.assert_allclose(lessons.features[15:29], embed(shown.fungi_of_all_kinds.images), atol=1e-5)
+    for first, copy in ((0, 5), (0, 10), (5, 10), (15, 29)):
+        there, here = lessons.features[first : first + 5], lessons.features[copy : copy + 5]
+        assert np.abs(there - here).max(axis=1).min() > 1e-3, "every copy is changed, each in its own way"
+    names = [one.thing[0] for one in lessons.facts[:15]]
+    assert names == ["cat", "dog", "cat", "axe", "broom"] * 3 and lessons.facts[3].article == "an"
+    facts = [
+        *map(facts_of_fungus, [*traits_of_portraits(3), *traits_of_fungi(2)]),
+        *(facts_of_fungus(one, is_snapshot=True) for one in traits_of_snapshots(4)),
+        *map(facts_of_fungus, traits_of_views(5)),
+    ]
+    assert list(lessons.facts[15:]) == facts * 2
+    weights = lessons.weights.numpy()
+    drawn, fungi = weights[:15].reshape(3, 5).sum(0), weights[15:].reshape(2, 14).sum(0)
+    shares = [drawn[:3], drawn[3:], *np.split(fungi, [3, 5, 9])]
+    found = dict(zip(JUDGE_SHARES, map(float, map(np.sum, shares)), strict=True))
+    assert found == pytest.approx(JUDGE_SHARES)
+    kept = make_lessons(shown, wide, SETTINGS, contrast, tmp_path, tell=pytest.fail).features
+    np.testing.assert_array_equal(kept, lessons.features)

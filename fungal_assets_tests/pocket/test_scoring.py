@@ -10,11 +10,22 @@ import pytest
 from PIL import Image
 
 from fungal_assets.galleries.judging import load_judge
-from fungal_assets.pocket import MODEL_DIR
+from fungal_assets.pocket import JUDGE_DIR, MODEL_DIR
 from fungal_assets.pocket.card import RECIPE_FILE, write_card
-from fungal_assets.pocket.corpus import FUNGI_SEED, render_pixels
-from fungal_assets.pocket.fungarium import MORPHOTYPES
-from fungal_assets.pocket.scoring import UNSEEN_SEED, judge_fungi, judge_things, prompt_of, unseen_traits
+from fungal_assets.pocket.contrasting import ClipJudge
+from fungal_assets.pocket.corpus import FUNGI_SEED, VIEW_SEED, render_pixels
+from fungal_assets.pocket.fungarium import MORPHOTYPES, views_of
+from fungal_assets.pocket.fungarium.morphotypes import ANGLED_VIEW, portrait_view
+from fungal_assets.pocket.scoring import (
+    UNSEEN_SEED,
+    judge_fungi,
+    judge_fungi_by_clip,
+    judge_things,
+    judge_things_by_clip,
+    prompt_of,
+    unseen_fungi,
+    unseen_traits,
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +44,56 @@ def test_true_pictures_of_fungi_are_right_and_the_same_pictures_elsewhere_are_no
     assert all(wrong[name] < right[name] - 0.2 for name in right)
 
 
+def test_the_judge_knows_true_pictures_of_fungi_by_form_colour_place_and_view(unseen):
+    """On the same pictures in another order it is wrong: by chance it would be right in 1 of 16, 11, 7 and 3."""
+    traits, images = unseen
+    judge = ClipJudge.load(JUDGE_DIR / "clip")
+    right = judge_fungi_by_clip(judge, images, traits)
+    wrong = judge_fungi_by_clip(judge, [*images[7:], *images[:7]], traits)
+    assert right["morphotypes_by_clip"] >= 0.9 and wrong["morphotypes_by_clip"] <= 0.2
+    assert right["habitats_by_clip"] >= 0.8 and wrong["habitats_by_clip"] <= 0.5
+    assert right["colours_by_clip"] >= 0.6 and wrong["colours_by_clip"] <= 0.4
+    assert right["views_by_clip"] >= 0.8 and wrong["views_by_clip"] <= 0.8
+
+
+def test_the_judge_is_asked_only_for_views_that_there_are(unseen):
+    """A picture at an angle has no view to be named; without any other there is no share of views."""
+    traits, images = unseen
+    angled = [(one, image) for one, image in zip(traits, images, strict=True) if one.view is None]
+    assert len(angled) >= 2
+    only_angled, pictures = zip(*angled, strict=True)
+    figures = judge_fungi_by_clip(ClipJudge.load(JUDGE_DIR / "clip"), pictures, only_angled)
+    assert set(figures) == {"morphotypes_by_clip", "colours_by_clip", "habitats_by_clip"}
+
+
+def test_the_judge_names_things_of_the_world_and_no_thing_in_noise():
+    rng = np.random.default_rng(0)
+    noise = [Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)) for _ in range(12)]
+    names = ["hamburger", "flower", "cat", "tree", "boy", "book"] * 2
+    judge = ClipJudge.load(JUDGE_DIR / "clip")
+    assert judge_things_by_clip(judge, noise, names, names[:6])["things_by_clip"] <= 0.4
+
+
+@pytest.mark.parametrize("kind", ["portraits", "fungi", "views"])
+def test_every_morphotype_is_scored_and_views_from_every_side_that_there_is(kind):
+    traits = unseen_fungi(4)[kind]
+    assert {one.morphotype for one in traits} == set(MORPHOTYPES)
+    assert {one.count for one in traits} == {1}
+    if kind == "portraits":
+        assert {one.view for one in traits} == {portrait_view(name) for name in MORPHOTYPES} - {
+            ANGLED_VIEW
+        } | {None}
+    if kind == "views":
+        sides = {(name, view) for name in MORPHOTYPES for view in views_of(name)}
+        assert {(one.morphotype, one.view) for one in traits} == sides
+
+
 def test_every_morphotype_is_asked_for_equally_often_and_no_seed_is_a_training_seed():
     traits = unseen_traits(3)
     assert [one.morphotype for one in traits[::3]] == list(MORPHOTYPES)
-    assert min(one.seed for one in traits) >= UNSEEN_SEED > FUNGI_SEED + 1_000_000
-    assert len({one.seed for one in traits}) == len(traits)
+    every = [one for kind in unseen_fungi(3).values() for one in kind]
+    assert min(one.seed for one in every) >= UNSEEN_SEED > max(FUNGI_SEED, VIEW_SEED) + 500_000
+    assert len({one.seed for one in every}) == len(every)
 
 
 def test_a_prompt_says_colour_form_and_place(unseen):
@@ -45,6 +101,14 @@ def test_a_prompt_says_colour_form_and_place(unseen):
     for one in traits:
         assert f"{one.cap_color} " in prompt_of(one)
         assert re.fullmatch(r"a photo of an? [a-z' -]+, (in|on) [a-z ]+(, [a-z -]+)*", prompt_of(one))
+
+
+def test_a_plain_prompt_leaves_the_view_to_the_model(unseen):
+    traits, _ = unseen
+    assert not any(
+        "view" in prompt_of(one, is_plain=True) or "seen" in prompt_of(one, is_plain=True) for one in traits
+    )
+    assert all(prompt_of(one).startswith(prompt_of(one, is_plain=True)) for one in traits)
 
 
 def test_noise_shows_no_thing():
@@ -61,6 +125,7 @@ def test_a_card_states_the_size_of_the_weights_and_every_figure(tmp_path):
             "portraits": 11,
             "fungi": 12,
             "snapshots": 14,
+            "views": 15,
             "concepts": 13,
             "diffusion": {"steps": 700, "batch_size": 8},
         },
@@ -70,7 +135,12 @@ def test_a_card_states_the_size_of_the_weights_and_every_figure(tmp_path):
     write_card(tmp_path, recipe)
     card = (tmp_path / "README.md").read_text()
     assert json.loads((tmp_path / RECIPE_FILE).read_text())["settings"] == recipe["settings"]
-    assert "1000 steps of batch 8" in card and "11 rendered fungi" in card and "12 others and 14 amid" in card
+    assert (
+        "1000 steps of batch 8" in card
+        and "11 rendered fungi" in card
+        and "12 others, 15 from" in card
+        and "14 amid" in card
+    )
     assert "vae_psnr_db: 27.5" in card and "morphotypes_right: 0.25" in card
     stated = float(re.search(r"UNet of\s+([\d.]+) million", card)[1])
     size = (MODEL_DIR / "unet" / "diffusion_pytorch_model.safetensors").stat().st_size

@@ -24,6 +24,7 @@ from fungal_assets.pocket.world import (
     WORLD_CONCEPTS,
     held_out_pictures,
     read_art,
+    wide_concepts,
     world_pictures,
 )
 from fungal_assets.pocket.world.art import rasterise
@@ -349,3 +350,36 @@ def test_the_girl_borrows_a_basket_and_owes_thanks_to_both_styles(tiny_art):
 def test_a_world_that_cannot_be_drawn_is_refused(tiny_art, settings, message):
     with pytest.raises(InputError, match=message):
         next(world_pictures(tiny_art, **settings))
+
+
+@pytest.fixture
+def shared_art(tmp_path):
+    """Names that all six styles have, that two have, that only the held-out style lacks, and unwanted ones."""
+    styles = []
+    for number, style in enumerate(STYLES):
+        joined = style.name == "fxemoji"
+        names = ["bagpipe-player", "mushroom-house", "flag-far-away", "hamburger"]
+        names += ["two-hands-only"] if number < 2 else []
+        names += ["unseen-elsewhere"] if style.name != HELD_OUT_STYLE else []
+        icons = {name.replace("-", "") if joined else name: icon_body(RED) for name in names}
+        styles.append(pack(tmp_path, style, icons))
+    return read_art(tmp_path, styles=styles)
+
+
+def test_the_wide_world_is_what_three_training_styles_name_alike_and_the_world_does_not_use(shared_art):
+    found = {concept.name: concept for concept in wide_concepts(shared_art)}
+    assert sorted(found) == ["bagpipe player", "unseen elsewhere"]
+    assert found["unseen elsewhere"].phrase == "an unseen elsewhere"
+    piper = found["bagpipe player"]
+    assert HELD_OUT_STYLE not in piper.icons and set(piper.icons) == set(TRAINING_STYLES)
+    assert piper.icons["fxemoji"] == ("bagpipeplayer",)
+    assert not wide_concepts(shared_art, least_styles=len(TRAINING_STYLES) + 1)
+
+
+def test_the_wide_world_is_drawn_as_the_world_is(shared_art):
+    wide = wide_concepts(shared_art)
+    drawn = list(world_pictures(shared_art, concepts=wide, variants=1, seed=0, size_px=32))
+    assert len(drawn) == 2 * len(TRAINING_STYLES)
+    assert {(one.concept, one.style) for one in drawn} == {
+        (concept.name, style) for concept in wide for style in TRAINING_STYLES
+    }

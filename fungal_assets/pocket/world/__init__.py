@@ -8,6 +8,7 @@ from fungal_assets.pocket.world.art import Art, read_art
 from fungal_assets.pocket.world.concepts import CONTROLS, KINDS, WORLD_CONCEPTS, Concept
 from fungal_assets.pocket.world.pictures import WorldPicture, held_out_pictures, world_pictures
 from fungal_assets.pocket.world.styles import ATTRIBUTION, HELD_OUT_STYLE, STYLES, TRAINING_STYLES, ArtStyle
+from fungal_assets.pocket.world.wide import wide_concepts
 
 __all__ = [
     "ATTRIBUTION",
@@ -23,5 +24,6 @@ __all__ = [
     "WorldPicture",
     "held_out_pictures",
     "read_art",
+    "wide_concepts",
     "world_pictures",
 ]

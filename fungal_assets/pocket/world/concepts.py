@@ -39,6 +39,11 @@ class Concept:
         """The styles that can draw it."""
         return tuple(self.icons)
 
+    @property
+    def phrase(self) -> str:
+        """Its name with its article, such as `"a hamburger"`."""
+        return f"{self.article} {self.name}".lstrip()
+
 
 def _thing(
     name: str,

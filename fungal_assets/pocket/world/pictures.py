@@ -72,7 +72,7 @@ class WorldPicture:
 def world_pictures(
     art: Art,
     *,
-    concepts: int = 160,
+    concepts: int | Sequence[Concept] = 160,
     variants: int = 4,
     seed: int = 0,
     size_px: int = 128,
@@ -82,7 +82,7 @@ def world_pictures(
 
     Args:
         art: Icons by style.
-        concepts: How many concepts, the most important first.
+        concepts: How many of the world's concepts, the most important first; or these concepts themselves.
         variants: Pictures per concept and style; the artist's control concepts get four times as many.
         seed: Seed of the run.
         size_px: Side of a picture.
@@ -135,15 +135,17 @@ def held_out_pictures(
         yield WorldPicture(image, caption, concept.name, concept.kind, style, word, licence)
 
 
-def choose_concepts(art: Art, *, concepts: int, styles: Sequence[str]) -> tuple[Concept, ...]:
-    """The first `concepts` concepts, proven drawable in `styles`.
+def choose_concepts(
+    art: Art, *, concepts: int | Sequence[Concept], styles: Sequence[str]
+) -> tuple[Concept, ...]:
+    """The first `concepts` concepts, or these, proven drawable in `styles`.
 
     Raises:
         InputError: `concepts` is out of range, or styles or icons are missing, all named at once.
     """
-    if not 1 <= concepts <= len(WORLD_CONCEPTS):
+    if isinstance(concepts, int) and not 1 <= concepts <= len(WORLD_CONCEPTS):
         raise InputError(f"concepts={concepts!r}; a number from 1 to {len(WORLD_CONCEPTS)} was expected.")
-    chosen = WORLD_CONCEPTS[:concepts]
+    chosen = WORLD_CONCEPTS[:concepts] if isinstance(concepts, int) else tuple(concepts)
     absent = [style for style in styles if style not in art]
     if absent:
         raise InputError(f"The art has no style {absent!r}, only {sorted(art)!r}; read all with `read_art`.")
