@@ -190,24 +190,25 @@ def make_model(
 
     With `start`, a model that this recipe made, its tokenizer and autoencoder are kept and its UNet and text encoder
     learn on; with `autoencoder`, only that model's autoencoder is taken. `recipe.json` then holds that model's own
-    recipe under `continued_from` or `autoencoder_from`.
+    recipe under `continued_from` or `autoencoder_from`, and its autoencoder's figure is taken over: of other pictures
+    nobody could say whether it was taught them.
     """
     shown = gather_pictures(work, tarballs, settings, tell=tell)
     pictures = shown.all
-    kept = np.random.default_rng(0).permutation(len(pictures))
-    held_out, used = kept[:HELD_OUT], kept[HELD_OUT:]
-    device = pick_device()
+    device, figures = pick_device(), {}
     if start is not None:
         pipeline = StableDiffusionPipeline.from_pretrained(start, safety_checker=None, dtype=torch.float32)
     else:
         pipeline = build(settings, pictures.captions, fungus_names())
         if autoencoder is None:
-            train_vae(pipeline.vae.to(device), pictures.images[used], work / "vae", settings.vae, tell=tell)
+            kept = np.random.default_rng(0).permutation(len(pictures))
+            held_out, used = pictures.images[kept[:HELD_OUT]], pictures.images[kept[HELD_OUT:]]
+            train_vae(pipeline.vae.to(device), used, work / "vae", settings.vae, tell=tell)
+            figures["vae_psnr_db"] = psnr_db(pipeline.vae, held_out)
+            tell(f"autoencoder: {figures['vae_psnr_db']:.2f} dB on {HELD_OUT} held-out pictures")
         else:
             pipeline.vae = AutoencoderKL.from_pretrained(autoencoder / "vae", dtype=torch.float32)
     pipeline.to(device)
-    figures = {"vae_psnr_db": psnr_db(pipeline.vae, pictures.images[held_out])}
-    tell(f"autoencoder: {figures['vae_psnr_db']:.2f} dB on {HELD_OUT} held-out pictures")
     corpus = make_corpus(pipeline, shown, settings, work)
     if start is None:
         teach_words(
@@ -230,6 +231,8 @@ def make_model(
     )
     came_from = {"continued_from": start, "autoencoder_from": None if start else autoencoder}
     history = {key: json.loads((path / RECIPE_FILE).read_text()) for key, path in came_from.items() if path}
+    for earlier in history.values():
+        figures["vae_psnr_db"] = earlier["figures"]["vae_psnr_db"]
     export(pipeline, settings, figures, target, history=history)
     return figures
 

@@ -22,7 +22,7 @@ from fungal_assets.nomenclature.attributes import measure
 from fungal_assets.nomenclature.habitats import HABITAT_WORDS
 from fungal_assets.nomenclature.morphotypes import likeness_to_morphotypes
 from fungal_assets.pocket import JUDGE_DIR
-from fungal_assets.pocket.autoencoding import from_signed, to_signed
+from fungal_assets.pocket.autoencoding import from_signed, psnr_db, to_signed
 from fungal_assets.pocket.contrasting import ClipJudge
 from fungal_assets.pocket.corpus import IMAGE_PX, render_pixels
 from fungal_assets.pocket.facts import word_fungus
@@ -90,6 +90,7 @@ def score_model(
         rendered = [
             Image.fromarray(render_pixels(one)) for one in follow(traits, tell, "rendering", len(traits))
         ]
+        figures[f"{kind}_vae_psnr_db"] = psnr_db(pipeline.vae, np.stack([np.array(one) for one in rendered]))
         for suffix, images in (("", painted), ("_of_renders", rendered)):
             found = judge_fungi(images, traits) | judge_fungi_by_clip(clip, images, traits)
             figures |= {f"{kind}_{name}{suffix}": value for name, value in found.items()}
