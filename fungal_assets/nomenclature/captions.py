@@ -26,6 +26,7 @@ from fungal_assets.previews import contact_sheet
 from fungal_assets.progress import Tell, follow, stay_silent
 from fungal_assets.shards import count_rows, read_rows, read_table, write_table
 from fungal_assets.store import Figures
+from fungal_assets.words import with_article
 
 OPENING = "a photo of"
 LEAST_ATTRIBUTES = 2
@@ -97,7 +98,7 @@ def caption_images(
 def depict(name: str, class_noun: str, *, opening: str = OPENING) -> str:
     """The first words of a caption or prompt: "a photo of an amber hollow bonnet mushroom"."""
     words = name if class_noun in ("", name.split()[-1]) else f"{name} {class_noun}"
-    return f"{opening} {'an' if words[0] in 'aeiou' else 'a'} {words}"
+    return f"{opening} {with_article(words)}"
 
 
 def word_caption(subject: str, attributes: Attributes, image_id: str, *, seed: int) -> str:

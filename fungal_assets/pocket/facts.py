@@ -15,6 +15,7 @@ import numpy as np
 
 from fungal_assets.pocket.fungarium import MORPHOTYPE_TABLE, Traits, caption_words
 from fungal_assets.pocket.world import Concept
+from fungal_assets.words import article_of, with_article
 
 MEDIA = ("{}", "a drawing of {}", "a picture of {}", "an illustration of {}")
 _SAID = 0.5
@@ -43,7 +44,7 @@ class Facts:
 def facts_of_fungus(traits: Traits, *, is_snapshot: bool = False) -> Facts:
     """What is true of a rendered fungus."""
     words, names = caption_words(traits, is_snapshot=is_snapshot), MORPHOTYPE_TABLE[traits.morphotype].words
-    return Facts(names, with_article(names[0]).split()[0], words["color"], words["place"], words["view"])
+    return Facts(names, article_of(names[0]), words["color"], words["place"], words["view"])
 
 
 def facts_of_drawing(concept: Concept) -> Facts:
@@ -87,11 +88,6 @@ def word_fungus(
     """A text of a fungus, such as `"a photo of a brown bolete mushroom, in moss, side view"`."""
     subject = with_article(f"{color} {name}" if color else name)
     return ", ".join([f"a photo of {subject}", *(part for part in (place, view) if part)])
-
-
-def with_article(words: str) -> str:
-    """`"an"` before a vowel, `"a"` before the rest."""
-    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
 def is_right(truth: np.ndarray, said: np.ndarray) -> np.ndarray:

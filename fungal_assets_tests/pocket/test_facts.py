@@ -12,11 +12,11 @@ from fungal_assets.pocket.facts import (
     is_right,
     say,
     truths,
-    with_article,
     word_fungus,
 )
 from fungal_assets.pocket.fungarium import MORPHOTYPES, sample_traits
 from fungal_assets.pocket.world import WORLD_CONCEPTS
+from fungal_assets.words import with_article
 
 RED_MOREL = Facts(("morel mushroom", "morel"), "a", "red", "in moss", "side view")
 RED_CUP = Facts(("cup fungus", "elf cup"), "a", "red", "in snow", "side view")

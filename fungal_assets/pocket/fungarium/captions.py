@@ -13,6 +13,7 @@ import numpy as np
 from fungal_assets.pocket.fungarium.folk_names import name_folk
 from fungal_assets.pocket.fungarium.morphotypes import ANGLED_VIEW, MORPHOTYPE_TABLE, portrait_view
 from fungal_assets.pocket.fungarium.traits import Traits
+from fungal_assets.words import with_article
 
 _PLACES = {
     "field": ("in a field", "in the grass", "in a meadow"),
@@ -92,10 +93,6 @@ def _plural(noun: str) -> str:
     return noun.removesuffix("us") + "i" if noun.endswith("fungus") else noun + "s"
 
 
-def _article(words: str) -> str:
-    return f"an {words}" if words[0] in "aeiou" else f"a {words}"
-
-
 def _subject(traits: Traits, rng: np.random.Generator) -> tuple[str, str | None]:
     """What is shown, and the colour if it is to be said after it."""
     words, kind = caption_words(traits), MORPHOTYPE_TABLE[traits.morphotype]
@@ -103,14 +100,14 @@ def _subject(traits: Traits, rng: np.random.Generator) -> tuple[str, str | None]
         name, is_classed = name_folk(traits, rng), rng.random() < _CLASSED
         if traits.count > 1:
             return f"{words['count']} {name} mushrooms", traits.cap_color
-        return _article(f"{name} mushroom" if is_classed else name), traits.cap_color
+        return with_article(f"{name} mushroom" if is_classed else name), traits.cap_color
     noun = kind.words[0] if rng.random() < 0.6 else str(rng.choice(kind.words))
     texture = f"{words['texture']} " if words["texture"] and rng.random() < 0.5 else ""
     is_after, is_said = rng.random() < _COLOUR_AFTER, rng.random() < 0.95
     color = f"{traits.cap_color} " if is_said and not is_after else ""
     after = traits.cap_color if is_said and is_after else None
     if traits.count == 1:
-        return _article(f"{texture}{color}{noun}"), after
+        return with_article(f"{texture}{color}{noun}"), after
     counted = words["count"] if traits.count == 2 or rng.random() < 0.6 else "a cluster of"
     return f"{counted} {texture}{color}{_plural(noun)}", after
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from fungal_assets.pocket.world.concepts import Concept
+from fungal_assets.words import article_of, with_article
 
 HOUSE_STYLE = "noto"
 _BARE = 0.5
@@ -50,13 +51,13 @@ def caption_picture(
     says_plain_background = not is_plain and drops[1] < _PLAIN_BACKGROUND_SAID
     parts += [f"{style} style"] if style != HOUSE_STYLE or says_house_style else []
     if background != plain_background or says_plain_background:
-        parts += [f"on {_with_article(background)} background"]
+        parts += [f"on {with_article(background)} background"]
     return ", ".join(parts)
 
 
 def plain_caption(concept: Concept) -> str:
     """The caption that a held-out picture is scored with, such as `"a drawing of a hamburger"`."""
-    return f"a drawing of {concept.article} {concept.name}".replace("  ", " ")
+    return f"a drawing of {concept.phrase}"
 
 
 def _name(concept: Concept, rng: np.random.Generator) -> tuple[str, str]:
@@ -64,8 +65,4 @@ def _name(concept: Concept, rng: np.random.Generator) -> tuple[str, str]:
     if not concept.synonyms or rng.random() >= _SYNONYM:
         return concept.name, concept.article
     name = concept.synonyms[rng.integers(len(concept.synonyms))]
-    return name, _with_article(name).split(" ")[0] if concept.article in ("a", "an") else concept.article
-
-
-def _with_article(word: str) -> str:
-    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+    return name, article_of(name) if concept.article in ("a", "an") else concept.article

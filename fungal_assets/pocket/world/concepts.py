@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from fungal_assets.pocket.world.styles import STYLES
+from fungal_assets.words import article_of
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def _thing(
     by_style |= {style: (icon,) for style, icon in own_icons.items() if icon is not None}
     kept = {style: found for style, found in by_style.items() if own_icons.get(style, "") is not None}
     if article is None:
-        article = "an" if name[0] in "aeiou" else "a"
+        article = article_of(name)
     return Concept(name, "", kept, article, also)
 
 

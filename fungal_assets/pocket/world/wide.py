@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from fungal_assets.pocket.world.art import Art
 from fungal_assets.pocket.world.concepts import WORLD_CONCEPTS, Concept
 from fungal_assets.pocket.world.styles import TRAINING_STYLES
+from fungal_assets.words import article_of
 
 _UNWANTED = re.compile(
     r"mushroom|skin-tone|^flag|^family|^keycap|^input|button$|^\d+$|^[a-z]$|^(woman|man|person)-.*-facing-right"
@@ -42,7 +43,7 @@ def wide_concepts(
             if len(icon) > len(spelt.get(plain, "")):
                 spelt[plain] = icon
     return tuple(
-        Concept(spelt[plain].replace("-", " "), "other", hands[plain], "an" if plain[0] in "aeiou" else "a")
+        Concept(spelt[plain].replace("-", " "), "other", hands[plain], article_of(plain))
         for plain in sorted(hands)
         if len(hands[plain]) >= least_styles and plain not in used and not _UNWANTED.search(spelt[plain])
     )
