@@ -14,31 +14,23 @@ import click
 
 from fungal_assets.pocket import JUDGE_DIR, MODEL_DIR, SPECIMENS_DIR
 
-work_option = click.option(
-    "--work",
-    type=click.Path(path_type=Path),
-    default=Path("pocket_work"),
-    show_default=True,
-    help="Working folder.",
-)
-art_option = click.option(
-    "--art",
-    type=click.Path(path_type=Path),
-    default=Path("pocket_work/art"),
-    show_default=True,
-    help="Where the npm packages of the drawings are, or are fetched to.",
-)
-
-sheets_option = click.option(
-    "--sheets",
-    type=click.Path(path_type=Path),
-    default=Path("docs/pocket"),
-    show_default=True,
-    help="Where the sheets of samples go.",
-)
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def count_option(name: str, default: int, what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def folder_option(name: str, default: str, what: str) -> Decorator:
+    """An option for a folder."""
+    kind = click.Path(path_type=Path)
+    return click.option(name, type=kind, default=Path(default), show_default=True, help=what)
+
+
+work_option = folder_option("--work", "pocket_work", "Working folder.")
+art_option = folder_option(
+    "--art", "pocket_work/art", "Where the npm packages of the drawings are, or are fetched to."
+)
+sheets_option = folder_option("--sheets", "docs/pocket", "Where the sheets of samples go.")
+
+
+def count_option(name: str, default: int, what: str) -> Decorator:
     """An option for how many pictures of one kind are rendered."""
     return click.option(name, type=click.IntRange(min=1), default=default, show_default=True, help=what)
 
@@ -66,7 +58,7 @@ def specimens(each: int, processes: int) -> None:
 @count_option("--portraits", 5000, "Rendered fungi that stand alone, in the middle.")
 @count_option("--fungi", 6000, "Other rendered fungi.")
 @count_option("--snapshots", 4000, "Rendered fungi amid clutter, as photographs show them.")
-@count_option("--views", 3760, "The same from every side in turn.")
+@count_option("--views", 3760, "Rendered fungi that stand alone, from every side in turn.")
 @click.option("--vae-steps", default=3000, show_default=True, help="Steps of the autoencoder.")
 @click.option("--steps", default=14000, show_default=True, help="Steps of the UNet and the text encoder.")
 @click.option(

@@ -307,7 +307,6 @@ class ClipJudge:
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """Unit vectors, float32 (n, d)."""
         ids = tokenize(self.tokenizer, texts).to(self.towers.logit_scale.device)
-        self.towers.eval()
         return F.normalize(self.towers.text(input_ids=ids).text_embeds, dim=-1).cpu()
 
     @torch.inference_mode()
@@ -315,7 +314,6 @@ class ClipJudge:
         """Unit vectors, float32 (n, d)."""
         parts = [self.eye.embed(images[start : start + 32]) for start in range(0, len(images), 32)]
         seen = torch.from_numpy(np.concatenate(parts)).to(self.towers.logit_scale.device)
-        self.towers.eval()
         return F.normalize(self.towers.head(seen), dim=-1).cpu()
 
     def embed_names(self, names: Sequence[str]) -> Tensor:

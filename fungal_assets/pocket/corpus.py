@@ -7,7 +7,7 @@ their captions, so that a recipe which was stopped goes on with the parts that a
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +21,7 @@ from fungal_assets.progress import Tell, follow
 
 if TYPE_CHECKING:
     from fungal_assets.pocket.fungarium import Traits
+    from fungal_assets.pocket.world import Art, Concept
 
 IMAGE_PX = 128
 PART_PICTURES = 100
@@ -157,25 +158,33 @@ def render_pixels(traits: Traits) -> np.ndarray:
 
 def draw_world(folder: Path, *, tarballs: Path, concepts: int, variants: int, seed: int) -> Pictures:
     """Drawings of the first `concepts` concepts of the world, the held-out style left out."""
-    from fungal_assets.pocket.world import read_art, world_pictures
-
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"world-{concepts}-{variants}-{seed}-v{WORDING_VERSION}.npz"
-    if not path.exists():
-        pictures = world_pictures(read_art(tarballs), concepts=concepts, variants=variants, seed=seed)
-        write_pictures(path, ((item.image, item.caption, item.concept, item.style) for item in pictures))
-    return read_pictures([path])
+    return _draw_once(path, tarballs, lambda art: concepts, variants=variants, seed=seed)
 
 
 def draw_wide_world(folder: Path, *, tarballs: Path, seed: int) -> Pictures:
     """One drawing in each style of whatever lies outside the world, the held-out style left out."""
-    from fungal_assets.pocket.world import read_art, wide_concepts, world_pictures
+    from fungal_assets.pocket.world import wide_concepts
 
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"wide-{seed}-v{WORDING_VERSION}.npz"
+    return _draw_once(path, tarballs, wide_concepts, variants=1, seed=seed)
+
+
+def _draw_once(
+    path: Path,
+    tarballs: Path,
+    choose: Callable[[Art], int | Sequence[Concept]],
+    *,
+    variants: int,
+    seed: int,
+) -> Pictures:
+    """The drawings that `path` keeps, drawn first where it is missing; `choose` says what of the art is drawn."""
+    from fungal_assets.pocket.world import read_art, world_pictures
+
     if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
         art = read_art(tarballs)
-        pictures = world_pictures(art, concepts=wide_concepts(art), variants=1, seed=seed)
+        pictures = world_pictures(art, concepts=choose(art), variants=variants, seed=seed)
         write_pictures(path, ((item.image, item.caption, item.concept, item.style) for item in pictures))
     return read_pictures([path])
 

@@ -10,7 +10,8 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -52,7 +53,8 @@ from fungal_assets.pocket.corpus import (
     traits_of_views,
 )
 from fungal_assets.pocket.diffusing import Corpus, DiffusionSettings, train_diffusion
-from fungal_assets.pocket.facts import Facts, facts_of_drawing, facts_of_fungus, with_article
+from fungal_assets.pocket.facts import Facts, facts_of_drawing, facts_of_fungus
+from fungal_assets.pocket.fungarium import Traits
 from fungal_assets.pocket.references import embed
 from fungal_assets.pocket.scoring import score_judge_on_renders
 from fungal_assets.pocket.wording import WordingSettings, teach_words
@@ -61,8 +63,12 @@ from fungal_assets.pocket.world.captions import HOUSE_STYLE
 from fungal_assets.previews import contact_sheet
 from fungal_assets.progress import Tell
 from fungal_assets.store import hash_folder
+from fungal_assets.words import article_of
 
 HELD_OUT = 64
+SNAPSHOT = "snapshot"
+FUNGUS_KINDS = {"portrait": "portraits", "fungus": "fungi", SNAPSHOT: "snapshots", "view": "views"}
+"""Where the renders of each kind are kept, in the order of the corpus."""
 JUDGE_SHARES = {"world": 0.25, "wide": 0.25, "portrait": 0.2, "fungus": 0.1, "snapshot": 0.1, "view": 0.1}
 """How often the judge sees pictures of each kind."""
 SHEET_PROMPTS = (
@@ -133,27 +139,45 @@ class Shown:
     @property
     def fungi_of_all_kinds(self) -> Pictures:
         """All but the drawings."""
-        return join(self.portraits, self.fungi, self.snapshots, self.views)
+        return join(*self._by_kind.values())
+
+    @property
+    def kinds(self) -> list[str]:
+        """Kind of each of the fungi of all kinds, a key of `traits_by_kind`."""
+        return [kind for kind, pictures in self._by_kind.items() for _ in range(len(pictures))]
+
+    @property
+    def _by_kind(self) -> dict[str, Pictures]:
+        pictures = (self.portraits, self.fungi, self.snapshots, self.views)
+        return dict(zip(FUNGUS_KINDS, pictures, strict=True))
 
     @property
     def all(self) -> Pictures:
         """All of them as one."""
-        return join(self.portraits, self.fungi, self.snapshots, self.views, self.world)
+        return join(self.fungi_of_all_kinds, self.world)
+
+
+def traits_by_kind(settings: RecipeSettings) -> dict[str, list[Traits]]:
+    """Traits of the fungi that are rendered, by kind; those of a `SNAPSHOT` are rendered and described as such."""
+    traits = (
+        traits_of_portraits(settings.portraits),
+        traits_of_fungi(settings.fungi),
+        traits_of_snapshots(settings.snapshots),
+        traits_of_views(settings.views),
+    )
+    return dict(zip(FUNGUS_KINDS, traits, strict=True))
 
 
 def gather_pictures(work: Path, tarballs: Path, settings: RecipeSettings, *, tell: Tell) -> Shown:
     """The fungi and the drawings."""
-    portraits, fungi = traits_of_portraits(settings.portraits), traits_of_fungi(settings.fungi)
-    snapshots, views = traits_of_snapshots(settings.snapshots), traits_of_views(settings.views)
-    return Shown(
-        render_fungi(work / "portraits", portraits, processes=2, tell=tell),
-        render_fungi(work / "fungi", fungi, processes=2, tell=tell),
-        render_fungi(work / "snapshots", snapshots, processes=2, tell=tell, is_snapshot=True),
-        render_fungi(work / "views", views, processes=2, tell=tell),
-        draw_world(
-            work / "world", tarballs=tarballs, concepts=settings.concepts, variants=settings.variants, seed=0
-        ),
+    portraits, fungi, snapshots, views = (
+        render_fungi(work / FUNGUS_KINDS[kind], traits, processes=2, tell=tell, is_snapshot=kind == SNAPSHOT)
+        for kind, traits in traits_by_kind(settings).items()
     )
+    world = draw_world(
+        work / "world", tarballs=tarballs, concepts=settings.concepts, variants=settings.variants, seed=0
+    )
+    return Shown(portraits, fungi, snapshots, views, world)
 
 
 def build(settings: RecipeSettings, captions: Sequence[str], names: Sequence[str]) -> StableDiffusionPipeline:
@@ -246,20 +270,17 @@ def make_corpus(
     """
     fungi = shown.fungi_of_all_kinds.images
     images = np.concatenate([fungi, fungi[:, :, ::-1], shown.world.images])
-    rendered = [*traits_of_portraits(settings.portraits), *traits_of_fungi(settings.fungi)]
-    snapped, turned = traits_of_snapshots(settings.snapshots), traits_of_views(settings.views)
+    by_kind = traits_by_kind(settings)
     captions = [
         caption
         for seed in (0, REWORDING_SEED)
-        for traits, is_snapshot in ((rendered, False), (snapped, True), (turned, False))
-        for caption in caption_fungi(traits, seed=seed, is_snapshot=is_snapshot)
+        for kind, traits in by_kind.items()
+        for caption in caption_fungi(traits, seed=seed, is_snapshot=kind == SNAPSHOT)
     ]
     if len(captions) != 2 * len(fungi):
         raise ValueError(
             f"{len(fungi)} pictures of fungi but {len(captions) // 2} captions: render them again"
         )
-    fungus_groups = ["portrait"] * len(shown.portraits) + ["fungus"] * len(shown.fungi)
-    fungus_groups += ["snapshot"] * len(shown.snapshots) + ["view"] * len(shown.views)
     drawing_groups = ["house" if style == HOUSE_STYLE else "drawing" for style in shown.world.styles]
     of_fungi, of_drawings = settings.fungi_share, 1 - settings.fungi_share
     shares = {
@@ -273,7 +294,7 @@ def make_corpus(
     return Corpus(
         latents=_encode_once(pipeline.vae, images, work / "latents") * pipeline.vae.config.scaling_factor,
         captions=[*captions, *shown.world.captions],
-        weights=_weights([*fungus_groups, *fungus_groups, *drawing_groups], shares),
+        weights=_weights([*shown.kinds, *shown.kinds, *drawing_groups], shares),
     )
 
 
@@ -285,16 +306,34 @@ def concepts_of(shown: Shown) -> list[str]:
 
 def _encode_once(vae: AutoencoderKL, images: np.ndarray, folder: Path) -> torch.Tensor:
     """Mean latents of the images, kept in `folder` for a recipe that is gone on with."""
-    made_of = hashlib.sha256(images.data)
-    for value in vae.state_dict().values():
-        made_of.update(value.cpu().numpy())
-    path = folder / f"{made_of.hexdigest()[:16]}.safetensors"
+    made_of = [images, *(value.cpu().numpy() for value in vae.state_dict().values())]
+    return _keep(folder, "latents", made_of, lambda: encode(vae, images))
+
+
+def _look_once(images: np.ndarray, folder: Path, *, tell: Tell) -> np.ndarray:
+    """What EfficientNet-Lite0 sees in the images, float32 (N, 1280), kept in `folder` as latents are."""
+
+    def look() -> torch.Tensor:
+        tell(f"judge: looking at {len(images)} pictures")
+        return torch.from_numpy(embed(images))
+
+    return _keep(folder, "features", [images], look).numpy()
+
+
+def _keep(
+    folder: Path, name: str, made_of: Iterable[np.ndarray], make: Callable[[], torch.Tensor]
+) -> torch.Tensor:
+    """The tensor that `folder` keeps of what it is made of, made first where it is missing."""
+    digest = hashlib.sha256()
+    for part in made_of:
+        digest.update(np.ascontiguousarray(part).data)
+    path = folder / f"{digest.hexdigest()[:16]}.safetensors"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".part")
-        save_file({"latents": encode(vae, images)}, temporary)
+        save_file({name: make()}, temporary)
         temporary.replace(path)
-    return load_file(path)["latents"]
+    return load_file(path)[name]
 
 
 def _weights(groups: Sequence[str], shares: Mapping[str, float]) -> torch.Tensor:
@@ -325,19 +364,16 @@ def make_judge(
     tokenizer = CLIPTokenizer.from_pretrained(model / "tokenizer")
     towers = build_towers(tokenizer, contrast, dimensions=lessons.features.shape[1]).to(pick_device())
     teach_judge(towers, tokenizer, lessons, work / "judge", contrast, tell=tell)
-    temporary = target.with_name(f".{target.name}.part")
-    shutil.rmtree(temporary, ignore_errors=True)
-    ClipJudge(towers, tokenizer).save(temporary)
-    judge = ClipJudge.load(temporary)
-    figures, sheet = score_judge(judge, tarballs)
+    with _in_place_of(target) as folder:
+        ClipJudge(towers, tokenizer).save(folder)
+        judge = ClipJudge.load(folder)
+        figures, sheet = score_judge(judge, tarballs)
+        figures |= score_judge_on_renders(judge)
+        pictures = {"drawings": len(shown.world) + len(wide), "fungi": len(shown.fungi_of_all_kinds)}
+        recipe = {"settings": asdict(contrast), "figures": figures, "pictures": pictures}
+        write_judge_card(folder, recipe | {"weights_sha256": hash_folder(folder)})
     sheets.mkdir(parents=True, exist_ok=True)
     sheet.save(sheets / "judge.webp", quality=82)
-    figures |= score_judge_on_renders(judge)
-    pictures = {"drawings": len(shown.world) + len(wide), "fungi": len(shown.fungi_of_all_kinds)}
-    recipe = {"settings": asdict(contrast), "figures": figures, "pictures": pictures}
-    write_judge_card(temporary, recipe | {"weights_sha256": hash_folder(temporary)})
-    shutil.rmtree(target, ignore_errors=True)
-    temporary.rename(target)
     return figures
 
 
@@ -384,30 +420,22 @@ def make_lessons(
         tell: Told of progress.
     """
     concepts = {concept.name: concept for concept in WORLD_CONCEPTS}
-    kinds = {
-        "portrait": shown.portraits,
-        "fungus": shown.fungi,
-        "snapshot": shown.snapshots,
-        "view": shown.views,
-    }
-    rendered = [*traits_of_portraits(settings.portraits), *traits_of_fungi(settings.fungi)]
-    snapped, turned = traits_of_snapshots(settings.snapshots), traits_of_views(settings.views)
     drawn = Lesson(
         np.concatenate([shown.world.images, wide.images]),
         [
             *(facts_of_drawing(concepts[name]) for name in shown.world.concepts),
-            *(Facts((name,), with_article(name).split()[0]) for name in wide.concepts),
+            *(Facts((name,), article_of(name)) for name in wide.concepts),
         ],
         ["world"] * len(shown.world) + ["wide"] * len(wide),
     )
     fungi = Lesson(
         shown.fungi_of_all_kinds.images,
         [
-            *map(facts_of_fungus, rendered),
-            *(facts_of_fungus(one, is_snapshot=True) for one in snapped),
-            *map(facts_of_fungus, turned),
+            facts_of_fungus(one, is_snapshot=kind == SNAPSHOT)
+            for kind, traits in traits_by_kind(settings).items()
+            for one in traits
         ],
-        [kind for kind, pictures in kinds.items() for _ in range(len(pictures))],
+        shown.kinds,
     )
     parts = [drawn, *(drawn.changed(is_drawn=True, seed=seed) for seed in range(contrast.drawn_copies))]
     parts += [fungi, *(fungi.changed(is_drawn=False, seed=seed) for seed in range(contrast.fungus_copies))]
@@ -416,18 +444,6 @@ def make_lessons(
         facts=[fact for part in parts for fact in part.facts],
         weights=_weights([group for part in parts for group in part.groups], JUDGE_SHARES),
     )
-
-
-def _look_once(images: np.ndarray, folder: Path, *, tell: Tell) -> np.ndarray:
-    """What EfficientNet-Lite0 sees in the images, float32 (N, 1280), kept in `folder` as latents are."""
-    path = folder / f"{hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()[:16]}.npy"
-    if not path.exists():
-        tell(f"judge: looking at {len(images)} pictures")
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".part.npy")
-        np.save(temporary, embed(images))
-        temporary.replace(path)
-    return np.load(path)
 
 
 def score_judge(
@@ -462,16 +478,22 @@ def export(
     history: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Write the pipeline in half precision with its recipe beside it, in place of what was there."""
+    with _in_place_of(target) as folder:
+        for part in ("unet", "vae", "text_encoder"):
+            getattr(pipeline, part).to("cpu").half()
+        save_pipeline(pipeline, folder)
+        for part in ("unet", "vae", "text_encoder"):
+            getattr(pipeline, part).float()
+        recipe = {"settings": asdict(settings), "figures": figures, "weights_sha256": hash_folder(folder)}
+        write_card(folder, {**recipe, **history})
+
+
+@contextmanager
+def _in_place_of(target: Path) -> Iterator[Path]:
+    """A folder of a temporary name that takes the place of `target` once it is whole."""
     temporary = target.with_name(f".{target.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
-    for part in ("unet", "vae", "text_encoder"):
-        getattr(pipeline, part).to("cpu").half()
-    save_pipeline(pipeline, temporary)
-    for part in ("unet", "vae", "text_encoder"):
-        getattr(pipeline, part).float()
-    recipe = {"settings": asdict(settings), "figures": figures, "weights_sha256": hash_folder(temporary)}
-    recipe |= history
-    write_card(temporary, recipe)
+    yield temporary
     shutil.rmtree(target, ignore_errors=True)
     temporary.rename(target)
 
