@@ -1,15 +1,16 @@
 """What the pocket model knows, in numbers: is the thing that was asked for the thing that is seen?
 
-Things beside fungi are judged by `galleries.judging`, fungi by form, colour and habitat: the morphotype whose mean
-feature vector is nearest, the main colour of the subject, the habitat of the ground. None of these eyes was trained
-beside the model. Each also looks at the generator's own renders of the same fungi, never trained on: what it can't
-name there, no model can be blamed for.
+Two opinions. One only compares: things with real drawings (`galleries.judging`), fungi with the mean feature vector of
+each morphotype, the main colour of the subject, the habitat of the ground. The other is the project's judge, which was
+taught to read (`contrasting`). Neither has an eye that was trained beside the model. Each also looks at the generator's
+own renders of the same fungi, never trained on: what it can't name there, no model can be blamed for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,23 +88,21 @@ def score_model(
     for kind, traits in unseen_fungi(fungi).items():
         prompts = [prompt_of(one, is_plain=kind == "portraits") for one in traits]
         painted = paint(pipeline, prompts, tell=tell)
-        rendered = [
-            Image.fromarray(render_pixels(one)) for one in follow(traits, tell, "rendering", len(traits))
-        ]
-        figures[f"{kind}_vae_psnr_db"] = psnr_db(pipeline.vae, np.stack([np.array(one) for one in rendered]))
-        for suffix, images in (("", painted), ("_of_renders", rendered)):
+        renders = np.stack([render_pixels(one) for one in follow(traits, tell, "rendering", len(traits))])
+        figures[f"{kind}_vae_psnr_db"] = psnr_db(pipeline.vae, renders)
+        if kind == "portraits":
+            sheets["autoencoder.webp"] = show_autoencoder(pipeline.vae, renders[::fungi])
+        for suffix, images in (("", painted), ("_of_renders", [Image.fromarray(one) for one in renders])):
             found = judge_fungi(images, traits) | judge_fungi_by_clip(clip, images, traits)
             figures |= {f"{kind}_{name}{suffix}": value for name, value in found.items()}
         sheets[f"{kind}.webp"] = contact_sheet(painted, columns=2 * fungi, labels=prompts, tile_px=IMAGE_PX)
-    sheets["autoencoder.webp"] = show_autoencoder(pipeline.vae, unseen_fungi(1)["portraits"])
     return Scores(figures, sheets)
 
 
-def show_autoencoder(vae: AutoencoderKL, traits: Sequence[Traits]) -> Image.Image:
-    """A sheet of renders in rows of eight, below each row what the autoencoder makes of it."""
+def show_autoencoder(vae: AutoencoderKL, renders: np.ndarray) -> Image.Image:
+    """A sheet of renders, uint8 (N, H, W, 3), in rows of eight, below each row what the autoencoder makes of it."""
     import torch
 
-    renders = np.stack([render_pixels(one) for one in traits])
     with torch.inference_mode():
         restored = from_signed(vae(to_signed(renders).to(vae.device)).sample)
     starts = range(0, len(renders), 8)
@@ -147,11 +146,9 @@ def prompt_of(traits: Traits, *, is_plain: bool = False) -> str:
     Plain, it leaves the view to the model.
     """
     words = caption_words(traits)
-    article = "an" if traits.cap_color[0] in "aeiou" else "a"
-    said = [words[slot] for slot in ("place", *(() if is_plain else ("view", "closeness")))]
-    return ", ".join(
-        [f"a photo of {article} {words['color']} {words['morphotype']}", *(word for word in said if word)]
-    )
+    view = None if is_plain else words["view"]
+    text = word_fungus(str(words["morphotype"]), color=words["color"], place=words["place"], view=view)
+    return f"{text}, {words['closeness']}" if words["closeness"] and not is_plain else text
 
 
 def paint(pipeline: StableDiffusionPipeline, prompts: Sequence[str], *, tell: Tell) -> list[Image.Image]:
@@ -221,6 +218,7 @@ def judge_fungi_by_clip(
     places: dict[bool, list[str]] = {True: [], False: []}
     for own, one in zip(words, traits, strict=True):
         places[MORPHOTYPE_TABLE[one.morphotype].is_shelf].append(str(own["place"]))
+    embed = cache(judge.embed_texts)
     rights: dict[str, list[bool]] = {"morphotypes": [], "colours": [], "habitats": [], "views": []}
     for vector, own, form, one in zip(judge.embed_images(images), words, forms, traits, strict=True):
         rivals = {
@@ -235,7 +233,7 @@ def judge_fungi_by_clip(
         truth = {"morphotypes": form, "colours": own["color"], "habitats": own["place"], "views": own["view"]}
         for slot, texts in rivals.items():
             if truth[slot] in texts:
-                likeness = judge.embed_texts(list(texts.values())) @ vector
+                likeness = embed(tuple(texts.values())) @ vector
                 rights[slot].append(list(texts)[int(likeness.argmax())] == truth[slot])
     return {f"{slot}_by_clip": float(np.mean(values)) for slot, values in rights.items() if values}
 

@@ -7,8 +7,10 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from fungal_assets.diffusion.base_models import load_pipeline
 from fungal_assets.galleries.judging import load_judge
 from fungal_assets.pocket import JUDGE_DIR, MODEL_DIR
 from fungal_assets.pocket.card import RECIPE_FILE, write_card
@@ -22,10 +24,12 @@ from fungal_assets.pocket.scoring import (
     judge_fungi_by_clip,
     judge_things,
     judge_things_by_clip,
+    paint,
     prompt_of,
     unseen_fungi,
     unseen_traits,
 )
+from fungal_assets.progress import stay_silent
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +71,16 @@ def test_the_judge_is_asked_only_for_views_that_there_are(unseen):
 
 
 def test_the_judge_names_things_of_the_world_and_no_thing_in_noise():
+    """What the shipped model paints is named right among six, and noise is not."""
     rng = np.random.default_rng(0)
     noise = [Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)) for _ in range(12)]
     names = ["hamburger", "flower", "cat", "tree", "boy", "book"] * 2
     judge = ClipJudge.load(JUDGE_DIR / "clip")
     assert judge_things_by_clip(judge, noise, names, names[:6])["things_by_clip"] <= 0.4
+    pipeline = load_pipeline(MODEL_DIR, device="cpu", dtype=torch.float32)
+    painted = paint(pipeline, names[:6], tell=stay_silent)
+    assert judge_things_by_clip(judge, painted, names[:6], names[:6])["things_by_clip"] >= 5 / 6
+    assert judge_things_by_clip(judge, painted[::-1], names[:6], names[:6])["things_by_clip"] <= 1 / 6
 
 
 @pytest.mark.parametrize("kind", ["portraits", "fungi", "views"])
