@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from fungal_assets.errors import InputError
 from fungal_assets.pocket.architecture import build_pipeline
 from fungal_assets.pocket.autoencoding import encode
 from fungal_assets.pocket.contrasting import ContrastSettings
@@ -20,7 +21,8 @@ from fungal_assets.pocket.corpus import (
     traits_of_views,
 )
 from fungal_assets.pocket.facts import facts_of_fungus
-from fungal_assets.pocket.fungarium import MORPHOTYPES, views_of
+from fungal_assets.pocket.fungarium import MORPHOTYPES, sample_traits, views_of
+from fungal_assets.pocket.fungarium.sampling import VIEWS
 from fungal_assets.pocket.recipe import (
     JUDGE_SHARES,
     RecipeSettings,
@@ -99,6 +101,22 @@ def test_pictures_without_as_many_captions_are_refused(shown, tmp_path):
     settings = replace(SETTINGS, portraits=4)
     with pytest.raises(ValueError, match="14 pictures of fungi but 15 captions"):
         make_corpus(build_pipeline("tiny", seed=0), shown, settings, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("morphotype", "missing"),
+    [
+        ("agaric", {"front view", "back view"}),
+        ("puffball", {"front view", "back view", "seen from below"}),
+        ("bracket", set()),
+        ("jelly_ear", {"seen from below"}),
+    ],
+)
+def test_only_a_shelf_has_a_front_and_only_some_an_underside(morphotype, missing):
+    assert set(views_of(morphotype)) == set(VIEWS) - missing
+    for view in missing:
+        with pytest.raises(InputError, match=f"view is '{view}', but '{morphotype}' has"):
+            sample_traits(1, morphotype=morphotype, view=view)
 
 
 def test_every_form_is_seen_alone_from_every_side_that_there_is_of_it():
