@@ -39,7 +39,7 @@ class Pictures:
     """Captioned pictures in memory.
 
     Args:
-        images: uint8, shape (N, 128, 128, 3), sRGB.
+        images: uint8, shape (N, size, size, 3), sRGB.
         captions: One text each.
         concepts: What is on it, one word or few.
         styles: Art style, or "photo" for rendered fungi.
@@ -55,16 +55,24 @@ class Pictures:
 
 
 def render_fungi(
-    folder: Path, traits: Sequence[Traits], *, processes: int, tell: Tell, is_snapshot: bool = False
+    folder: Path,
+    traits: Sequence[Traits],
+    *,
+    processes: int,
+    tell: Tell,
+    is_snapshot: bool = False,
+    size_px: int = IMAGE_PX,
 ) -> Pictures:
     """The fungi of these traits, rendered by `processes` at once; each caption says what is out of the ordinary.
 
     Args:
-        folder: Where parts are kept; one folder belongs to one sequence of traits, which may grow or shrink at its end.
+        folder: Where parts are kept; one folder belongs to one size and one sequence of traits, which may grow or
+            shrink at its end.
         traits: What to render.
         processes: How many render at once.
         tell: Told of progress.
         is_snapshot: Whether they are rendered as snapshots.
+        size_px: Side of a picture.
     """
     folder.mkdir(parents=True, exist_ok=True)
     parts = [traits[start : start + PART_PICTURES] for start in range(0, len(traits), PART_PICTURES)]
@@ -76,7 +84,9 @@ def render_fungi(
     ]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         for _ in follow(
-            pool.map(partial(_render_part, is_snapshot=is_snapshot), *zip(*missing, strict=True))
+            pool.map(
+                partial(_render_part, is_snapshot=is_snapshot, size_px=size_px), *zip(*missing, strict=True)
+            )
             if missing
             else (),
             tell,
@@ -127,7 +137,7 @@ def traits_of_views(count: int) -> list[Traits]:
     ]
 
 
-def _render_part(path: Path, traits: Sequence[Traits], *, is_snapshot: bool) -> None:
+def _render_part(path: Path, traits: Sequence[Traits], *, is_snapshot: bool, size_px: int) -> None:
     import torch
 
     torch.set_num_threads(1)
@@ -136,30 +146,33 @@ def _render_part(path: Path, traits: Sequence[Traits], *, is_snapshot: bool) -> 
     write_pictures(
         path,
         (
-            (look(one), caption, one.morphotype, "photo")
+            (look(one, size_px=size_px), caption, one.morphotype, "photo")
             for one, caption in zip(traits, captions, strict=True)
         ),
     )
 
 
-def snap_pixels(traits: Traits) -> np.ndarray:
-    """A fungus amid clutter as the model sees it: uint8, shape (128, 128, 3), sRGB."""
+def snap_pixels(traits: Traits, *, size_px: int = IMAGE_PX) -> np.ndarray:
+    """A fungus amid clutter as the model sees it: uint8, shape (size_px, size_px, 3), sRGB."""
     from fungal_assets.pocket.fungarium import render_snapshot
 
-    return render_snapshot(traits, size_px=IMAGE_PX, supersample=2)
+    return render_snapshot(traits, size_px=size_px, supersample=2)
 
 
-def render_pixels(traits: Traits) -> np.ndarray:
-    """A fungus as the model sees it: uint8, shape (128, 128, 3), sRGB."""
+def render_pixels(traits: Traits, *, size_px: int = IMAGE_PX) -> np.ndarray:
+    """A fungus as the model sees it: uint8, shape (size_px, size_px, 3), sRGB."""
     from fungal_assets.pocket.fungarium import render
 
-    return (render(traits, size_px=IMAGE_PX, supersample=2).clamp(0, 1) * 255).round().byte().numpy()
+    return (render(traits, size_px=size_px, supersample=2).clamp(0, 1) * 255).round().byte().numpy()
 
 
-def draw_world(folder: Path, *, tarballs: Path, concepts: int, variants: int, seed: int) -> Pictures:
+def draw_world(
+    folder: Path, *, tarballs: Path, concepts: int, variants: int, seed: int, size_px: int = IMAGE_PX
+) -> Pictures:
     """Drawings of the first `concepts` concepts of the world, the held-out style left out."""
-    path = folder / f"world-{concepts}-{variants}-{seed}-v{WORDING_VERSION}.npz"
-    return _draw_once(path, tarballs, lambda art: concepts, variants=variants, seed=seed)
+    of_size = "" if size_px == IMAGE_PX else f"-{size_px}"
+    path = folder / f"world-{concepts}-{variants}-{seed}{of_size}-v{WORDING_VERSION}.npz"
+    return _draw_once(path, tarballs, lambda art: concepts, variants=variants, seed=seed, size_px=size_px)
 
 
 def draw_wide_world(folder: Path, *, tarballs: Path, seed: int) -> Pictures:
@@ -167,7 +180,7 @@ def draw_wide_world(folder: Path, *, tarballs: Path, seed: int) -> Pictures:
     from fungal_assets.pocket.world import wide_concepts
 
     path = folder / f"wide-{seed}-v{WORDING_VERSION}.npz"
-    return _draw_once(path, tarballs, wide_concepts, variants=1, seed=seed)
+    return _draw_once(path, tarballs, wide_concepts, variants=1, seed=seed, size_px=IMAGE_PX)
 
 
 def _draw_once(
@@ -177,6 +190,7 @@ def _draw_once(
     *,
     variants: int,
     seed: int,
+    size_px: int,
 ) -> Pictures:
     """The drawings that `path` keeps, drawn first where it is missing; `choose` says what of the art is drawn."""
     from fungal_assets.pocket.world import read_art, world_pictures
@@ -184,7 +198,7 @@ def _draw_once(
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         art = read_art(tarballs)
-        pictures = world_pictures(art, concepts=choose(art), variants=variants, seed=seed)
+        pictures = world_pictures(art, concepts=choose(art), variants=variants, seed=seed, size_px=size_px)
         write_pictures(path, ((item.image, item.caption, item.concept, item.style) for item in pictures))
     return read_pictures([path])
 

@@ -36,7 +36,7 @@ class DiffusionSettings:
 
     Args:
         steps: Optimiser steps.
-        batch_size: Pictures per step.
+        batch_size: Pictures per step at the model's own size; of other sizes, as many as cover the same area.
         learning_rate: Its peak.
         decay: Share of the steps, at the end, over which the rate falls to zero: forms come while it falls.
         middle_share: Share of noise levels drawn around the middle; see `draw_steps`.
@@ -63,17 +63,19 @@ class DiffusionSettings:
 
 @dataclass(frozen=True)
 class Corpus:
-    """What is learnt from.
+    """What is learnt from, of one size.
 
     Args:
-        latents: Scaled latents, float32 (N, 4, h, w).
+        latents: Scaled latents, float32 (N, C, h, w).
         captions: One text per latent.
         weights: How often each is drawn, float (N,), any scale.
+        share: How often a step is of this size, any scale.
     """
 
     latents: Tensor
     captions: Sequence[str]
     weights: Tensor
+    share: float = 1.0
 
 
 class TextAndUNet(nn.Module):
@@ -90,7 +92,7 @@ class TextAndUNet(nn.Module):
 
 def train_diffusion(
     pipeline: StableDiffusionPipeline,
-    corpus: Corpus,
+    corpora: Sequence[Corpus],
     folder: Path,
     settings: DiffusionSettings,
     *,
@@ -99,7 +101,7 @@ def train_diffusion(
 ) -> None:
     """Train in place, on the pipeline's device, going on from the newest checkpoint in `folder`.
 
-    The moving average is left in the pipeline.
+    Every step is of one size, drawn by the shares of the corpora. The moving average is left in the pipeline.
 
     `on_checkpoint` is called after each checkpoint with the averaged weights in place, for sample sheets.
     """
@@ -107,7 +109,7 @@ def train_diffusion(
     pipeline.text_encoder.set_attn_implementation("eager")
     model = TextAndUNet(pipeline)
     if settings.is_compiled:
-        model.compile()
+        model.compile(dynamic=False)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, weight_decay=0.01, betas=(0.9, 0.99), fused=True
     )
@@ -118,7 +120,9 @@ def train_diffusion(
     first = load_checkpoint(folder, {"model": model, "ema": averages}, optimizer)
     ema.shadow_params = [averages[str(index)].to(pipeline.device) for index in range(len(averages))]
     ema.optimization_step = first
-    ids = tokenize(pipeline.tokenizer, corpus.captions)
+    ids = [tokenize(pipeline.tokenizer, corpus.captions) for corpus in corpora]
+    shares = torch.tensor([corpus.share for corpus in corpora])
+    area = settings.batch_size * pipeline.unet.config.sample_size**2
     empty = tokenize(pipeline.tokenizer, [""])[0]
     alphas = pipeline.scheduler.alphas_cumprod
     ticker, recent = Ticker(tell, "diffusion", settings.steps, every_s=20, done=first), []
@@ -126,10 +130,13 @@ def train_diffusion(
         rate = one_cycle(step, settings.steps, decay=settings.decay)
         optimizer.param_groups[0]["lr"] = settings.learning_rate * rate
         generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
-        picks = torch.multinomial(corpus.weights, settings.batch_size, replacement=True, generator=generator)
-        dropped = torch.rand(settings.batch_size, generator=generator) < settings.caption_dropout
-        tokens = torch.where(dropped[:, None], empty, ids[picks])
-        t = draw_steps(settings.batch_size, len(alphas), generator, middle_share=settings.middle_share)
+        size = int(torch.multinomial(shares, 1, generator=generator))
+        corpus, count = corpora[size], batch_of(corpora[size].latents, area)
+        picks = torch.multinomial(corpus.weights, count, replacement=True, generator=generator)
+        dropped = torch.rand(count, generator=generator) < settings.caption_dropout
+        tokens = torch.where(dropped[:, None], empty, ids[size][picks])
+        shift = corpus.latents.shape[-1] / pipeline.unet.config.sample_size
+        t = draw_steps(count, len(alphas), generator, middle_share=settings.middle_share, shift=shift)
         loss = v_loss(
             model, corpus.latents[picks], tokens, t, alphas, generator, gamma=settings.min_snr_gamma
         )
@@ -152,16 +159,25 @@ def train_diffusion(
     ema.copy_to(model.parameters())
 
 
-def draw_steps(count: int, levels: int, generator: torch.Generator, *, middle_share: float) -> Tensor:
+def batch_of(latents: Tensor, area: int) -> int:
+    """How many latents (N, C, h, w) cover an area of so many places, at least one."""
+    return max(1, area // (latents.shape[-2] * latents.shape[-1]))
+
+
+def draw_steps(
+    count: int, levels: int, generator: torch.Generator, *, middle_share: float, shift: float = 1.0
+) -> Tensor:
     """Steps of the noise schedule to learn at, int64 (count,), from 0 to `levels` - 1.
 
     A share of them is logit-normal (Esser et al. 2024, arXiv:2403.03206), around the middle, where forms are settled;
-    the others are uniform.
+    the others are uniform. In a picture of `shift` times the model's own side the same noise hides less, so that forms
+    are settled at more of it: u becomes s u / (1 + (s - 1) u), as in the same paper.
     """
     uniform = torch.rand(count, generator=generator)
     middle = torch.randn(count, generator=generator).sigmoid()
     is_middle = torch.rand(count, generator=generator) < middle_share
-    return (torch.where(is_middle, middle, uniform) * levels).long().clamp(max=levels - 1)
+    drawn = torch.where(is_middle, middle, uniform)
+    return (shift * drawn / (1 + (shift - 1) * drawn) * levels).long().clamp(max=levels - 1)
 
 
 def v_loss(

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from diffusers import AutoencoderKL, StableDiffusionPipeline
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -29,7 +30,7 @@ from fungal_assets.diffusion.pruning import save_pipeline
 from fungal_assets.pocket import architecture
 from fungal_assets.pocket.architecture import tokenize
 from fungal_assets.pocket.autoencoding import VaeSettings, encode, from_signed, psnr_db, to_signed, train_vae
-from fungal_assets.pocket.card import RECIPE_FILE, write_card, write_judge_card
+from fungal_assets.pocket.card import RECIPE_FILE, steps_of, write_card, write_judge_card
 from fungal_assets.pocket.contrasting import (
     ClipJudge,
     ContrastSettings,
@@ -103,6 +104,9 @@ class RecipeSettings:
         fungi_share: Share of fungi among the pictures that the diffusion model sees.
         portrait_share: Share of portraits among the fungi, `snapshot_share` of snapshots and `view_share` of views.
         house_share: Share of the house style, which bare words mean, among the drawings.
+        half_share: Share of the steps in which the diffusion model sees all of these at half their size.
+        double_share: Share of the steps in which it sees pictures of twice that size: of each kind of fungi the first
+            `double_of_each`, and `double_variants` drawings per concept and style.
         vocabulary: Tokens of the text encoder.
         vae: Settings of the autoencoder.
         words: Settings of the text encoder's first lessons.
@@ -120,6 +124,10 @@ class RecipeSettings:
     snapshot_share: float = 0.15
     view_share: float = 0.25
     house_share: float = 0.5
+    half_share: float = 0.05
+    double_share: float = 0.65
+    double_of_each: int = 600
+    double_variants: int = 2
     vocabulary: int = 4096
     vae: VaeSettings = field(default_factory=VaeSettings)
     words: WordingSettings = field(default_factory=WordingSettings)
@@ -146,6 +154,12 @@ class Shown:
         """Kind of each of the fungi of all kinds, a key of `traits_by_kind`."""
         return [kind for kind, pictures in self._by_kind.items() for _ in range(len(pictures))]
 
+    def halved(self) -> Shown:
+        """The same pictures at half their size."""
+        return Shown(
+            *(replace(one, images=_halve(one.images)) for one in (*self._by_kind.values(), self.world))
+        )
+
     @property
     def _by_kind(self) -> dict[str, Pictures]:
         pictures = (self.portraits, self.fungi, self.snapshots, self.views)
@@ -155,6 +169,12 @@ class Shown:
     def all(self) -> Pictures:
         """All of them as one."""
         return join(self.fungi_of_all_kinds, self.world)
+
+
+def _halve(images: np.ndarray) -> np.ndarray:
+    """The mean of every two by two pixels: uint8, shape (N, H, W, 3) to (N, H/2, W/2, 3)."""
+    parts = [images[start : start + 256] for start in range(0, len(images), 256)]
+    return np.concatenate([from_signed(F.avg_pool2d(to_signed(part), 2)) for part in parts])
 
 
 def traits_by_kind(settings: RecipeSettings) -> dict[str, list[Traits]]:
@@ -168,16 +188,37 @@ def traits_by_kind(settings: RecipeSettings) -> dict[str, list[Traits]]:
     return dict(zip(FUNGUS_KINDS, traits, strict=True))
 
 
-def gather_pictures(work: Path, tarballs: Path, settings: RecipeSettings, *, tell: Tell) -> Shown:
-    """The fungi and the drawings."""
+def gather_pictures(
+    work: Path, tarballs: Path, settings: RecipeSettings, *, tell: Tell, size_px: int = IMAGE_PX
+) -> Shown:
+    """The fungi and the drawings, each of `size_px`."""
+    of_size = "" if size_px == IMAGE_PX else f"_{size_px}"
     portraits, fungi, snapshots, views = (
-        render_fungi(work / FUNGUS_KINDS[kind], traits, processes=2, tell=tell, is_snapshot=kind == SNAPSHOT)
+        render_fungi(
+            work / f"{FUNGUS_KINDS[kind]}{of_size}",
+            traits,
+            processes=2,
+            tell=tell,
+            is_snapshot=kind == SNAPSHOT,
+            size_px=size_px,
+        )
         for kind, traits in traits_by_kind(settings).items()
     )
     world = draw_world(
-        work / "world", tarballs=tarballs, concepts=settings.concepts, variants=settings.variants, seed=0
+        work / "world",
+        tarballs=tarballs,
+        concepts=settings.concepts,
+        variants=settings.variants,
+        seed=0,
+        size_px=size_px,
     )
     return Shown(portraits, fungi, snapshots, views, world)
+
+
+def doubled(settings: RecipeSettings) -> RecipeSettings:
+    """The settings of the pictures of twice the size: the first fungi of each kind, fewer drawings of each thing."""
+    counts = {name: min(getattr(settings, name), settings.double_of_each) for name in FUNGUS_KINDS.values()}
+    return replace(settings, **counts, variants=settings.double_variants)
 
 
 def build(settings: RecipeSettings, captions: Sequence[str], names: Sequence[str]) -> StableDiffusionPipeline:
@@ -217,7 +258,11 @@ def make_model(
     recipe under `continued_from` or `autoencoder_from`, and its autoencoder's figure is taken over: of other pictures
     nobody could say whether it was taught them.
     """
+    settings = (
+        settings if start is None else continued(settings, json.loads((start / RECIPE_FILE).read_text()))
+    )
     shown = gather_pictures(work, tarballs, settings, tell=tell)
+    large = gather_pictures(work, tarballs, doubled(settings), tell=tell, size_px=2 * IMAGE_PX)
     pictures = shown.all
     device, figures = pick_device(), {}
     if start is not None:
@@ -233,8 +278,9 @@ def make_model(
         else:
             pipeline.vae = AutoencoderKL.from_pretrained(autoencoder / "vae", dtype=torch.float32)
     pipeline.to(device)
-    corpus = make_corpus(pipeline, shown, settings, work)
+    corpora = make_corpora(pipeline, shown, large, settings, work)
     if start is None:
+        corpus = corpora[0]
         teach_words(
             pipeline.text_encoder,
             tokenize(pipeline.tokenizer, corpus.captions),
@@ -247,7 +293,7 @@ def make_model(
         )
     train_diffusion(
         pipeline,
-        corpus,
+        corpora,
         work / "diffusion",
         settings.diffusion,
         tell=tell,
@@ -259,6 +305,28 @@ def make_model(
         figures["vae_psnr_db"] = earlier["figures"]["vae_psnr_db"]
     export(pipeline, settings, figures, target, history=history)
     return figures
+
+
+def continued(settings: RecipeSettings, earlier: Mapping[str, Any]) -> RecipeSettings:
+    """The settings with which a model of an earlier recipe learns on: no draw of its steps is drawn again."""
+    diffusion = settings.diffusion
+    return replace(settings, diffusion=replace(diffusion, seed=diffusion.seed + steps_of(earlier)))
+
+
+def make_corpora(
+    pipeline: StableDiffusionPipeline, shown: Shown, large: Shown, settings: RecipeSettings, work: Path
+) -> list[Corpus]:
+    """What is learnt from at the model's own size, at half and at twice that size: all, all, and what is `large`."""
+    sizes = (
+        (1 - settings.half_share - settings.double_share, shown, settings),
+        (settings.half_share, shown.halved(), settings),
+        (settings.double_share, large, doubled(settings)),
+    )
+    return [
+        replace(make_corpus(pipeline, pictures, counts, work), share=share)
+        for share, pictures, counts in sizes
+        if share > 0
+    ]
 
 
 def make_corpus(

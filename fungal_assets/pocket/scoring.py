@@ -48,6 +48,7 @@ UNSEEN_SEED = 5_000_000
 UNSEEN_PORTRAIT_SEED = 6_000_000
 UNSEEN_VIEW_SEED = 7_000_000
 STEPS, GUIDANCE_SCALE = 20, 2.0
+OTHER_SIZES_PX = (IMAGE_PX // 2, 2 * IMAGE_PX)
 _BATCH = 8
 _HABITATS = {"dark_room": "dark"}
 
@@ -96,7 +97,49 @@ def score_model(
             found = judge_fungi(images, traits) | judge_fungi_by_clip(clip, images, traits)
             figures |= {f"{kind}_{name}{suffix}": value for name, value in found.items()}
         sheets[f"{kind}.webp"] = contact_sheet(painted, columns=2 * fungi, labels=prompts, tile_px=IMAGE_PX)
+    painted_by_size = {}
+    for size_px in OTHER_SIZES_PX:
+        found, painted_by_size[size_px] = score_size(pipeline, clip, concepts, size_px=size_px, tell=tell)
+        figures |= {f"{name}_at_{size_px}_px": value for name, value in found.items()}
+    sheets["sizes.webp"] = show_sizes(painted_by_size, things=len(concepts))
     return Scores(figures, sheets)
+
+
+def score_size(
+    pipeline: StableDiffusionPipeline,
+    clip: ClipJudge,
+    concepts: Sequence[str],
+    *,
+    size_px: int,
+    tell: Tell,
+    each: int = 2,
+) -> tuple[dict[str, float], list[Image.Image]]:
+    """What the project's judge finds at another size than the model's own.
+
+    Returns:
+        Shares of one picture of each thing and of `each` portraits of every morphotype, those of as large renders
+        beside them; and the pictures, things first.
+    """
+    traits = unseen_fungi(each)["portraits"]
+    prompts = [*concepts, *(prompt_of(one, is_plain=True) for one in traits)]
+    painted = paint(pipeline, prompts, size_px=size_px, tell=tell)
+    things, fungi = painted[: len(concepts)], painted[len(concepts) :]
+    figures = judge_things_by_clip(clip, things, concepts, concepts)
+    renders = [Image.fromarray(render_pixels(one, size_px=size_px)) for one in traits]
+    for suffix, images in (("", fungi), ("_of_renders", renders)):
+        found = judge_fungi_by_clip(clip, images, traits)
+        figures |= {f"portraits_{name}{suffix}": value for name, value in found.items()}
+    return figures, painted
+
+
+def show_sizes(painted: Mapping[int, Sequence[Image.Image]], *, things: int, columns: int = 8) -> Image.Image:
+    """A sheet with two rows of each size in pixels: some things, of which there are `things`, and some fungi."""
+    tiles, labels = [], []
+    for size_px, images in painted.items():
+        fungi = images[things:]
+        tiles += [*images[:columns], *fungi[:: max(1, len(fungi) // columns)][:columns]]
+        labels += [f"{size_px} px"] * (len(tiles) - len(labels))
+    return contact_sheet(tiles, columns=columns, labels=labels, tile_px=max(painted))
 
 
 def show_autoencoder(vae: AutoencoderKL, renders: np.ndarray) -> Image.Image:
@@ -151,8 +194,10 @@ def prompt_of(traits: Traits, *, is_plain: bool = False) -> str:
     return f"{text}, {words['closeness']}" if words["closeness"] and not is_plain else text
 
 
-def paint(pipeline: StableDiffusionPipeline, prompts: Sequence[str], *, tell: Tell) -> list[Image.Image]:
-    """One picture per prompt, its seed its place in the list."""
+def paint(
+    pipeline: StableDiffusionPipeline, prompts: Sequence[str], *, size_px: int = IMAGE_PX, tell: Tell
+) -> list[Image.Image]:
+    """One picture of `size_px` per prompt, its seed its place in the list."""
     import torch
 
     pipeline.set_progress_bar_config(disable=True)
@@ -162,7 +207,12 @@ def paint(pipeline: StableDiffusionPipeline, prompts: Sequence[str], *, tell: Te
         batch = list(prompts[start : start + _BATCH])
         generators = [torch.Generator().manual_seed(start + index) for index in range(len(batch))]
         images += pipeline(
-            batch, num_inference_steps=STEPS, guidance_scale=GUIDANCE_SCALE, generator=generators
+            batch,
+            num_inference_steps=STEPS,
+            guidance_scale=GUIDANCE_SCALE,
+            generator=generators,
+            height=size_px,
+            width=size_px,
         ).images
     return images
 

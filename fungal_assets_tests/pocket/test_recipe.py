@@ -25,11 +25,16 @@ from fungal_assets.pocket.fungarium import MORPHOTYPES, sample_traits, views_of
 from fungal_assets.pocket.fungarium.sampling import VIEWS
 from fungal_assets.pocket.recipe import (
     JUDGE_SHARES,
+    SNAPSHOT,
     RecipeSettings,
     Shown,
     concepts_of,
+    continued,
+    doubled,
+    make_corpora,
     make_corpus,
     make_lessons,
+    traits_by_kind,
 )
 from fungal_assets.pocket.references import embed
 from fungal_assets.progress import stay_silent
@@ -37,25 +42,32 @@ from fungal_assets.progress import stay_silent
 SETTINGS = replace(RecipeSettings(), portraits=3, fungi=2, snapshots=4, views=5)
 
 
-def some_pictures(captions, styles, *, seed):
+def some_pictures(captions, styles, *, seed, size_px=128):
     rng = np.random.default_rng(seed)
-    images = rng.integers(0, 256, (len(captions), 128, 128, 3), dtype=np.uint8)
+    images = rng.integers(0, 256, (len(captions), size_px, size_px, 3), dtype=np.uint8)
     return Pictures(images, list(captions), [f"thing of {text}" for text in captions], list(styles))
+
+
+def show(settings, *, size_px=128):
+    """Chance pictures under the captions of the recipe."""
+    fungi = [
+        some_pictures(
+            caption_fungi(traits, seed=0, is_snapshot=kind == SNAPSHOT),
+            ["photo"] * len(traits),
+            seed=len(traits),
+            size_px=size_px,
+        )
+        for kind, traits in traits_by_kind(settings).items()
+    ]
+    drawings = some_pictures(
+        ["a cat", "a dog", "a cat, flat"], ["noto", "noto", "fluent"], seed=9, size_px=size_px
+    )
+    return Shown(*fungi, replace(drawings, concepts=["cat", "dog", "cat"]))
 
 
 @pytest.fixture(scope="module")
 def shown():
-    kinds = (traits_of_portraits(3), False), (traits_of_fungi(2), False), (traits_of_snapshots(4), True)
-    kinds += ((traits_of_views(5), False),)
-    fungi = [
-        some_pictures(
-            caption_fungi(traits, seed=0, is_snapshot=flag), ["photo"] * len(traits), seed=len(traits)
-        )
-        for traits, flag in kinds
-    ]
-    drawings = some_pictures(["a cat", "a dog", "a cat, flat"], ["noto", "noto", "fluent"], seed=9)
-    drawings = replace(drawings, concepts=["cat", "dog", "cat"])
-    return Shown(*fungi, drawings)
+    return show(SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +107,42 @@ def test_every_picture_of_the_corpus_has_its_concept(corpus, shown):
     assert len(found) == len(corpus.captions)
     assert found[:14] == found[14:28] == corpus.captions[:14]
     assert found[28:] == ["cat", "dog", "cat"]
+
+
+def test_the_same_is_learnt_at_half_the_size_and_less_at_twice(shown, corpus, tmp_path):
+    """Half: the mean of two by two pixels under the same captions. Twice: the first fungi of each kind."""
+    settings = replace(SETTINGS, double_of_each=2, half_share=0.25, double_share=0.125)
+    pipeline, large = build_pipeline("tiny", seed=0), show(doubled(settings), size_px=256)
+    corpora = make_corpora(pipeline, shown, large, settings, tmp_path)
+    assert [one.share for one in corpora] == [0.625, 0.25, 0.125]
+    assert [one.latents.shape[-2:] for one in corpora] == [(16, 16), (8, 8), (32, 32)]
+    own, half, double = corpora
+    torch.testing.assert_close(own.latents, corpus.latents)
+    assert list(own.captions) == list(half.captions) == list(corpus.captions)
+    assert torch.equal(own.weights, half.weights)
+    pixels = shown.portraits.images.reshape(3, 64, 2, 64, 2, 3).mean(axis=(2, 4)).round().astype(np.uint8)
+    wanted = encode(pipeline.vae, pixels) * pipeline.vae.config.scaling_factor
+    torch.testing.assert_close(half.latents[:3], wanted, atol=0.05, rtol=0.05)
+    kinds = [traits_of_portraits(2), traits_of_fungi(2), traits_of_snapshots(2), traits_of_views(2)]
+    told = [text for kind in (0, 1, 3) for text in caption_fungi(kinds[kind], seed=0)]
+    assert [text for text in double.captions[:8] if "snapshot" not in text] == told
+    assert len(double.captions) == 2 * 8 + 3
+
+
+def test_a_model_that_learns_on_draws_anew():
+    earlier = {
+        "settings": {"diffusion": {"steps": 30}},
+        "continued_from": {"settings": {"diffusion": {"steps": 12}}},
+    }
+    settings = continued(SETTINGS, earlier)
+    assert settings.diffusion.seed == SETTINGS.diffusion.seed + 42
+    assert replace(settings, diffusion=SETTINGS.diffusion) == SETTINGS
+
+
+def test_no_more_is_shown_at_twice_the_size_than_there_is():
+    counts = doubled(replace(SETTINGS, double_of_each=3))
+    assert (counts.portraits, counts.fungi, counts.snapshots, counts.views) == (3, 2, 3, 3)
+    assert counts.variants == SETTINGS.double_variants
 
 
 def test_pictures_without_as_many_captions_are_refused(shown, tmp_path):

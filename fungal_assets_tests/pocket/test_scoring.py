@@ -12,7 +12,7 @@ from PIL import Image
 
 from fungal_assets.diffusion.base_models import load_pipeline
 from fungal_assets.galleries.judging import load_judge
-from fungal_assets.pocket import JUDGE_DIR, MODEL_DIR
+from fungal_assets.pocket import JUDGE_DIR, MODEL_DIR, scoring
 from fungal_assets.pocket.card import RECIPE_FILE, write_card
 from fungal_assets.pocket.contrasting import ClipJudge
 from fungal_assets.pocket.corpus import FUNGI_SEED, VIEW_SEED, render_pixels
@@ -78,9 +78,40 @@ def test_the_judge_names_things_of_the_world_and_no_thing_in_noise():
     judge = ClipJudge.load(JUDGE_DIR / "clip")
     assert judge_things_by_clip(judge, noise, names, names[:6])["things_by_clip"] <= 0.4
     pipeline = load_pipeline(MODEL_DIR, device="cpu", dtype=torch.float32)
+    assert paint(pipeline, names[:1], size_px=64, tell=stay_silent)[0].size == (64, 64)
     painted = paint(pipeline, names[:6], tell=stay_silent)
     assert judge_things_by_clip(judge, painted, names[:6], names[:6])["things_by_clip"] >= 5 / 6
     assert judge_things_by_clip(judge, painted[::-1], names[:6], names[:6])["things_by_clip"] <= 1 / 6
+
+
+def test_another_size_is_scored_by_pictures_of_that_size(monkeypatch):
+    """Where the model paints the generator's own renders, it scores as they do; things are then not recognised."""
+    names, clip = ["hamburger", "flower", "cat"], ClipJudge.load(JUDGE_DIR / "clip")
+    traits = unseen_fungi(1)["portraits"]
+    asked = []
+
+    def paint_renders(pipeline, prompts, *, size_px, tell):
+        asked.extend(prompts)
+        return [Image.fromarray(render_pixels(one, size_px=size_px)) for one in [*traits[:3], *traits]]
+
+    monkeypatch.setattr(scoring, "paint", paint_renders)
+    figures, painted = scoring.score_size(None, clip, names, size_px=64, tell=stay_silent, each=1)
+    assert asked == [*names, *(prompt_of(one, is_plain=True) for one in traits)]
+    assert {image.size for image in painted} == {(64, 64)}
+    assert figures["things_by_clip"] < 0.7
+    for name in ("morphotypes", "colours", "habitats", "views"):
+        assert figures[f"portraits_{name}_by_clip"] == figures[f"portraits_{name}_by_clip_of_renders"]
+    assert figures["portraits_morphotypes_by_clip"] >= 0.5
+
+
+def test_the_sheet_of_sizes_holds_things_and_fungi_of_every_size():
+    colours = {64: ["red"] * 10 + ["green"] * 16, 256: ["blue"] * 10 + ["yellow"] * 16}
+    painted = {px: [Image.new("RGB", (px, px), colour) for colour in all_] for px, all_ in colours.items()}
+    sheet = scoring.show_sizes(painted, things=10)
+    row_px = 256 + 4 + 14
+    assert sheet.size == (8 * 260 + 4, 4 * row_px + 4)
+    found = [sheet.getpixel((8 * 260 - 100, row * row_px + 100)) for row in range(4)]
+    assert found == [(255, 0, 0), (0, 128, 0), (0, 0, 255), (255, 255, 0)]
 
 
 @pytest.mark.parametrize("kind", ["portraits", "fungi", "views"])
@@ -136,6 +167,8 @@ def test_a_card_states_the_size_of_the_weights_and_every_figure(tmp_path):
             "snapshots": 14,
             "views": 15,
             "concepts": 13,
+            "half_share": 0.125,
+            "double_share": 0.25,
             "diffusion": {"steps": 700, "batch_size": 8},
         },
         "continued_from": {"settings": {"diffusion": {"steps": 300}}},
@@ -149,6 +182,9 @@ def test_a_card_states_the_size_of_the_weights_and_every_figure(tmp_path):
         and "11 rendered fungi" in card
         and "12 others, 15 from" in card
         and "14 amid" in card
+    )
+    assert re.search(
+        r"of the last 700, a share of 0.12 were of these at 64 px.*0.25 of others at 256 px", card, re.S
     )
     assert "vae_psnr_db: 27.5" in card and "morphotypes_right: 0.25" in card
     stated = float(re.search(r"UNet of\s+([\d.]+) million", card)[1])

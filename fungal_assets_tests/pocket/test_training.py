@@ -1,5 +1,7 @@
 """Training the pocket model: components whiten, a resumed run is bit-equal, the loss is v's."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,14 @@ from fungal_assets.pocket.autoencoding import (
     to_signed,
     train_vae,
 )
-from fungal_assets.pocket.diffusing import Corpus, DiffusionSettings, draw_steps, train_diffusion, v_loss
+from fungal_assets.pocket.diffusing import (
+    Corpus,
+    DiffusionSettings,
+    batch_of,
+    draw_steps,
+    train_diffusion,
+    v_loss,
+)
 
 
 def pictures(count=16):
@@ -51,8 +60,15 @@ def test_the_autoencoder_learns_and_goes_on_from_its_checkpoint(tmp_path):
 
 
 def test_diffusion_goes_on_from_its_checkpoint_bit_equal(tmp_path):
-    latents = torch.randn(8, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    corpus = Corpus(latents, [f"a cap {index}" for index in range(8)], torch.ones(8))
+    generator = torch.Generator().manual_seed(0)
+    corpora = [
+        Corpus(
+            torch.randn(8, 4, side, side, generator=generator),
+            [f"a cap {index}" for index in range(8)],
+            torch.ones(8),
+        )
+        for side in (8, 4, 16)
+    ]
 
     def train(folder, *, breaks_at=None):
         pipeline = build_pipeline("tiny", seed=0)
@@ -63,7 +79,7 @@ def test_diffusion_goes_on_from_its_checkpoint_bit_equal(tmp_path):
 
         settings = DiffusionSettings(steps=6, batch_size=2, checkpoint_every=2)
         try:
-            train_diffusion(pipeline, corpus, folder, settings, tell=silent, on_checkpoint=on_checkpoint)
+            train_diffusion(pipeline, corpora, folder, settings, tell=silent, on_checkpoint=on_checkpoint)
         except KeyboardInterrupt:
             return None
         return pipeline
@@ -73,6 +89,25 @@ def test_diffusion_goes_on_from_its_checkpoint_bit_equal(tmp_path):
     resumed = train(tmp_path / "broken")
     for one, two in zip(whole.unet.parameters(), resumed.unet.parameters(), strict=True):
         assert torch.equal(one, two)
+
+
+def test_a_step_covers_the_same_area_at_any_size():
+    counts = [batch_of(torch.zeros(1, 4, side, side), 32 * 16**2) for side in (8, 16, 32, 256)]
+    assert counts == [128, 32, 8, 1]
+
+
+def test_sizes_are_learnt_as_often_as_their_shares_say(tmp_path):
+    """The size that is never drawn would fail: its latents have a channel too many."""
+    latents = [torch.randn(8, channels, 8, 8) for channels in (4, 5)]
+    corpora = [
+        Corpus(latents[0], ["a cap"] * 8, torch.ones(8), share=1.0),
+        Corpus(latents[1], ["a cap"] * 8, torch.ones(8), share=0.0),
+    ]
+    settings = DiffusionSettings(steps=4, batch_size=2, checkpoint_every=4)
+    train_diffusion(build_pipeline("tiny", seed=0), corpora, tmp_path / "never", settings, tell=silent)
+    corpora[1] = replace(corpora[1], share=1.0)
+    with pytest.raises(RuntimeError, match="channels"):
+        train_diffusion(build_pipeline("tiny", seed=0), corpora, tmp_path / "often", settings, tell=silent)
 
 
 def test_a_model_that_knows_v_has_no_loss():
@@ -96,6 +131,14 @@ def test_a_share_of_the_noise_levels_lies_in_the_middle_and_every_level_is_drawn
         assert int(steps.min()) < 10 and int(steps.max()) > 990
         is_middle = (steps >= 250) & (steps < 750)
         assert float(is_middle.float().mean()) == pytest.approx(in_the_middle, abs=0.01)
+
+
+@pytest.mark.parametrize("shift, median", [(0.5, 1 / 3), (1.0, 1 / 2), (2.0, 2 / 3)])
+def test_a_larger_picture_is_learnt_at_more_noise(shift, median):
+    generator = torch.Generator().manual_seed(0)
+    steps = draw_steps(100_000, 1000, generator, middle_share=0.5, shift=shift)
+    assert float(steps.median()) / 1000 == pytest.approx(median, abs=0.01)
+    assert int(steps.min()) >= 0 and int(steps.max()) <= 999
 
 
 def test_the_learning_rate_rises_stays_and_falls_to_zero():
