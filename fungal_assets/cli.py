@@ -83,7 +83,9 @@ def main() -> None:
 
 @main.command()
 @click.option(
-    "--source", metavar="DIR", help="Folder of pictures; left out, the specimens that the package ships."
+    "--source",
+    metavar="SOURCE",
+    help="A folder, archive or Parquet table of pictures, or hf:owner/name; left out, the package's specimens.",
 )
 @store_option
 @profile_option

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fungal_assets.collection.sources import make_absolute
 from fungal_assets.errors import InputError
 from fungal_assets.profiles import METHODS, RESOLUTIONS, Profile, get_profile
 from fungal_assets.progress import Tell
@@ -31,7 +32,7 @@ class Growth:
     Args:
         profile: Row of the preset table.
         store: Folder or URL of the artefact store.
-        source: Folder of pictures, or None for the profile's.
+        source: Address of the pictures, or None for the profile's.
         resolution: Partition, or None for the profile's.
         method: Fine-tuning method, or None for the profile's.
         species: Common names of the species to grow in 3D; none for the profile's choice.
@@ -94,12 +95,8 @@ def plan_growth(
     Raises:
         InputError: An option names something that does not exist.
     """
-    if source and source != "specimens":
-        if not Path(source).is_dir():
-            raise InputError(
-                f"source {source!r} is not a folder; give a folder of pictures, or leave --source out."
-            )
-        source = str(Path(source).absolute())
+    if source:
+        source = make_absolute(source)
     root = store if "://" in store else str(Path(store).absolute())
     row = get_profile(profile)
     growth = Growth(

@@ -64,7 +64,7 @@ def test_a_report_of_nothing_says_how_to_begin(run, tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--source", "/no/such/folder"], "source '/no/such/folder' is not a folder"),
+        (["--source", "/no/such/folder"], "source '/no/such/folder' does not exist"),
         (["--until", "mushroom"], "asset 'mushroom' is not known; the assets are captioned_dataset"),
         (["--set", "clusters"], "'clusters' has no value; write ASSET.FIELD=VALUE"),
         (["--set", "cluster.seed=1"], "assets with settings are captioned_dataset"),

@@ -26,7 +26,7 @@ from PIL import Image
 from fungal_assets.collection.decoding import Square, contrast_of, open_image, read_square, upright_size
 from fungal_assets.collection.duplicates import Marks, SeenImages, mark_image
 from fungal_assets.collection.parallel import map_in_order
-from fungal_assets.collection.sources import Candidate, Fault, measure_source, open_source
+from fungal_assets.collection.sources import Candidate, Fault, Source, find_source
 from fungal_assets.errors import InputError
 from fungal_assets.previews import contact_sheet
 from fungal_assets.progress import Tell, Ticker, stay_silent
@@ -101,7 +101,7 @@ def admit_images(
 
     Args:
         folder: Where `images-*.parquet`, `rejects.parquet` and `contact_sheet.webp` go.
-        source: `"specimens"`, or the path of a folder.
+        source: An address that `sources.find_source` knows.
         min_side_px: Least shorter side of a specimen.
         max_megapixels: Most pixels of a specimen, in millions.
         tell: Told how far it is.
@@ -113,13 +113,14 @@ def admit_images(
     Raises:
         InputError: The source cannot be read, or not one picture is admitted; the message counts the reasons.
     """
-    size = measure_source(source)
+    origin = find_source(source)
+    size = origin.measure()
     tally, ticker = Tally(), Ticker(tell, "admission", size.files)
     for stale in folder.glob("images-*.parquet"):
         stale.unlink()
     shards = shard_count(size.total_bytes)
     with ShardWriter(folder / ".images", SPECIMENS, shards=shards, stem="images") as writer:
-        for row in _admit(source, Limits(min_side_px, max_megapixels), tally, ticker):
+        for row in _admit(origin, Limits(min_side_px, max_megapixels), tally, ticker):
             writer.write(row)
     if not tally.admitted:
         raise InputError(_explain_nothing(source, tally))
@@ -133,12 +134,12 @@ def admit_images(
     return _figures(tally)
 
 
-def _admit(source: str, limits: Limits, tally: Tally, ticker: Ticker) -> Iterator[dict[str, Any]]:
+def _admit(source: Source, limits: Limits, tally: Tally, ticker: Ticker) -> Iterator[dict[str, Any]]:
     """Yield the row of each specimen; the tally takes in everything else."""
     seen = SeenImages()
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        looks = map_in_order(functools.partial(look_at, limits=limits), open_source(source))
+        looks = map_in_order(functools.partial(look_at, limits=limits), source.candidates())
         for done, look in enumerate(looks, 1):
             fault = look.fault or _find_copy(look, seen)
             if fault:
@@ -256,7 +257,7 @@ def _explain_nothing(source: str, tally: Tally) -> str:
     first = tally.rejects[0]
     return (
         f"source {source!r} holds {len(tally.rejects)} files and not one picture that can be used: {counts}. "
-        f"The first is {first['origin']!r}: {first['detail']}. Give a folder of JPEG, PNG, WebP or TIFF "
+        f"The first is {first['origin']!r}: {first['detail']}. Give JPEG, PNG, WebP or TIFF "
         "pictures, or lower min_side_px."
     )
 

@@ -18,7 +18,9 @@ class RawImagesConfig(StageConfig):
     """What is let in."""
 
     source: str | None = Field(
-        default=None, description="A folder of pictures, or `specimens` for those that the package ships."
+        default=None,
+        description="A folder, archive or Parquet table of pictures, a dataset of the hub (`hf:owner/name`), or "
+        "`specimens` for those that the package ships.",
     )
     min_side_px: int | None = Field(default=None, ge=8, description="Shortest side that is admitted, pixels.")
     max_megapixels: float | None = Field(
@@ -65,11 +67,11 @@ def raw_images(
 ) -> dg.MaterializeResult:
     """Every admitted original, its bytes as they came, with id, source, creator, licence and size; and the rejects."""
     from fungal_assets.collection.admission import admit_images
-    from fungal_assets.collection.sources import hash_source
+    from fungal_assets.collection.sources import find_source
 
     settings = config.fill("raw_images", profile)
     with told_plainly():
-        sources = {"source": hash_source(settings["source"])}
+        sources = {"source": find_source(settings["source"]).fingerprint()}
     return keep(
         context,
         store,

@@ -22,9 +22,9 @@ def new_raw_images(
 ) -> dg.RunRequest | dg.SkipReason:
     """A run of `collection` for each state of the source folder."""
     source = source_in_force(profile, store)
-    if not Path(source).is_dir():
+    if not Path(source).exists():
         return dg.SkipReason(
-            f"the source {source!r} is not a folder; set FUNGAL_SOURCE to the folder to watch."
+            f"the source {source!r} is no folder or file; set FUNGAL_SOURCE to the folder to watch."
         )
     state = _state_of(Path(source))
     if state == context.cursor:
@@ -37,13 +37,14 @@ def new_raw_images(
     )
 
 
-def _state_of(folder: Path) -> str:
-    """A cheap hash of the names, sizes and times of all files below a folder."""
+def _state_of(source: Path) -> str:
+    """A cheap hash of the names, sizes and times of all files below a folder, or of one file."""
     import hashlib
 
+    paths = source.rglob("*") if source.is_dir() else [source]
     entries = sorted(
-        (path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns)
-        for path in folder.rglob("*")
+        (path.relative_to(source).as_posix(), path.stat().st_size, path.stat().st_mtime_ns)
+        for path in paths
         if path.is_file()
     )
     return hashlib.sha256(repr(entries).encode()).hexdigest()[:16]

@@ -2,16 +2,24 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from fungal_assets.collection.sources import hash_source, measure_source, open_source
+from fungal_assets.collection.sources.folder import FolderSource
 from fungal_assets.errors import InputError
 from fungal_assets_tests.collection.drawing import write_pictures
 
 
+def write_table(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows), path)
+
+
 def _origins(folder):
-    return [candidate.origin for candidate in open_source(str(folder))]
+    return [candidate.origin for candidate in FolderSource(folder).candidates()]
 
 
 def test_files_come_in_the_order_of_their_paths_through_all_folders(tmp_path):
@@ -19,7 +27,7 @@ def test_files_come_in_the_order_of_their_paths_through_all_folders(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(name.encode())
     assert _origins(tmp_path) == ["a/10.png", "a/deep/er/1.png", "b/2.png", "c.png"]
-    assert [candidate.data for candidate in open_source(str(tmp_path))][0] == b"a/10.png"
+    assert [candidate.data for candidate in FolderSource(tmp_path).candidates()][0] == b"a/10.png"
 
 
 def test_hidden_names_are_left_alone(tmp_path):
@@ -39,7 +47,8 @@ def test_links_out_of_the_folder_are_faults_and_links_inside_are_read(tmp_path):
     (inside / "here.png").symlink_to(inside / "00.png")
     (inside / "nowhere.png").symlink_to(inside / "gone.png")
     faults = {
-        candidate.origin: candidate.fault and candidate.fault.reason for candidate in open_source(str(inside))
+        candidate.origin: candidate.fault and candidate.fault.reason
+        for candidate in FolderSource(inside).candidates()
     }
     assert faults == {
         "00.png": None,
@@ -59,7 +68,7 @@ def test_a_link_to_a_parent_folder_does_not_loop(tmp_path):
 def test_a_pipe_is_a_fault_and_is_not_opened(tmp_path):
     write_pictures(tmp_path, 1)
     os.mkfifo(tmp_path / "pipe.png")
-    faults = [candidate.fault for candidate in open_source(str(tmp_path)) if candidate.fault]
+    faults = [candidate.fault for candidate in FolderSource(tmp_path).candidates() if candidate.fault]
     assert [fault.reason for fault in faults] == ["unreadable"]
 
 
@@ -70,7 +79,7 @@ def test_a_sidecar_says_who_made_a_picture(tmp_path, name):
     as_csv, as_json = ",".join(row) + "\n" + ",".join(row.values()) + "\n", json.dumps(row) + "\n\n"
     text = as_csv if name.endswith("csv") else as_json
     (tmp_path / name).write_text(text, encoding="utf-8-sig" if name.endswith("csv") else "utf-8")
-    plain, known = open_source(str(tmp_path))
+    plain, known = FolderSource(tmp_path).candidates()
     assert (plain.creator, plain.licence, plain.label) == (None, None, None)
     assert (known.creator, known.licence, known.label) == ("Ada", "CC-BY-4.0", "bolete")
 
@@ -78,7 +87,7 @@ def test_a_sidecar_says_who_made_a_picture(tmp_path, name):
 def test_a_sidecar_row_without_its_file_is_a_fault(tmp_path):
     write_pictures(tmp_path, 1)
     (tmp_path / "metadata.csv").write_text("file_name,creator\n00.png,Ada\ngone.png,Bo\n")
-    lost = list(open_source(str(tmp_path)))[-1]
+    lost = list(FolderSource(tmp_path).candidates())[-1]
     assert (lost.origin, lost.creator, lost.fault.reason) == ("gone.png", "Bo", "missing")
 
 
@@ -96,33 +105,62 @@ def test_a_faulty_sidecar_is_refused(tmp_path, texts, message):
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=message):
-        list(open_source(str(tmp_path)))
+        list(FolderSource(tmp_path).candidates())
 
 
-def test_a_missing_or_empty_folder_is_refused(tmp_path):
-    with pytest.raises(InputError, match="does not exist"):
-        open_source(str(tmp_path / "nowhere"))
+def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(InputError, match="holds no file"):
-        open_source(str(tmp_path))
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(InputError, match="is a file"):
-        open_source(str(tmp_path / "file"))
+        FolderSource(tmp_path).candidates()
+
+
+def test_links_may_lead_as_far_as_the_bounds_that_are_given(tmp_path):
+    blobs, root = write_pictures(tmp_path / "blobs", 1), tmp_path / "snapshot"
+    root.mkdir()
+    (root / "a.png").symlink_to(blobs / "00.png")
+    [refused], [read] = FolderSource(root).candidates(), FolderSource(root, bounds=tmp_path).candidates()
+    assert refused.fault.reason == "outside_source"
+    assert (read.fault, read.data) == (None, (blobs / "00.png").read_bytes())
+
+
+def test_archives_and_tables_in_a_folder_are_read_through_beside_its_files(tmp_path):
+    write_pictures(tmp_path / "in", 2)
+    folder = write_pictures(tmp_path / "out", 1)
+    with zipfile.ZipFile(folder / "more.zip", "w") as archive:
+        archive.write(tmp_path / "in" / "01.png", "deep/01.png")
+    rows = [{"image": {"bytes": (tmp_path / "in" / "00.png").read_bytes(), "path": "x.png"}}]
+    write_table(folder / "shards" / "train-00000-of-00001.parquet", rows)
+    (folder / "broken.tar.gz").write_bytes(b"no archive")
+    found = {one.origin: one.fault and one.fault.reason for one in FolderSource(folder).candidates()}
+    assert found == {
+        "00.png": None,
+        "broken.tar.gz": "broken",
+        "more.zip/deep/01.png": None,
+        "shards/train-00000-of-00001.parquet/0": None,
+    }
+    assert FolderSource(folder).measure().files == 4
+
+
+def test_what_says_no_licence_has_that_of_the_source(tmp_path):
+    write_pictures(tmp_path, 2)
+    (tmp_path / "metadata.csv").write_text("file_name,licence\n00.png,cc0\n")
+    licences = [one.licence for one in FolderSource(tmp_path, licence="MIT").candidates()]
+    assert licences == ["CC0-1.0", "MIT"]
 
 
 def test_the_hash_changes_with_names_bytes_and_sidecar_alone(tmp_path):
     write_pictures(tmp_path, 3)
-    first = hash_source(str(tmp_path))
+    first = FolderSource(tmp_path).fingerprint()
     os.utime(tmp_path / "00.png", (0, 0))
-    assert hash_source(str(tmp_path)) == first
+    assert FolderSource(tmp_path).fingerprint() == first
     (tmp_path / "00.png").rename(tmp_path / "renamed.png")
-    second = hash_source(str(tmp_path))
+    second = FolderSource(tmp_path).fingerprint()
     (tmp_path / "metadata.csv").write_text("file_name\n01.png\n")
-    third = hash_source(str(tmp_path))
+    third = FolderSource(tmp_path).fingerprint()
     (tmp_path / "01.png").write_bytes(b"other")
-    assert len({first, second, third, hash_source(str(tmp_path))}) == 4
+    assert len({first, second, third, FolderSource(tmp_path).fingerprint()}) == 4
 
 
 def test_the_size_of_a_source_counts_its_files_and_bytes(tmp_path):
     (tmp_path / "a").write_bytes(b"12345")
     (tmp_path / "b").write_bytes(b"123")
-    assert measure_source(str(tmp_path)) == (2, 8)
+    assert FolderSource(tmp_path).measure() == (2, 8)

@@ -1,0 +1,60 @@
+"""Where pictures come from: whatever a person has, as one stream of candidates.
+
+| address | source |
+|---|---|
+| `specimens` | the pictures that ship with the package |
+| a folder | every file below it; archives and tables among them are read through |
+| a `.zip`, `.tar` (also compressed) or `.parquet` file | its members or rows |
+| `hf:owner/name` | a dataset of the Hugging Face hub |
+
+Belongs here: from an address to its source. Each kind of source is a module of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fungal_assets.collection.sources.candidates import Candidate, Fault, Source, SourceSize
+from fungal_assets.collection.sources.containers import SUFFIXES, find_container
+from fungal_assets.collection.sources.folder import FileSource, FolderSource
+from fungal_assets.collection.sources.hub import PREFIX, HubSource
+from fungal_assets.errors import InputError
+
+__all__ = ["SHIPPED", "Candidate", "Fault", "Source", "SourceSize", "find_source", "make_absolute"]
+
+SHIPPED = "specimens"
+
+
+def find_source(address: str) -> Source:
+    """The source of an address.
+
+    Raises:
+        InputError: There is nothing there, or it is not of a known kind.
+    """
+    if address == SHIPPED:
+        from fungal_assets.pocket import SPECIMENS_DIR
+
+        return FolderSource(Path(SPECIMENS_DIR), kind=SHIPPED)
+    if address.startswith(PREFIX):
+        return HubSource(address)
+    path = Path(address).expanduser()
+    if path.is_dir():
+        return FolderSource(path)
+    if path.is_file() and find_container(path) is not None:
+        return FileSource(path)
+    found = f"is a file, and none of {', '.join(SUFFIXES)}" if path.is_file() else "does not exist"
+    raise InputError(
+        f"source {address!r} {found}; expected a folder of pictures, an archive or a Parquet table of them, a dataset "
+        f"of the hub (hf:owner/name), or {SHIPPED!r} for the pictures that ship with the package."
+    )
+
+
+def make_absolute(address: str) -> str:
+    """The address as it means the same from any folder, proven to lead somewhere as far as this machine can tell.
+
+    Raises:
+        InputError: As `find_source`.
+    """
+    find_source(address)
+    is_path = address != SHIPPED and not address.startswith(PREFIX)
+    return str(Path(address).expanduser().absolute()) if is_path else address
