@@ -85,7 +85,8 @@ def main() -> None:
 @click.option(
     "--source",
     metavar="SOURCE",
-    help="A folder, archive or Parquet table of pictures, or hf:owner/name; left out, the package's specimens.",
+    help="A folder, archive or Parquet table of pictures, a CSV of URLs, hf:owner/name, "
+    "inaturalist:TAXON or gbif:TAXON; left out, the package's specimens.",
 )
 @store_option
 @profile_option

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fungal_assets.collection.sources import make_absolute
 from fungal_assets.errors import InputError
 from fungal_assets.profiles import METHODS, RESOLUTIONS, Profile, get_profile
 from fungal_assets.progress import Tell
@@ -96,6 +95,8 @@ def plan_growth(
         InputError: An option names something that does not exist.
     """
     if source:
+        from fungal_assets.collection.sources import make_absolute
+
         source = make_absolute(source)
     root = store if "://" in store else str(Path(store).absolute())
     row = get_profile(profile)

@@ -36,7 +36,7 @@ from fungal_assets.store import Figures
 TILE_PX = 96
 SHEET_TILES = 100
 MIN_CONTRAST = 8
-_TEXTS = ("origin", "source", "creator", "licence")
+_TEXTS = ("origin", "source", "creator", "licence", "page")
 SPECIMENS = image_schema(
     {"image_id": pa.string(), "sha256": pa.string()}
     | {name: pa.string() for name in _TEXTS}

@@ -32,7 +32,7 @@ from fungal_assets.store import Figures
 DATA, IMAGEFOLDER = "data", "imagefolder"
 _COLUMNS = ("image_id", "text", "species", "species_id", "creator", "licence", "source")
 SCHEMA = image_schema(dict.fromkeys(_COLUMNS, pa.string()))
-_CREDITS = ("image_id", "creator", "licence", "source", "origin")
+_CREDITS = ("image_id", "creator", "licence", "source", "origin", "page")
 _SHOWN = 5
 
 

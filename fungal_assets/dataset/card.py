@@ -29,6 +29,7 @@ _HUB_LICENCES = {
     "MIT": "mit",
 }
 _UNKNOWN = "unknown"
+_TOLD = ("creator", "licence", "source", "origin", "page")
 _CHANGES = "turned upright, cropped to a square, resized, encoded as JPEG"
 _SAMPLES = 8
 
@@ -81,9 +82,9 @@ def write_attributions(path: Path, credits: Iterable[Mapping[str, Any]]) -> None
     """Write who made what: one line per image in the order of the ids, with the changes that were made."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image_id", "creator", "licence", "source", "origin", "changes"])
+    writer.writerow(["image_id", *_TOLD, "changes"])
     for row in sorted(credits, key=lambda row: row["image_id"]):
-        told = [_harmless(row[name] or "") for name in ("creator", "licence", "source", "origin")]
+        told = [_harmless(row[name] or "") for name in _TOLD]
         writer.writerow([row["image_id"], *told, _CHANGES])
     path.write_text(text.getvalue(), encoding="utf-8")
 

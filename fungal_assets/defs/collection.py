@@ -19,8 +19,9 @@ class RawImagesConfig(StageConfig):
 
     source: str | None = Field(
         default=None,
-        description="A folder, archive or Parquet table of pictures, a dataset of the hub (`hf:owner/name`), or "
-        "`specimens` for those that the package ships.",
+        description="A folder, archive or Parquet table of pictures, a dataset of the hub (`hf:owner/name`), a "
+        "list of URLs, a search (`inaturalist:Amanita?count=200`, `gbif:...`), or `specimens` for those that the "
+        "package ships.",
     )
     min_side_px: int | None = Field(default=None, ge=8, description="Shortest side that is admitted, pixels.")
     max_megapixels: float | None = Field(
@@ -59,7 +60,7 @@ RAW_CHECKS = (
 @dg.asset(
     group_name="collection",
     kinds={"parquet", "pillow"},
-    code_version="1",
+    code_version="2",
     check_specs=check_specs("raw_images", RAW_CHECKS),
 )
 def raw_images(

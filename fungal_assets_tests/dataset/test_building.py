@@ -69,6 +69,8 @@ def test_the_attribution_table_names_the_creator_of_every_image(growth, dataset)
         row["image_id"] for row in read_rows(growth.raw_images, ["image_id"])
     }
     assert {(row["creator"], row["licence"]) for row in rows} == {("Ä. Tester", "CC-BY-4.0")}
+    numbers = {row["page"].removeprefix("https://discs.example/") for row in rows}
+    assert numbers == {row["origin"].removeprefix("disc ") for row in rows}
 
 
 def test_images_that_were_not_prepared_are_named_and_refused(growth, tmp_path):

@@ -95,7 +95,9 @@ def name_growth(folders: Growth, folder: Path, *, seed: int) -> None:
 
 def write_images(folders: Growth, per_cluster: int) -> None:
     """Raw and prepared images, and the clusters that they are in."""
-    schema = image_schema(dict.fromkeys(("image_id", "creator", "licence", "source", "origin"), pa.string()))
+    schema = image_schema(
+        dict.fromkeys(("image_id", "creator", "licence", "source", "origin", "page"), pa.string())
+    )
     squares = image_schema({"image_id": pa.string()})
     members: dict[int, list[str]] = {}
     with (
@@ -113,6 +115,7 @@ def write_images(folders: Growth, per_cluster: int) -> None:
                     "licence": "CC-BY-4.0",
                     "source": "test",
                     "origin": f"disc {number}",
+                    "page": f"https://discs.example/{number}",
                 }
                 raw.write({"image": image, "image_id": image_id, **credit})
                 prepared.write({"image": image, "image_id": image_id})

@@ -5,7 +5,10 @@
 | `specimens` | the pictures that ship with the package |
 | a folder | every file below it; archives and tables among them are read through |
 | a `.zip`, `.tar` (also compressed) or `.parquet` file | its members or rows |
+| a `.csv` or `.parquet` file with a column `url` | the pictures behind the URLs |
 | `hf:owner/name` | a dataset of the Hugging Face hub |
+| `inaturalist:Amanita?place=Germany&count=200` | observations of iNaturalist |
+| `gbif:Amanita?place=DE&count=200` | occurrences of GBIF |
 
 Belongs here: from an address to its source. Each kind of source is a module of its own.
 """
@@ -17,12 +20,18 @@ from pathlib import Path
 from fungal_assets.collection.sources.candidates import Candidate, Fault, Source, SourceSize
 from fungal_assets.collection.sources.containers import SUFFIXES, find_container
 from fungal_assets.collection.sources.folder import FileSource, FolderSource
-from fungal_assets.collection.sources.hub import PREFIX, HubSource
+from fungal_assets.collection.sources.gbif import Gbif
+from fungal_assets.collection.sources.hub import HubSource
+from fungal_assets.collection.sources.inaturalist import INaturalist
+from fungal_assets.collection.sources.searching import SearchSource
+from fungal_assets.collection.sources.url_list import UrlList, is_url_table
 from fungal_assets.errors import InputError
 
 __all__ = ["SHIPPED", "Candidate", "Fault", "Source", "SourceSize", "find_source", "make_absolute"]
 
 SHIPPED = "specimens"
+_HUB = "hf:"
+_SERVICES = (INaturalist(), Gbif())
 
 
 def find_source(address: str) -> Source:
@@ -35,17 +44,23 @@ def find_source(address: str) -> Source:
         from fungal_assets.pocket import SPECIMENS_DIR
 
         return FolderSource(Path(SPECIMENS_DIR), kind=SHIPPED)
-    if address.startswith(PREFIX):
+    if address.startswith(_HUB):
         return HubSource(address)
+    for service in _SERVICES:
+        if address.startswith(f"{service.name}:"):
+            return SearchSource(service, address)
     path = Path(address).expanduser()
     if path.is_dir():
         return FolderSource(path)
+    if path.is_file() and (path.suffix.lower() == ".csv" or is_url_table(path)):
+        return UrlList(path)
     if path.is_file() and find_container(path) is not None:
         return FileSource(path)
-    found = f"is a file, and none of {', '.join(SUFFIXES)}" if path.is_file() else "does not exist"
+    found = f"is a file, and none of {', '.join((*SUFFIXES, '.csv'))}" if path.is_file() else "does not exist"
     raise InputError(
-        f"source {address!r} {found}; expected a folder of pictures, an archive or a Parquet table of them, a dataset "
-        f"of the hub (hf:owner/name), or {SHIPPED!r} for the pictures that ship with the package."
+        f"source {address!r} {found}; expected a folder of pictures, an archive or a Parquet table of them, a list of "
+        f"URLs, a dataset of the hub (hf:owner/name), a search (inaturalist:Amanita, gbif:Amanita), or "
+        f"{SHIPPED!r} for the pictures that ship with the package."
     )
 
 
@@ -56,5 +71,6 @@ def make_absolute(address: str) -> str:
         InputError: As `find_source`.
     """
     find_source(address)
-    is_path = address != SHIPPED and not address.startswith(PREFIX)
+    prefixes = (_HUB, *(f"{service.name}:" for service in _SERVICES))
+    is_path = address != SHIPPED and not address.startswith(prefixes)
     return str(Path(address).expanduser().absolute()) if is_path else address

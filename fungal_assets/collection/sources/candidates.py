@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypedDict
 
 from fungal_assets.collection.licences import to_spdx
 
@@ -28,10 +28,11 @@ class Candidate:
     Args:
         data: Its bytes; empty if `fault` is set.
         origin: Where it lies in its source: a relative POSIX path, through archives and tables too, or a URL.
-        source: What kind of source it is from: `specimens`, `folder`, `hub`.
+        source: What kind of source it is from: `specimens`, `folder`, `hub`, `urls`, `inaturalist`, `gbif`.
         creator: Who made it, or None.
         licence: SPDX id, or None.
         label: What its source calls it, or None.
+        page: Where a person finds it on the web, or None.
         fault: Why it could not be read, or None.
     """
 
@@ -41,6 +42,7 @@ class Candidate:
     creator: str | None = None
     licence: str | None = None
     label: str | None = None
+    page: str | None = None
     fault: Fault | None = None
 
 
@@ -64,13 +66,23 @@ class Source(Protocol):
         """A hash that changes if the candidates do, as hex."""
 
 
-def describe(row: Mapping[str, Any]) -> dict[str, str | None]:
-    """Creator, licence (as SPDX id) and label of a candidate by what a table says about it."""
+class Note(TypedDict, total=False):
+    """What a table says about a candidate: its fields of these names."""
+
+    creator: str | None
+    licence: str | None
+    label: str | None
+    page: str | None
+
+
+def describe(row: Mapping[str, Any]) -> Note:
+    """Creator, licence (as SPDX id), label and page of a candidate by what a table says about it."""
     licence = _text(row.get("licence") or row.get("license"))
     return {
         "creator": _text(row.get("creator")),
         "licence": to_spdx(licence) if licence else None,
         "label": _text(row.get("label")),
+        "page": _text(row.get("page")),
     }
 
 

@@ -17,6 +17,7 @@ from fungal_assets.collection.sources.candidates import (
     MAX_FILE_MB,
     Candidate,
     Fault,
+    Note,
     SourceSize,
     printable,
 )
@@ -175,7 +176,7 @@ def find_file_fault(path: Path) -> Fault | None:
     return None
 
 
-def _read_file(path: Path, origin: str, fault: Fault | None, note: dict[str, str | None]) -> Candidate:
+def _read_file(path: Path, origin: str, fault: Fault | None, note: Note) -> Candidate:
     data = b""
     if fault is None:
         try:

@@ -19,7 +19,6 @@ from fungal_assets.collection.sources.folder import FolderSource
 from fungal_assets.collection.sources.sidecars import SIDECARS
 from fungal_assets.errors import InputError
 
-PREFIX = "hf:"
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp")
 _ADDRESS = re.compile(r"hf:([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
 

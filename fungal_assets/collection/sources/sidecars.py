@@ -1,6 +1,6 @@
 """Sidecars: `metadata.csv` or `metadata.jsonl` in the top folder, as Hugging Face image folders have it.
 
-Each row has `file_name` (relative), and any of `creator`, `licence` (or `license`), `label`.
+Each row has `file_name` (relative), and any of `creator`, `licence` (or `license`), `label`, `page`.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from fungal_assets.collection.sources.candidates import describe
+from fungal_assets.collection.sources.candidates import Note, describe
 from fungal_assets.errors import InputError
 
 SIDECARS = ("metadata.csv", "metadata.jsonl")
-Notes = dict[str, dict[str, str | None]]
+Notes = dict[str, Note]
 
 
 def read_sidecars(texts: Mapping[str, bytes], *, where: str) -> Notes:
-    """Creator, licence and label by relative path.
+    """Creator, licence, label and page by relative path.
 
     Args:
         texts: Bytes of each sidecar by its name; none where there is no sidecar.

@@ -14,10 +14,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fungal_assets.collection.sources.candidates import Candidate, Fault, SourceSize, describe, printable
+from fungal_assets.collection.sources.candidates import (
+    Candidate,
+    Fault,
+    Note,
+    SourceSize,
+    describe,
+    printable,
+)
 from fungal_assets.errors import InputError
 
-NOTE_COLUMNS = ("creator", "licence", "license", "label", "species")
+NOTE_COLUMNS = ("creator", "licence", "license", "label", "species", "page")
 _BATCH_ROWS = 16
 _BUFFER_BYTES = 1024**2
 
@@ -107,7 +114,7 @@ def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
     return {name: feature["names"] for name, feature in features.items() if _kind(feature) == "ClassLabel"}
 
 
-def _named(row: Mapping[str, Any], names: Mapping[str, list[str]]) -> dict[str, str | None]:
+def _named(row: Mapping[str, Any], names: Mapping[str, list[str]]) -> Note:
     """What the columns of notes say; a species serves as label where there is no other."""
     told = {
         name: names[name][value]
@@ -120,7 +127,7 @@ def _named(row: Mapping[str, Any], names: Mapping[str, list[str]]) -> dict[str, 
     )
 
 
-def _candidate(cell: object, origin: str, note: dict[str, str | None]) -> Candidate:
+def _candidate(cell: Any, origin: str, note: Note) -> Candidate:
     data = cell.get("bytes") if isinstance(cell, dict) else cell
     path = printable(str(cell.get("path") or "")) if isinstance(cell, dict) else ""
     if data:

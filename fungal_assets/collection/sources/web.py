@@ -1,0 +1,94 @@
+"""Pictures that are known by their URLs: fetched one by one, kept until the collection is complete, named with credit.
+
+What was fetched lies in the user's cache under the hash of its URL, so that an ingest that stopped goes on where it
+was, and one that is repeated asks for what is new alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import platformdirs
+
+from fungal_assets.collection.sources.candidates import Candidate, Fault, SourceSize
+from fungal_assets.collection.sources.fetching import Fetcher, FetchError, Manners
+
+TYPICAL_BYTES = 400_000
+
+
+@dataclass(frozen=True)
+class WebPicture:
+    """A picture on the web and what its publisher says about it.
+
+    Args:
+        url: Where its bytes are.
+        page: Where a person finds it, or None.
+        creator: Who made it, or None.
+        licence: SPDX id, or None.
+        label: What it shows, or None.
+        fault: Why it is not to be fetched, or None.
+    """
+
+    url: str
+    page: str | None = None
+    creator: str | None = None
+    licence: str | None = None
+    label: str | None = None
+    fault: Fault | None = None
+
+
+def download_folder() -> Path:
+    """Where downloads and listings are kept: a folder in the user's cache."""
+    return platformdirs.user_cache_path("fungal_assets") / "downloads"
+
+
+def fetch_pictures(
+    pictures: Iterable[WebPicture], *, kind: str, folder: Path, manners: Manners | None = None
+) -> Iterator[Candidate]:
+    """A candidate for each picture, in their order.
+
+    Args:
+        pictures: What to fetch.
+        kind: What the candidates name as their source.
+        folder: Where bytes are kept.
+        manners: How servers are asked.
+    """
+    fetcher = Fetcher(manners)
+    for picture in pictures:
+        data, fault = (b"", picture.fault) if picture.fault else _fetch_once(picture.url, folder, fetcher)
+        about = {name: getattr(picture, name) for name in ("page", "creator", "licence", "label")}
+        yield Candidate(data, picture.url, kind, **about, fault=fault)
+
+
+def _fetch_once(url: str, folder: Path, fetcher: Fetcher) -> tuple[bytes, Fault | None]:
+    name = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()
+    path = folder / name[:2] / name
+    if path.exists():
+        return path.read_bytes(), None
+    try:
+        data = fetcher.get(url)
+    except FetchError as error:
+        return b"", error.fault
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_bytes(data)
+    temporary.replace(path)
+    return data, None
+
+
+def measure_pictures(pictures: Iterable[WebPicture]) -> SourceSize:
+    """How many there are, and about how many bytes."""
+    counted = [picture.fault is None for picture in pictures]
+    return SourceSize(len(counted), sum(counted) * TYPICAL_BYTES)
+
+
+def hash_pictures(pictures: Iterable[WebPicture]) -> str:
+    """A hash over all that is known of the pictures, as hex."""
+    digest = hashlib.sha256()
+    for picture in pictures:
+        digest.update(json.dumps(asdict(picture), sort_keys=True).encode())
+    return digest.hexdigest()
