@@ -57,7 +57,15 @@ def get_profile(name: str) -> Profile:
 
 
 _SHARED: dict[str, dict[str, Any]] = {
-    "raw_images": {"source": "specimens", "min_side_px": 96, "max_megapixels": 64.0},
+    "raw_images": {
+        "source": "specimens",
+        "min_side_px": 96,
+        "max_megapixels": 64.0,
+        "min_sharpness": 0.002,
+        "max_blockiness": 3.5,
+        "max_pixelation": 0.9,
+        "min_fungus_probability": 0.0,
+    },
     "prepared_images": {"jpeg_quality": 95},
     "feature_vectors": {"batch_size": 16},
     "clusters": {"min_clusters": 8, "max_clusters": 16, "seed": 0},

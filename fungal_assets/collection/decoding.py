@@ -10,6 +10,7 @@ times cheaper.
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,11 @@ from PIL import Image, ImageCms
 
 ALLOWED_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")
 GROUND = "white"
+HIGHEST_LIGHT = 8.0
+"""A picture of floats up to here counts from 0 to 1, what is brighter is clipped."""
+_NO_END = "Premature end of JPEG file"
+_BEFORE_END = re.compile(r"(\d+) extraneous bytes before marker 0xd9$")
+_END = b"\xff\xd9"
 ORIENTATION_TAG = 0x0112
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -41,6 +47,21 @@ class Square:
 
     image: Image.Image
     original_side_px: int
+    is_profile_ignored: bool
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded picture as it lies in the file, not turned yet.
+
+    Args:
+        image: RGB in sRGB; its shorter side is that which was asked for or up to twice as long, where it has as much.
+        turn: What brings it upright, or None.
+        is_profile_ignored: As of a `Square`.
+    """
+
+    image: Image.Image
+    turn: Image.Transpose | None
     is_profile_ignored: bool
 
 
@@ -72,14 +93,50 @@ def read_square(data: bytes, size_px: int) -> Square:
         OSError: The data are truncated or broken; Pillow may raise other exceptions on hostile bytes.
     """
     image = open_image(data)
+    side_px = min(image.size)
+    decoded = decode(image, size_px)
+    square = _centre(decoded.image, size_px)
+    upright = square if decoded.turn is None else square.transpose(decoded.turn)
+    return Square(upright, side_px, decoded.is_profile_ignored)
+
+
+def decode(image: Image.Image, side_px: int) -> Decoded:
+    """Decode an opened picture, a JPEG at the smallest scale whose shorter side is `side_px` or more.
+
+    Raises:
+        OSError: As `read_square`.
+    """
     width_px, height_px = image.size
-    side_px = min(width_px, height_px)
-    image.draft(None, (max(1, width_px * size_px // side_px), max(1, height_px * size_px // side_px)))
+    shorter_px = min(width_px, height_px)
+    image.draft(None, (max(1, width_px * side_px // shorter_px), max(1, height_px * side_px // shorter_px)))
     image.load()
     turn = TURNS.get(image.getexif().get(ORIENTATION_TAG, 1))
     profile, is_ignored = _profile(image)
-    square = _centre(_to_rgb(image, profile), size_px)
-    return Square(square if turn is None else square.transpose(turn), side_px, is_ignored)
+    return Decoded(_to_rgb(image, profile), turn, is_ignored)
+
+
+def find_damage(data: bytes) -> str | None:
+    """What is wrong inside a JPEG, grey or in colour, that Pillow decodes without a word; None where all is well.
+
+    The decoder of libjpeg-turbo notes damaged data and paints over them; simplejpeg hands its notes on. A whole picture
+    may lack its end mark, or have padding before it, as some cameras write.
+    """
+    import simplejpeg
+
+    try:
+        simplejpeg.decode_jpeg(data, colorspace="GRAY", fastdct=True, min_height=1, min_width=1, strict=True)
+    except ValueError as error:
+        said = str(error)
+        before_end = _BEFORE_END.search(said)
+        is_harmless = said == _NO_END or (before_end and _is_padded(data, int(before_end[1])))
+        return None if is_harmless else f"damaged inside: {said}"
+    return None
+
+
+def _is_padded(data: bytes, count: int) -> bool:
+    """Whether an end mark stands behind so many bytes of padding; other bytes there are rows that came out wrong."""
+    ends = (match.start() for match in re.finditer(re.escape(_END), data))
+    return any(not data[max(0, end - count) : end].strip(b"\0\xff") for end in ends)
 
 
 def _centre(image: Image.Image, size_px: int) -> Image.Image:
@@ -145,9 +202,9 @@ def _on_ground(image: Image.Image) -> Image.Image:
 
 
 def _to_8_bit(values: np.ndarray) -> np.ndarray:
-    """Grey values of 16 or 32 bits or floats (0 to 1, 0 to 255 or 0 to 65535) as uint8."""
+    """Grey values of 16 or 32 bits or floats (0 to 1 and lights above it, 0 to 255 or 0 to 65535) as uint8."""
     highest = float(values.max(initial=0))
-    if np.issubdtype(values.dtype, np.floating) and highest <= 1:
+    if np.issubdtype(values.dtype, np.floating) and highest <= HIGHEST_LIGHT:
         scaled = values * 255.0
     else:
         is_16_bit = values.dtype == np.uint16 or highest > 255

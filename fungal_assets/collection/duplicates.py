@@ -10,6 +10,7 @@ Perceptual hash: sign of the 8x8 lowest DCT coefficients of a 32x32 grey picture
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -17,6 +18,7 @@ from PIL import Image
 MAX_HASH_BITS = 4
 MAX_COLOUR_STEP = 4.0
 GRID_PX = 16
+_RECORD_BYTES = GRID_PX * GRID_PX * 3
 _ORDER, _PLACE = np.arange(8)[:, None], np.arange(32)[None, :]
 _DCT = np.cos(np.pi * _ORDER * (2 * _PLACE + 1) / 64)
 
@@ -26,20 +28,18 @@ class Marks:
     """What two copies of a picture share.
 
     Args:
-        sha256: Hex digest of the bytes.
         bits: The perceptual hash, 64 bits.
         grid: Mean colours, float32, shape (16, 16, 3), 0 to 255.
     """
 
-    sha256: str
     bits: int
     grid: np.ndarray
 
 
-def mark_image(sha256: str, square: Image.Image) -> Marks:
-    """The marks of a picture, from its bytes' digest and its centre square in RGB, 32 px or larger."""
+def mark_image(square: Image.Image) -> Marks:
+    """The marks of a picture, from its upright centre square in RGB, 32 px or larger."""
     grid = square.resize((GRID_PX, GRID_PX), Image.Resampling.BOX)
-    return Marks(sha256, _hash_bits(square), np.asarray(grid, np.float32))
+    return Marks(_hash_bits(square), np.asarray(grid, np.float32))
 
 
 def _hash_bits(square: Image.Image) -> int:
@@ -50,33 +50,38 @@ def _hash_bits(square: Image.Image) -> int:
 
 
 class SeenImages:
-    """The pictures that have been admitted so far, searchable by their marks."""
+    """The pictures that have come so far, searchable by their marks: the bits in memory, the rest in a file.
 
-    def __init__(self) -> None:
-        self._origins: list[str] = []
-        self._by_sha256: dict[str, str] = {}
-        self._bits = np.zeros(1024, np.uint64)
-        self._grids = np.zeros((1024, GRID_PX, GRID_PX, 3), np.uint8)
+    Args:
+        path: The file; made anew.
+    """
 
-    def add(self, marks: Marks, origin: str) -> None:
-        """Remember a picture."""
-        place = len(self._origins)
+    def __init__(self, path: Path) -> None:
+        self._bits, self._count = np.zeros(1024, np.uint64), 0
+        self._file = path.open("w+b")
+
+    def add(self, marks: Marks) -> int:
+        """Remember a picture; returns its place, from 0."""
+        place = self._count
         if place == len(self._bits):
             self._bits = np.concatenate([self._bits, np.zeros_like(self._bits)])
-            self._grids = np.concatenate([self._grids, np.zeros_like(self._grids)])
-        self._bits[place], self._grids[place] = marks.bits, marks.grid
-        self._origins.append(origin)
-        self._by_sha256[marks.sha256] = origin
+        self._bits[place] = marks.bits
+        self._file.seek(place * _RECORD_BYTES)
+        self._file.write(marks.grid.astype(np.uint8).tobytes())
+        self._count += 1
+        return place
 
-    def find_same_bytes(self, sha256: str) -> str | None:
-        """Origin of the remembered picture with these very bytes, or None."""
-        return self._by_sha256.get(sha256)
-
-    def find_same_picture(self, marks: Marks) -> str | None:
-        """Origin of the first remembered picture that this is a copy of, rescaled or saved anew, or None."""
-        bits = self._bits[: len(self._origins)]
+    def find_same_picture(self, marks: Marks) -> int | None:
+        """Place of the first remembered picture that this is a copy of, rescaled or saved anew, or None."""
+        bits = self._bits[: self._count]
         near = np.flatnonzero(np.bitwise_count(bits ^ np.uint64(marks.bits)) <= MAX_HASH_BITS)
-        for place in near:
-            if np.abs(self._grids[place] - marks.grid).mean() <= MAX_COLOUR_STEP:
-                return self._origins[place]
+        for place in near.tolist():
+            self._file.seek(place * _RECORD_BYTES)
+            grid = np.frombuffer(self._file.read(_RECORD_BYTES), np.uint8).reshape(marks.grid.shape)
+            if np.abs(grid - marks.grid).mean() <= MAX_COLOUR_STEP:
+                return place
         return None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -27,6 +27,21 @@ class RawImagesConfig(StageConfig):
     max_megapixels: float | None = Field(
         default=None, gt=0, description="Largest picture that is decoded, million pixels."
     )
+    min_sharpness: float | None = Field(
+        default=None, ge=0, le=1, description="Least energy of fine detail over variance; 0 admits any blur."
+    )
+    max_blockiness: float | None = Field(
+        default=None, ge=1, description="Most step across 8 px blocks over the step elsewhere."
+    )
+    max_pixelation: float | None = Field(
+        default=None, ge=0, le=1, description="Most pixelation, from 0 to 1; 1 admits any."
+    )
+    min_fungus_probability: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Least probability to show a fungus, of a classifier of photographs; 0 admits anything.",
+    )
 
 
 def _raw_counts(output: Output, inputs: Inputs) -> Verdict:
@@ -81,7 +96,7 @@ def raw_images(
         sources=sources,
         build=admit_images,
         checks=RAW_CHECKS,
-        preview=sheets("contact_sheet.webp"),
+        preview=sheets("contact_sheet.webp", "rejects.webp"),
     )
 
 

@@ -11,6 +11,7 @@ from fungal_assets.store import Output
 from fungal_assets.verdicts import Verdict
 
 MIN_STABILITY = 0.4
+UNLIKE_FUNGI, KNOWN_MEDIAN = 0.02, 0.4
 MAX_ETA2_COLOUR = 0.6
 
 
@@ -28,6 +29,12 @@ def _one_vector_each(output: Output, inputs: Inputs) -> Verdict:
     return check_vectors(output.path, inputs["raw_images"].path)
 
 
+def _all_may_be_fungi(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.morphology.checks import check_fungi
+
+    return check_fungi(output.path, least=UNLIKE_FUNGI, known=KNOWN_MEDIAN)
+
+
 VECTOR_CHECKS = (
     Check(
         "one_vector_per_image",
@@ -35,13 +42,18 @@ VECTOR_CHECKS = (
         _one_vector_each,
         blocking=True,
     ),
+    Check(
+        "all_may_be_fungi",
+        "Among photographs, none is unlike a fungus to a classifier of ImageNet.",
+        _all_may_be_fungi,
+    ),
 )
 
 
 @dg.asset(
     group_name="morphology",
     kinds={"onnx", "parquet"},
-    code_version="1",
+    code_version="2",
     deps=[raw_images],
     check_specs=check_specs("feature_vectors", VECTOR_CHECKS),
 )

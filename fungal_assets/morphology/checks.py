@@ -14,6 +14,7 @@ from fungal_assets.shards import read_rows, read_table
 from fungal_assets.verdicts import Verdict
 
 MAX_LENGTH_ERROR = 1e-3
+NAMED = 5
 
 
 def check_vectors(feature_vectors: Path, raw_images: Path) -> Verdict:
@@ -34,6 +35,36 @@ def check_vectors(feature_vectors: Path, raw_images: Path) -> Verdict:
             "such vector for each specimen. Grow feature_vectors again."
         )
     return Verdict(not faulty and not any(strays.values()), finding, {"faulty": faulty, **strays})
+
+
+def check_fungi(feature_vectors: Path, *, least: float, known: float) -> Verdict:
+    """No picture is unlike a fungus, where the judge knows this kind of picture.
+
+    Args:
+        feature_vectors: Output of `extract_features`.
+        least: Fungus probability under which a picture is named.
+        known: Median probability of a collection whose kind of picture the classifier knows: photographs.
+    """
+    table = pq.read_table(feature_vectors / "vectors.parquet", columns=["image_id", "fungus_probability"])
+    values = table["fungus_probability"].to_numpy()
+    median = float(np.median(values))
+    figures = {"median_fungus_probability": round(median, 3), "unlike": int((values < least).sum())}
+    if median < known:
+        finding = (
+            f"The classifier, which learnt from photographs, does not know these pictures (median probability of a "
+            f"fungus {median:.2f}, of photographs {known:g} and more): it says nothing about single ones."
+        )
+        return Verdict(True, finding, figures)
+    order = np.argsort(values)[: figures["unlike"]]
+    named = ", ".join(f"{table['image_id'][int(n)].as_py()} ({values[n]:.3f})" for n in order[:NAMED])
+    finding = f"{len(values)} pictures, the median with a probability of {median:.2f} to show a fungus."
+    if len(order):
+        more = " ..." if len(order) > NAMED else ""
+        finding = (
+            f"{len(order)} of {len(values)} pictures may show no fungus: {named}{more}. "
+            "Look at them; to leave out such pictures set raw_images.min_fungus_probability."
+        )
+    return Verdict(not len(order), finding, figures)
 
 
 def check_assignments(clusters: Path, raw_images: Path) -> Verdict:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import torch
 
 Vectors = np.ndarray
+FUNGUS_CLASSES = (947, 991, 992, 993, 994, 995, 996, 997)
+"""ImageNet's mushroom, coral fungus, agaric, gyromitra, stinkhorn, earthstar, hen-of-the-woods and bolete."""
 
 
 class EfficientNetLite0:
@@ -55,32 +57,31 @@ class EfficientNetLite0:
         return hash_file(_weights_path())
 
     def embed(self, images: Sequence[Image.Image]) -> Vectors:
-        """Feature vectors of pictures.
+        """Feature vectors of pictures: float32, shape (n, 1280), rows of length 1."""
+        return self.look(images)[0]
+
+    def look(self, images: Sequence[Image.Image]) -> tuple[Vectors, Vectors]:
+        """Feature vectors of pictures, and how likely each shows a fungus.
 
         Args:
             images: RGB pictures of any size; the centre square counts.
 
         Returns:
-            float32, shape (n, 1280), rows of length 1.
+            float32, shape (n, 1280), rows of length 1; and float32, shape (n,), 0 to 1: the probability of ImageNet's
+            eight classes of fungi together. It knows photographs only: what is painted or rendered is low.
         """
         squares = [_centre_square(image, self.input_px) for image in images]
         greys = [square.convert("L").convert("RGB") for square in squares]
-        colour, grey = self._run("features", squares), self._run("features", greys)
-        return _unit(_unit(colour) + _unit(grey))
+        colour, logits = self._run(["features", "logits"], squares)
+        (grey,) = self._run(["features"], greys)
+        return _unit(_unit(colour) + _unit(grey)), _softmax(logits)[:, FUNGUS_CLASSES].sum(axis=1)
 
-    def probabilities(self, images: Sequence[Image.Image]) -> Vectors:
-        """ImageNet class probabilities of pictures: float32, shape (n, 1000), rows sum to 1."""
-        squares = [_centre_square(image, self.input_px) for image in images]
-        logits = self._run("logits", squares)
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
-        return powers / powers.sum(axis=1, keepdims=True)
-
-    def _run(self, output: str, squares: Sequence[Image.Image]) -> Vectors:
+    def _run(self, outputs: Sequence[str], squares: Sequence[Image.Image]) -> list[Vectors]:
         pixels = np.zeros((len(squares), self.input_px, self.input_px, 3), np.float32)
         for index, square in enumerate(squares):
             pixels[index] = np.asarray(square)
         scaled = np.ascontiguousarray(((pixels - 127) / 128).transpose(0, 3, 1, 2))
-        return self._session.run([output], {"pixels": scaled})[0]
+        return self._session.run(list(outputs), {"pixels": scaled})
 
     @cached_property
     def _session(self) -> onnxruntime.InferenceSession:
@@ -110,6 +111,11 @@ def _centre_square(image: Image.Image, side_px: int) -> Image.Image:
     if image.mode == "RGB" and image.size == (side_px, side_px):
         return image
     return ImageOps.fit(image.convert("RGB"), (side_px, side_px), Image.Resampling.LANCZOS)
+
+
+def _softmax(logits: Vectors) -> Vectors:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
+    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def _unit(vectors: Vectors) -> Vectors:

@@ -25,12 +25,18 @@ from fungal_assets.progress import Tell, Ticker, stay_silent
 from fungal_assets.shards import count_rows, read_rows
 from fungal_assets.store import Figures, write_atomically
 
-VECTORS = pa.schema([("image_id", pa.string()), ("vector", pa.list_(pa.float32()))])
+VECTORS = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("vector", pa.list_(pa.float32())),
+        ("fungus_probability", pa.float32()),
+    ]
+)
 Item = TypeVar("Item")
 
 
 def extract_features(raw_images: Path, folder: Path, *, batch_size: int, tell: Tell = stay_silent) -> Figures:
-    """Write the feature vector of every specimen.
+    """Write the feature vector of every specimen, and how likely it shows a fungus.
 
     Args:
         raw_images: Output of `collection.admission.admit_images`.
@@ -63,7 +69,8 @@ def extract_features(raw_images: Path, folder: Path, *, batch_size: int, tell: T
 
 def _embed_batch(rows: list[dict[str, Any]], *, extractor: EfficientNetLite0) -> pa.Table:
     squares = [read_square(row["image"]["bytes"], extractor.input_px).image for row in rows]
-    columns = [[row["image_id"] for row in rows], list(extractor.embed(squares))]
+    vectors, probabilities = extractor.look(squares)
+    columns = [[row["image_id"] for row in rows], list(vectors), probabilities]
     return pa.table(columns, schema=VECTORS)
 
 

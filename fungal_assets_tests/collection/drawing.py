@@ -8,6 +8,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+LENIENT = {
+    "min_side_px": 16,
+    "max_megapixels": 4.0,
+    "min_sharpness": 0.0,
+    "max_blockiness": 100.0,
+    "max_pixelation": 1.0,
+    "min_fungus_probability": 0.0,
+}
+"""Limits of `admit_images` that the drawings here keep."""
 CORNERS = ((220, 30, 30), (30, 200, 30), (30, 30, 220), (230, 220, 40))
 
 

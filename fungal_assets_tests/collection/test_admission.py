@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import functools
 import hashlib
-import struct
-import zlib
+import io
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
+from fungal_assets.collection import admission
 from fungal_assets.collection.admission import admit_images
+from fungal_assets.collection.looking import Journal, look_at
 from fungal_assets.errors import InputError
+from fungal_assets.pocket import SPECIMENS_DIR
 from fungal_assets.shards import read_rows, read_table
-from fungal_assets_tests.collection.drawing import encode, picture, write_pictures
+from fungal_assets_tests.collection.drawing import LENIENT, encode, picture, write_pictures
+from fungal_assets_tests.collection.hostile import png_claiming, textured
 
-LIMITS = {"min_side_px": 32, "max_megapixels": 4.0}
+LIMITS = LENIENT | {"min_side_px": 32}
 
 
 def _admit(source, out, **limits):
@@ -20,19 +24,8 @@ def _admit(source, out, **limits):
     return admit_images(out, source=str(source), **LIMITS | limits)
 
 
-def _png_claiming(width_px: int, height_px: int) -> bytes:
-    """A PNG of a few bytes whose header claims any size."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width_px, height_px, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b""))
-        + chunk(b"IEND", b"")
-    )
+def reopened(image: Image.Image, **settings) -> Image.Image:
+    return Image.open(io.BytesIO(encode(image, "JPEG", **settings)))
 
 
 JPEG = encode(picture(40, 300, 300), "JPEG")
@@ -46,9 +39,9 @@ FAULTY = {
     "cut.jpg": (JPEG[: len(JPEG) // 2], "truncated"),
     "beheaded.png": (b"\x89PNG\r\n\x1a\n garbage", "broken"),
     "small.png": (encode(picture(41, 31, 300)), "too_small"),
-    "large.png": (_png_claiming(3000, 2000), "too_large"),
-    "bomb.png": (_png_claiming(12_000, 9_000), "too_large"),
-    "huge-bomb.png": (_png_claiming(60_000, 60_000), "too_large"),
+    "large.png": (png_claiming(3000, 2000), "too_large"),
+    "bomb.png": (png_claiming(12_000, 9_000), "too_large"),
+    "huge-bomb.png": (png_claiming(60_000, 60_000), "too_large"),
     "black.png": (encode(Image.new("RGB", (64, 64))), "blank"),
     "zz-same.png": (encode(picture(0)), "duplicate"),
     "zz-again.webp": (encode(picture(0).resize((80, 80)), "WEBP", quality=80), "near_duplicate"),
@@ -106,8 +99,8 @@ def test_the_size_is_that_of_the_upright_picture(tmp_path):
 def test_the_same_source_gives_the_same_files(mixed, tmp_path):
     for name in ("one", "two"):
         _admit(mixed, tmp_path / name)
-    names = sorted(path.name for path in (tmp_path / "one").iterdir() if path.is_file())
-    assert len(names) == 4
+    names = sorted(path.name for path in (tmp_path / "one").glob("[!.]*"))
+    assert len(names) == 5
     assert all(
         (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in names
     )
@@ -120,6 +113,99 @@ def test_what_a_killed_run_left_is_replaced(tmp_path):
     (out / "images-00000-of-00009.parquet").write_bytes(b"of another run")
     _admit(source, out)
     assert len(list(read_rows(out))) == 3
+
+
+def test_of_several_copies_the_largest_is_kept_whatever_its_name(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    large = textured(1, 200)
+    (source / "a-small.jpg").write_bytes(encode(large.resize((90, 90)), "JPEG"))
+    (source / "b-large.png").write_bytes(encode(large))
+    (source / "c-middle.webp").write_bytes(encode(large.resize((150, 150)), "WEBP"))
+    (source / "d-other.png").write_bytes(encode(textured(2, 80)))
+    figures = _admit(source, tmp_path / "out")
+    assert {row["origin"] for row in read_rows(tmp_path / "out")} == {"b-large.png", "d-other.png"}
+    rejects = {row["origin"]: row for row in read_table(tmp_path / "out" / "rejects.parquet")}
+    assert {row["reason"] for row in rejects.values()} == {"near_duplicate"}
+    assert all("the same picture as b-large.png" in row["detail"] for row in rejects.values())
+    assert (figures["admitted"], figures["rejected_near_duplicate"]) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    "limit, value, change, reason",
+    [
+        ("min_sharpness", 0.01, lambda image: image.filter(ImageFilter.GaussianBlur(6)), "blurred"),
+        ("max_pixelation", 0.9, lambda image: image.resize((40, 40)).resize((200, 200), 0), "pixelated"),
+        ("max_blockiness", 3.0, lambda image: reopened(image, quality=3), "blocky"),
+        ("min_fungus_probability", 0.2, lambda image: image, "no_fungus"),
+    ],
+)
+def test_a_picture_of_too_low_a_quality_is_refused_with_its_measure_and_the_setting(
+    tmp_path, limit, value, change, reason
+):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "bad.png").write_bytes(encode(change(textured(3, 200))))
+    good = SPECIMENS_DIR / "specimen-0012.webp"
+    (source / "good.webp").write_bytes(good.read_bytes())
+    _admit(source, tmp_path / "out", **{limit: value})
+    [row] = read_table(tmp_path / "out" / "rejects.parquet")
+    assert (row["origin"], row["reason"]) == ("bad.png", reason)
+    assert limit in row["detail"] and f"{value:g} is admitted" in row["detail"]
+    assert (tmp_path / "out" / "rejects.webp").exists()
+    _admit(source, tmp_path / "all")
+    assert len(list(read_rows(tmp_path / "all"))) == 2
+
+
+def test_a_run_that_was_stopped_looks_at_no_picture_twice(tmp_path, monkeypatch):
+    """Stopped in the middle, then gone on with: the same files as of a run that was not."""
+    source, looked = write_pictures(tmp_path / "source", 23), []
+
+    def look(candidate, limits, *, stop_at):
+        looked.append(candidate.origin)
+        if len(looked) == stop_at:
+            raise KeyboardInterrupt
+        return look_at(candidate, limits)
+
+    monkeypatch.setattr(admission, "Journal", functools.partial(Journal, part_looks=5))
+    monkeypatch.setattr(admission, "look_at", functools.partial(look, stop_at=17))
+    with pytest.raises(KeyboardInterrupt):
+        _admit(source, tmp_path / "out")
+    kept = len(Journal(tmp_path / "out" / ".looks"))
+    assert kept in (5, 10, 15)
+    looked.clear()
+    monkeypatch.setattr(admission, "look_at", functools.partial(look, stop_at=-1))
+    _admit(source, tmp_path / "out")
+    assert sorted(looked) == [f"{number:02d}.png" for number in range(kept, 23)]
+    monkeypatch.undo()
+    _admit(source, tmp_path / "whole")
+    for path in (tmp_path / "whole").glob("[!.]*"):
+        assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_source_that_changes_between_the_looks_and_the_bytes_is_refused(tmp_path, monkeypatch):
+    source = write_pictures(tmp_path / "source", 3)
+
+    def find_best(journal, path):
+        (source / "01.png").write_bytes(encode(picture(77)))
+        return admission_find_best(journal, path)
+
+    admission_find_best = admission.find_best
+    monkeypatch.setattr(admission, "find_best", find_best)
+    with pytest.raises(InputError, match="changed while it was read: '01.png'"):
+        _admit(source, tmp_path / "out")
+
+
+def test_damage_inside_a_jpeg_is_found_though_it_decodes(tmp_path):
+    source = write_pictures(tmp_path / "source", 1)
+    data = bytearray(encode(textured(5, 200), "JPEG"))
+    data[3000:3050] = bytes(range(50))
+    assert Image.open(io.BytesIO(bytes(data))).convert("RGB").size == (200, 200)
+    (source / "bad.jpg").write_bytes(bytes(data))
+    _admit(source, tmp_path / "out")
+    [row] = read_table(tmp_path / "out" / "rejects.parquet")
+    assert (row["origin"], row["reason"]) == ("bad.jpg", "broken")
+    assert "damaged inside" in row["detail"]
 
 
 def test_no_picture_at_all_is_refused_with_the_reasons_counted(tmp_path):

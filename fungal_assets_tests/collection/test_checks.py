@@ -9,7 +9,7 @@ from fungal_assets.collection.admission import SPECIMENS, admit_images
 from fungal_assets.collection.checks import check_ids_match_bytes, check_nothing_is_lost, check_squares
 from fungal_assets.collection.preparation import SQUARES, prepare_images
 from fungal_assets.shards import ShardWriter, read_rows
-from fungal_assets_tests.collection.drawing import encode, picture, write_pictures
+from fungal_assets_tests.collection.drawing import LENIENT, encode, picture, write_pictures
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def raw_images(tmp_path):
     source = write_pictures(tmp_path / "source", 4)
     (source / "notes.txt").write_text("a reject")
     (tmp_path / "raw").mkdir()
-    admit_images(tmp_path / "raw", source=str(source), min_side_px=16, max_megapixels=4.0)
+    admit_images(tmp_path / "raw", source=str(source), **LENIENT)
     return tmp_path / "raw"
 
 

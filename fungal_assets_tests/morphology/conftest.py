@@ -10,7 +10,7 @@ from fungal_assets.collection.admission import admit_images
 from fungal_assets.morphology.clusters import find_clusters
 from fungal_assets.morphology.extractors import EfficientNetLite0
 from fungal_assets.morphology.features import extract_features
-from fungal_assets_tests.collection.drawing import encode
+from fungal_assets_tests.collection.drawing import LENIENT, encode
 
 KINDS = ("disc", "bars", "star")
 PER_KIND = 10
@@ -61,7 +61,7 @@ def collection(tmp_path_factory, extractor):
     )
     for folder in (raw_images, feature_vectors, clusters):
         folder.mkdir()
-    admit_images(raw_images, source=str(source), min_side_px=64, max_megapixels=4.0)
+    admit_images(raw_images, source=str(source), **LENIENT | {"min_side_px": 64})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fungal_assets.morphology.extractors._user_cache_dir", lambda: extractor._cache_dir)
         extract_features(raw_images, feature_vectors, batch_size=8)

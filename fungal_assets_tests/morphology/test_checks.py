@@ -9,6 +9,7 @@ import pytest
 from fungal_assets.morphology.checks import (
     check_assignments,
     check_colour_does_not_dominate,
+    check_fungi,
     check_stability,
     check_vectors,
 )
@@ -31,6 +32,27 @@ def test_sound_outputs_pass(collection):
     assert check_assignments(collection / "clusters", raw_images).passed
     assert check_stability(collection / "clusters", least=0.5).passed
     assert check_colour_does_not_dominate(collection / "clusters", most=0.5).passed
+
+
+def with_probabilities(copy, values):
+    path = copy / "feature_vectors" / "vectors.parquet"
+    rows = read_table(path)
+    for row, value in zip(rows, values, strict=False):
+        row["fungus_probability"] = value
+    write_table(path, rows, VECTORS)
+    return [row["image_id"] for row in rows]
+
+
+def test_what_is_unlike_a_fungus_is_named_among_photographs_alone(copy):
+    """The drawings of the collection are all unlike one, of which the classifier knows nothing."""
+    drawn = check_fungi(copy / "feature_vectors", least=0.02, known=0.4)
+    assert drawn.passed and "does not know these pictures" in drawn.finding
+    ids = with_probabilities(copy, [0.9, 0.001] + [0.8] * 28)
+    odd = check_fungi(copy / "feature_vectors", least=0.02, known=0.4)
+    assert not odd.passed and odd.figures["unlike"] == 1
+    assert f"{ids[1]} (0.001)" in odd.finding and "min_fungus_probability" in odd.finding
+    with_probabilities(copy, [0.9] * 30)
+    assert check_fungi(copy / "feature_vectors", least=0.02, known=0.4).passed
 
 
 @pytest.mark.parametrize(

@@ -27,12 +27,14 @@ def test_onnx_gives_what_torch_gives(extractor):
     pixels = torch.from_numpy((np.asarray(square, np.float32) - 127) / 128).permute(2, 0, 1)[None]
     with torch.no_grad():
         features, logits = _torch_network()(pixels)
-    assert np.allclose(extractor._run("features", [square]), features.numpy(), atol=1e-4)
-    assert np.allclose(extractor.probabilities([square]), logits.softmax(1).numpy(), atol=1e-4)
+    assert np.allclose(extractor._run(["features"], [square])[0], features.numpy(), atol=1e-4)
+    classes = torch.tensor([947, *range(991, 998)])
+    assert np.allclose(extractor.look([square])[1], logits.softmax(1)[:, classes].sum(1).numpy(), atol=1e-4)
 
 
 def test_no_picture_gives_no_vector(extractor):
-    assert extractor.embed([]).shape == (0, 1280) and extractor.probabilities([]).shape == (0, 1000)
+    vectors, probabilities = extractor.look([])
+    assert vectors.shape == (0, 1280) and probabilities.shape == (0,)
 
 
 def test_colour_moves_a_vector_less_than_form(extractor):

@@ -20,9 +20,8 @@ from urllib.parse import parse_qsl
 from fungal_assets.collection.sources.candidates import Candidate, Fault, SourceSize
 from fungal_assets.collection.sources.fetching import Fetcher, FetchError, Manners
 from fungal_assets.collection.sources.web import (
+    Downloads,
     WebPicture,
-    download_folder,
-    fetch_pictures,
     hash_pictures,
     measure_pictures,
 )
@@ -98,13 +97,11 @@ class SearchSource:
         self, service: Service, address: str, *, folder: Path | None = None, manners: Manners | None = None
     ):
         self._service, self._query = service, parse_query(address, service)
-        self._folder, self._manners = folder or download_folder(), manners or Manners()
+        self._downloads, self._manners = Downloads(folder, manners), manners or Manners()
 
     def candidates(self) -> Iterator[Candidate]:
         """All that is listed, in the order of the listing."""
-        return fetch_pictures(
-            self._pictures, kind=self._service.name, folder=self._folder, manners=self._manners
-        )
+        return self._downloads.fetch(self._pictures, kind=self._service.name)
 
     def measure(self) -> SourceSize:
         """How many pictures are listed."""
@@ -117,7 +114,7 @@ class SearchSource:
     @cached_property
     def _pictures(self) -> list[WebPicture]:
         asked = json.dumps([self._service.name, asdict(self._query)], sort_keys=True)
-        path = self._folder / f"listing-{hashlib.sha256(asked.encode()).hexdigest()[:16]}.jsonl"
+        path = self._downloads.folder / f"listing-{hashlib.sha256(asked.encode()).hexdigest()[:16]}.jsonl"
         if not path.exists() or time.time() - path.stat().st_mtime > _KEPT_S:
             fetcher = Fetcher(replace(self._manners, interval_s=max(1.0, self._manners.interval_s)))
             try:

@@ -13,9 +13,8 @@ from fungal_assets.collection.sources.candidates import Candidate, SourceSize, d
 from fungal_assets.collection.sources.fetching import Manners
 from fungal_assets.collection.sources.tables import find_picture_column
 from fungal_assets.collection.sources.web import (
+    Downloads,
     WebPicture,
-    download_folder,
-    fetch_pictures,
     hash_pictures,
     measure_pictures,
 )
@@ -36,11 +35,11 @@ class UrlList:
 
     def __init__(self, path: Path, *, folder: Path | None = None, manners: Manners | None = None):
         self._pictures = _read_list(path)
-        self._folder, self._manners = folder or download_folder(), manners
+        self._downloads = Downloads(folder, manners)
 
     def candidates(self) -> Iterator[Candidate]:
         """One for each row, fetched in the order of the table."""
-        return fetch_pictures(self._pictures, kind="urls", folder=self._folder, manners=self._manners)
+        return self._downloads.fetch(self._pictures, kind="urls")
 
     def measure(self) -> SourceSize:
         """How many rows there are."""

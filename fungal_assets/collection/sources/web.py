@@ -41,43 +41,42 @@ class WebPicture:
     fault: Fault | None = None
 
 
-def download_folder() -> Path:
-    """Where downloads and listings are kept: a folder in the user's cache."""
-    return platformdirs.user_cache_path("fungal_assets") / "downloads"
-
-
-def fetch_pictures(
-    pictures: Iterable[WebPicture], *, kind: str, folder: Path, manners: Manners | None = None
-) -> Iterator[Candidate]:
-    """A candidate for each picture, in their order.
+class Downloads:
+    """Fetches pictures; what it got is on disk, what it could not get it remembers, and does not ask for again.
 
     Args:
-        pictures: What to fetch.
-        kind: What the candidates name as their source.
-        folder: Where bytes are kept.
+        folder: Where bytes are kept; in the user's cache by default.
         manners: How servers are asked.
     """
-    fetcher = Fetcher(manners)
-    for picture in pictures:
-        data, fault = (b"", picture.fault) if picture.fault else _fetch_once(picture.url, folder, fetcher)
-        about = {name: getattr(picture, name) for name in ("page", "creator", "licence", "label")}
-        yield Candidate(data, picture.url, kind, **about, fault=fault)
 
+    def __init__(self, folder: Path | None = None, manners: Manners | None = None):
+        self.folder = folder or platformdirs.user_cache_path("fungal_assets") / "downloads"
+        self._fetcher, self._faults = Fetcher(manners), dict[str, Fault]()
 
-def _fetch_once(url: str, folder: Path, fetcher: Fetcher) -> tuple[bytes, Fault | None]:
-    name = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()
-    path = folder / name[:2] / name
-    if path.exists():
-        return path.read_bytes(), None
-    try:
-        data = fetcher.get(url)
-    except FetchError as error:
-        return b"", error.fault
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_bytes(data)
-    temporary.replace(path)
-    return data, None
+    def fetch(self, pictures: Iterable[WebPicture], *, kind: str) -> Iterator[Candidate]:
+        """A candidate for each picture, in their order; `kind` is what they name as their source."""
+        for picture in pictures:
+            data, fault = (b"", picture.fault) if picture.fault else self._fetch_once(picture.url)
+            about = {name: getattr(picture, name) for name in ("page", "creator", "licence", "label")}
+            yield Candidate(data, picture.url, kind, **about, fault=fault)
+
+    def _fetch_once(self, url: str) -> tuple[bytes, Fault | None]:
+        name = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()
+        path = self.folder / name[:2] / name
+        if path.exists():
+            return path.read_bytes(), None
+        if url not in self._faults:
+            try:
+                data = self._fetcher.get(url)
+            except FetchError as error:
+                self._faults[url] = error.fault
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                temporary = path.with_name(f".{path.name}.part")
+                temporary.write_bytes(data)
+                temporary.replace(path)
+                return data, None
+        return b"", self._faults[url]
 
 
 def measure_pictures(pictures: Iterable[WebPicture]) -> SourceSize:

@@ -1,0 +1,285 @@
+"""One look at a candidate: what its header says, whether it decodes, how good it is, what its copies would share.
+
+Belongs here: judging a candidate by itself, and the journal in which looks are kept, so that an ingest that was stopped
+goes on where it was. What a look means beside all the others is decided in `admission`.
+
+The size is judged by the header, before anything is decoded; then the picture is decoded once. What Pillow itself calls
+a decompression bomb (over 89 megapixels) is refused whatever the setting.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from fungal_assets.collection.decoding import contrast_of, decode, find_damage, open_image, upright_size
+from fungal_assets.collection.duplicates import GRID_PX, Marks, mark_image
+from fungal_assets.collection.quality import Quality, measure_quality
+from fungal_assets.collection.sources import Candidate, Fault
+
+if TYPE_CHECKING:
+    from fungal_assets.morphology.extractors import EfficientNetLite0
+
+MIN_CONTRAST = 8
+LOOK_PX = 512
+"""Shorter side at which a picture is looked at, where it has as much."""
+MARK_PX = 96
+# First bytes of what people put into picture folders, and what to call it.
+_ALLOWED_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"II*\0", b"MM\0*", b"GIF8", b"BM")
+_OTHER_STARTS = (
+    (b"8BPS", "a Photoshop file"),
+    (b"%PDF", "a PDF"),
+    (b"%!PS", "PostScript"),
+    (b"<svg", "an SVG"),
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a picture must keep to.
+
+    Args:
+        min_side_px: Least shorter side, pixels.
+        max_megapixels: Most pixels, in millions.
+        min_sharpness: Least sharpness, as `quality` measures it; 0 admits any.
+        max_blockiness: Most blockiness, as well.
+        max_pixelation: Most pixelation, as well; 1 admits any.
+        min_fungus_probability: Least probability to show a fungus, of a classifier of photographs; 0 admits anything.
+    """
+
+    min_side_px: int
+    max_megapixels: float
+    min_sharpness: float
+    max_blockiness: float
+    max_pixelation: float
+    min_fungus_probability: float = 0.0
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen of a candidate.
+
+    Args:
+        origin: Where it lies in its source.
+        sha256: Digest of its bytes, or None where there are none.
+        fault: Why it is not admitted whatever else there is, or None.
+        width_px: Of the upright picture; 0 with most faults, as the following.
+        height_px: As well.
+        file_format: As Pillow calls it.
+        is_profile_ignored: It carries a colour profile that cannot be used.
+        quality: Its measures, or None.
+        marks: What copies of it would share, or None.
+    """
+
+    origin: str
+    sha256: str | None
+    fault: Fault | None = None
+    width_px: int = 0
+    height_px: int = 0
+    file_format: str = ""
+    is_profile_ignored: bool = False
+    quality: Quality | None = None
+    marks: Marks | None = None
+
+
+def look_at(candidate: Candidate, limits: Limits) -> Look:
+    """Judge a candidate by itself, header first, then the whole picture; whatever it holds, never raise."""
+    if candidate.fault:
+        return Look(candidate.origin, None, candidate.fault)
+    sha256 = hashlib.sha256(candidate.data).hexdigest()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = open_image(candidate.data)
+            fault = _judge_size(image, limits)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        fault = Fault("too_large", str(error))
+    except Exception as error:  # hostile bytes make decoders raise anything; every case is kept as a reject
+        fault = _name_unopened(candidate.data, error)
+    if fault:
+        return Look(candidate.origin, sha256, fault)
+    return _look_inside(candidate, sha256, image, limits)
+
+
+def _judge_size(image: Image.Image, limits: Limits) -> Fault | None:
+    width_px, height_px = image.size
+    size = f"{width_px} x {height_px} px"
+    if width_px * height_px > limits.max_megapixels * 1e6:
+        return Fault("too_large", f"{size}, at most {limits.max_megapixels:g} megapixels are admitted")
+    if min(width_px, height_px) < limits.min_side_px:
+        return Fault("too_small", f"{size}, the shorter side must have {limits.min_side_px} px")
+    return None
+
+
+def _look_inside(candidate: Candidate, sha256: str, image: Image.Image, limits: Limits) -> Look:
+    try:
+        width_px, height_px = upright_size(image)
+        file_format = str(image.format)
+        mode = image.mode
+        picture = decode(image, LOOK_PX)
+        damage = find_damage(candidate.data) if file_format == "JPEG" and mode in ("L", "RGB") else None
+        if damage:
+            return Look(candidate.origin, sha256, Fault("broken", damage))
+    except Exception as error:  # as above
+        reason = "truncated" if "truncated" in str(error).lower() else "broken"
+        return Look(candidate.origin, sha256, Fault(reason, _say(error)))
+    square = _centre(picture.image)
+    upright = square if picture.turn is None else square.transpose(picture.turn)
+    quality = measure_quality(square.convert("L"))
+    small = upright.resize((MARK_PX, MARK_PX), Image.Resampling.BOX)
+    return Look(
+        candidate.origin,
+        sha256,
+        _judge_quality(quality, contrast_of(small), limits) or _judge_subject(upright, limits),
+        width_px,
+        height_px,
+        file_format,
+        picture.is_profile_ignored,
+        quality,
+        mark_image(small),
+    )
+
+
+def _centre(image: Image.Image) -> Image.Image:
+    """The middle square of a picture, scaled down by a whole number where its side stays `LOOK_PX` or longer."""
+    side_px = min(image.size)
+    left, top = (image.width - side_px) // 2, (image.height - side_px) // 2
+    return image.reduce(max(1, side_px // LOOK_PX), box=(left, top, left + side_px, top + side_px))
+
+
+def _judge_quality(quality: Quality, contrast: int, limits: Limits) -> Fault | None:
+    if contrast < MIN_CONTRAST:
+        return Fault("blank", f"its centre is one colour: {contrast} of 255 levels apart")
+    if quality.pixelation > limits.max_pixelation:
+        found = f"pixelation {quality.pixelation:.2f}, at most {limits.max_pixelation:g} is admitted"
+        return Fault("pixelated", f"a small picture enlarged in squares: {found} (max_pixelation)")
+    if quality.blockiness > limits.max_blockiness:
+        found = f"blockiness {quality.blockiness:.1f}, at most {limits.max_blockiness:g} is admitted"
+        return Fault("blocky", f"saved as JPEG of too low a quality: {found} (max_blockiness)")
+    if quality.sharpness < limits.min_sharpness:
+        found = f"sharpness {quality.sharpness:.4f}, at least {limits.min_sharpness:g} is admitted"
+        return Fault("blurred", f"out of focus, or enlarged: {found} (min_sharpness)")
+    return None
+
+
+def _judge_subject(square: Image.Image, limits: Limits) -> Fault | None:
+    if limits.min_fungus_probability == 0:
+        return None
+    _, (probability,) = _classifier().look([square])
+    if probability >= limits.min_fungus_probability:
+        return None
+    found = f"probability {probability:.4f}, at least {limits.min_fungus_probability:g} is admitted"
+    return Fault("no_fungus", f"it may show no fungus: {found} (min_fungus_probability)")
+
+
+@functools.cache
+def _classifier() -> EfficientNetLite0:
+    from fungal_assets.morphology.extractors import EfficientNetLite0
+
+    return EfficientNetLite0()
+
+
+def _name_unopened(data: bytes, error: Exception) -> Fault:
+    """Tell broken pictures, pictures of other formats and other files apart."""
+    if not data:
+        return Fault("empty", "the file holds no bytes")
+    if data[4:8] == b"ftyp":
+        return Fault("unsupported_format", "HEIC, AVIF or a video; save it as JPEG, PNG, WebP or TIFF")
+    for start, name in _OTHER_STARTS:
+        if start in data[:512].lower() or data.startswith(start):
+            return Fault("unsupported_format", f"{name}; save it as JPEG, PNG, WebP or TIFF")
+    if data.startswith(_ALLOWED_STARTS):
+        return Fault("broken", _say(error))
+    return Fault("not_an_image", f"it starts with {data[:12]!r}")
+
+
+def _say(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:300]
+
+
+_COLUMNS = pa.schema(
+    {name: pa.string() for name in ("origin", "sha256", "reason", "detail", "file_format")}
+    | {"width_px": pa.int64(), "height_px": pa.int64(), "is_profile_ignored": pa.bool_()}
+    | {name: pa.float64() for name in ("sharpness", "blockiness", "pixelation")}
+    | {"bits": pa.uint64(), "grid": pa.binary()}
+)
+
+
+class Journal:
+    """Looks on disk in the order in which they were taken, in parts that are there whole or not at all.
+
+    Args:
+        folder: Where the parts lie.
+        part_looks: How many looks make a part.
+    """
+
+    def __init__(self, folder: Path, *, part_looks: int = 200):
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._part_looks = folder, part_looks
+        self._waiting: list[dict] = []
+        self._parts = sorted(folder.glob("looks-*.parquet"))
+
+    def __len__(self) -> int:
+        return sum(pq.read_metadata(path).num_rows for path in self._parts) + len(self._waiting)
+
+    def __iter__(self) -> Iterator[Look]:
+        """All looks that are in whole parts, from disk."""
+        for path in self._parts:
+            for row in pq.read_table(path).to_pylist():
+                yield _look_of(row)
+
+    def add(self, look: Look) -> None:
+        """Note a look; it is on disk once its part is full, or by `flush`."""
+        self._waiting.append(_row_of(look))
+        if len(self._waiting) >= self._part_looks:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits as a part."""
+        if self._waiting:
+            path = self._folder / f"looks-{len(self._parts):06d}.parquet"
+            temporary = path.with_suffix(".part")
+            pq.write_table(pa.Table.from_pylist(self._waiting, schema=_COLUMNS), temporary)
+            temporary.replace(path)
+            self._parts.append(path)
+            self._waiting = []
+
+
+def _row_of(look: Look) -> dict:
+    fault, quality, marks = look.fault, look.quality, look.marks
+    return {
+        "origin": look.origin,
+        "sha256": look.sha256,
+        "reason": fault.reason if fault else None,
+        "detail": fault.detail if fault else None,
+        "file_format": look.file_format,
+        "width_px": look.width_px,
+        "height_px": look.height_px,
+        "is_profile_ignored": look.is_profile_ignored,
+        "sharpness": quality.sharpness if quality else None,
+        "blockiness": quality.blockiness if quality else None,
+        "pixelation": quality.pixelation if quality else None,
+        "bits": marks.bits if marks else None,
+        "grid": marks.grid.astype(np.uint8).tobytes() if marks else None,
+    }
+
+
+def _look_of(row: dict) -> Look:
+    quality = marks = None
+    if row["grid"] is not None:
+        quality = Quality(row["sharpness"], row["blockiness"], row["pixelation"])
+        grid = np.frombuffer(row["grid"], np.uint8).reshape(GRID_PX, GRID_PX, 3).astype(np.float32)
+        marks = Marks(row["bits"], grid)
+    fault = Fault(row["reason"], row["detail"]) if row["reason"] else None
+    names: Sequence[str] = ("origin", "sha256", "width_px", "height_px", "file_format", "is_profile_ignored")
+    return Look(**{name: row[name] for name in names}, fault=fault, quality=quality, marks=marks)

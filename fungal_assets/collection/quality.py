@@ -1,0 +1,67 @@
+"""How good a picture is as a picture, in numbers that need no other picture: sharpness, blocks, pixels.
+
+Belongs here: the measures. What is good enough is said in the profile and decided in `admission`.
+
+All are of the luma at the scale at which it would be prepared. Sharpness is the energy that a Gaussian blur of two
+pixels takes away over the variance, so that contrast does not count. Blockiness is that of JPEG: the mean step across
+the strongest of the eight phases of a grid of 8 px over the mean step elsewhere. Pixelation is that of an enlarged
+small picture: how much less than the mean step the 40th percentile is, column by column, since in a picture of squares
+most columns equal their neighbours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+BLOCK_PX = 8
+BLUR_PX = 2
+_SMALLEST_STEP = 1e-3
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Measures of one picture.
+
+    Args:
+        sharpness: 0 for a plain blur, some hundredths for a photograph in focus, 1 for noise.
+        blockiness: 1 where there are no blocks, 2 and more where they are seen.
+        pixelation: 0 where steps are everywhere, 1 where most columns and rows equal their neighbours.
+    """
+
+    sharpness: float
+    blockiness: float
+    pixelation: float
+
+
+def measure_quality(luma: Image.Image) -> Quality:
+    """The measures of a picture of mode `L`, 32 px or larger."""
+    grey = np.asarray(luma, np.float32)
+    blurred = np.asarray(luma.filter(ImageFilter.GaussianBlur(BLUR_PX)), np.float32)
+    sharpness = float(np.square(grey - blurred).mean() / max(float(grey.var()), _SMALLEST_STEP))
+    steps = [_steps(grey, axis) for axis in (0, 1)]
+    return Quality(sharpness, min(_blockiness(one) for one in steps), min(_pixelation(one) for one in steps))
+
+
+def _steps(grey: np.ndarray, axis: int) -> np.ndarray:
+    """Mean step between neighbours at each place along an axis, float32 (n - 1,)."""
+    return np.abs(np.diff(grey, axis=axis)).mean(axis=1 - axis)
+
+
+def _blockiness(steps: np.ndarray) -> float:
+    phases = np.array([steps[phase::BLOCK_PX].mean() for phase in range(BLOCK_PX)])
+    strongest = int(phases.argmax())
+    return float(
+        (phases[strongest] + _SMALLEST_STEP) / (np.delete(phases, strongest).mean() + _SMALLEST_STEP)
+    )
+
+
+def _pixelation(steps: np.ndarray) -> float:
+    """Between the first and the last step: a plain ground around the subject does not count."""
+    places = np.flatnonzero(steps > _SMALLEST_STEP)
+    if not len(places):
+        return 0.0
+    inside = steps[places[0] : places[-1] + 1]
+    return float(1 - np.percentile(inside, 40) / inside.mean())

@@ -1,0 +1,73 @@
+"""The measures say which picture is blurred, blocky or pixelated, and by how much."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from fungal_assets.collection.quality import measure_quality
+from fungal_assets.pocket import SPECIMENS_DIR
+
+
+@pytest.fixture(scope="module")
+def specimens():
+    """Twelve specimens as luma, spread over all."""
+    paths = sorted(SPECIMENS_DIR.glob("specimen-*.webp"))[::13]
+    return [Image.open(path).convert("L") for path in paths]
+
+
+def enlarged(image, times, how):
+    small = image.resize((image.width // times, image.height // times), Image.Resampling.BOX)
+    return small.resize(image.size, how)
+
+
+def saved(image, quality):
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return Image.open(io.BytesIO(buffer.getvalue()))
+
+
+def test_sharpness_falls_with_blur_and_not_with_contrast(specimens):
+    for image in specimens:
+        sharp = measure_quality(image).sharpness
+        blurred = [
+            measure_quality(image.filter(ImageFilter.GaussianBlur(px))).sharpness for px in (1, 2, 4, 8)
+        ]
+        assert all(later < earlier for earlier, later in zip([sharp, *blurred], blurred, strict=False))
+        flat = Image.fromarray((np.asarray(image) * 0.5 + 60).astype(np.uint8))
+        assert measure_quality(flat).sharpness == pytest.approx(sharp, rel=0.1)
+
+
+def test_blockiness_is_one_without_blocks_and_rises_with_compression(specimens):
+    for image in specimens:
+        values = [
+            measure_quality(one).blockiness
+            for one in (image, saved(image, 40), saved(image, 10), saved(image, 3))
+        ]
+        assert values[0] < 1.4
+        assert values[0] < values[2] < values[3]
+
+
+@pytest.mark.parametrize("times", [2, 3, 4, 5, 8, 16])
+def test_squares_of_any_size_are_pixelation_and_a_smooth_enlargement_is_not(specimens, times):
+    for image in specimens:
+        squares = measure_quality(enlarged(image, times, Image.Resampling.NEAREST)).pixelation
+        smooth = measure_quality(enlarged(image, times, Image.Resampling.BICUBIC)).pixelation
+        assert squares > 0.9
+        assert smooth < 0.6
+
+
+def test_a_drawing_on_a_plain_ground_is_not_pixelated():
+    canvas = Image.new("L", (512, 512), 255)
+    disc = Image.effect_noise((120, 120), 40)
+    canvas.paste(disc, (40, 300))
+    assert measure_quality(canvas).pixelation < 0.6
+
+
+def test_a_blank_picture_has_no_quality_to_speak_of():
+    quality = measure_quality(Image.new("L", (64, 64), 128))
+    assert (quality.sharpness, quality.pixelation) == (0, 0)
+    assert quality.blockiness == pytest.approx(1)
