@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 from fungal_assets.progress import Tell, follow
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from fungal_assets.pocket.fungarium import Traits
 
 SIZE_PX = 512
@@ -66,7 +68,7 @@ def render_specimens(folder: Path, *, each: int, processes: int, tell: Tell) -> 
         for _ in follow(pool.map(partial(_render_one, folder), missing), tell, "specimens", len(missing)):
             pass
     _write_traits(folder.with_name("specimen_traits.csv"), jobs)
-    _make_trouble(folder)
+    _make_trouble(folder, each)
     _write_metadata(folder)
     return len(list(folder.glob("*.webp")))
 
@@ -93,15 +95,23 @@ def _traits(kind: int, index: int) -> Traits:
 
 def _render_one(folder: Path, job: tuple[int, int]) -> None:
     import torch
+
+    torch.set_num_threads(1)
+    _save(_picture(*job), folder / _file_name(*job))
+
+
+def _picture(kind: int, index: int) -> Image.Image:
     from PIL import Image
 
     from fungal_assets.pocket.fungarium import render
 
-    torch.set_num_threads(1)
-    pixels = (render(_traits(*job), size_px=SIZE_PX).clamp(0, 1) * 255).round().byte().numpy()
-    path = folder / _file_name(*job)
+    pixels = (render(_traits(kind, index), size_px=SIZE_PX).clamp(0, 1) * 255).round().byte().numpy()
+    return Image.fromarray(pixels)
+
+
+def _save(image: Image.Image, path: Path, **settings: object) -> None:
     temporary = path.with_suffix(".part")
-    Image.fromarray(pixels).save(temporary, "WEBP", quality=WEBP_QUALITY, method=6)
+    image.save(temporary, "WEBP", quality=WEBP_QUALITY, method=6, **settings)
     temporary.replace(path)
 
 
@@ -130,9 +140,29 @@ def _write_metadata(folder: Path) -> None:
         writer.writerows([path.name, "fungal_assets", "CC0-1.0"] for path in sorted(folder.glob("*.webp")))
 
 
-def _make_trouble(folder: Path) -> None:
-    """One exact duplicate and one file cut off in the middle: the collection must catch both."""
+def _make_trouble(folder: Path, each: int) -> None:
+    """What the collection must catch, and one file that it must turn upright.
+
+    An exact duplicate, a file cut off in the middle, a picture out of focus, one that lies on its side with the EXIF
+    tag of a camera, and a patch of leaf litter without a fungus.
+    """
+    import numpy as np
+    from PIL import Image, ImageFilter
+
+    from fungal_assets.pocket.fungarium.snapshot import paint_clutter
+
     first = folder / _file_name(0, 0)
     shutil.copyfile(first, folder / "trouble-duplicate.webp")
     whole = (folder / _file_name(1, 0)).read_bytes()
     (folder / "trouble-truncated.webp").write_bytes(whole[: len(whole) // 3])
+    _save(_picture(2, each).filter(ImageFilter.GaussianBlur(7)), folder / "trouble-blurred.webp")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    _save(_picture(0, each).transpose(Image.Transpose.ROTATE_90), folder / "trouble-turned.webp", exif=exif)
+    litter = (paint_clutter("leaf_litter", np.random.default_rng(SPECIMEN_SEED)).clip(0, 1) * 255).astype(
+        np.uint8
+    )
+    _save(
+        Image.fromarray(litter).resize((SIZE_PX, SIZE_PX), Image.Resampling.BICUBIC),
+        folder / "trouble-nothing.webp",
+    )

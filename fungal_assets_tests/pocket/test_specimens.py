@@ -4,8 +4,13 @@ import csv
 
 from PIL import Image
 
+from fungal_assets.collection.admission import admit_images
+from fungal_assets.collection.decoding import read_square
+from fungal_assets.morphology.extractors import EfficientNetLite0
 from fungal_assets.pocket import SPECIMENS_DIR
 from fungal_assets.pocket.specimens import HIDDEN_MORPHOTYPES, SIZE_PX
+from fungal_assets.profiles import PROFILES
+from fungal_assets.shards import read_rows, read_table
 
 
 def rows(path):
@@ -36,3 +41,24 @@ def test_the_trouble_is_there():
     ).read_bytes()
     whole = (SPECIMENS_DIR / "specimen-0001.webp").read_bytes()
     assert whole.startswith((SPECIMENS_DIR / "trouble-truncated.webp").read_bytes())
+    assert Image.open(SPECIMENS_DIR / "trouble-turned.webp").getexif()[0x0112] == 6
+
+
+def test_the_collection_catches_the_trouble_and_admits_every_specimen(tmp_path):
+    """By the limits of the profile; the patch of litter is a good picture, and what it lacks only a person sees."""
+    settings = PROFILES["pocket"].settings["raw_images"]
+    admit_images(tmp_path, **settings)
+    rejects = {row["origin"]: row["reason"] for row in read_table(tmp_path / "rejects.parquet")}
+    assert rejects == {
+        "trouble-blurred.webp": "blurred",
+        "trouble-duplicate.webp": "duplicate",
+        "trouble-truncated.webp": "broken",
+    }
+    admitted = {row["origin"]: row for row in read_rows(tmp_path)}
+    files = {path.name for path in SPECIMENS_DIR.glob("*.webp")}
+    assert admitted.keys() == files - rejects.keys()
+    turned = read_square(admitted["trouble-turned.webp"]["image"]["bytes"], 128).image
+    embed = EfficientNetLite0().embed
+    toadstool = Image.open(SPECIMENS_DIR / "specimen-0000.webp")
+    upright, fallen = embed([turned, turned.transpose(Image.Transpose.ROTATE_90)]) @ embed([toadstool])[0]
+    assert upright > fallen
