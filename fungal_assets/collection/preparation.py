@@ -2,8 +2,8 @@
 
 Belongs here: the squares of one resolution. Judging pictures does not: whatever was admitted is prepared.
 
-Each original is decoded once, at the smallest scale that holds the square. A smaller original is enlarged,
-and counted.
+Each original is decoded once, at the smallest scale that holds the square; where larger squares were prepared already,
+those are scaled down instead, and no original is read again. A smaller original is enlarged, and counted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fungal_assets.collection.decoding import read_square
 from fungal_assets.collection.parallel import map_in_order
 from fungal_assets.previews import contact_sheet
 from fungal_assets.progress import Tell, follow, stay_silent
-from fungal_assets.shards import ShardWriter, count_rows, image_schema, read_rows, shard_count
+from fungal_assets.shards import ShardWriter, image_schema, read_rows, shard_count
 from fungal_assets.store import Figures
 
 SQUARES = image_schema({"image_id": pa.string()})
@@ -30,7 +30,13 @@ BYTES_PER_PIXEL = 1.5
 
 
 def prepare_images(
-    raw_images: Path, folder: Path, *, size_px: int, jpeg_quality: int, tell: Tell = stay_silent
+    raw_images: Path,
+    folder: Path,
+    *,
+    size_px: int,
+    jpeg_quality: int,
+    larger: Path | None,
+    tell: Tell = stay_silent,
 ) -> Figures:
     """Write the centre square of every specimen at `size_px`.
 
@@ -39,26 +45,28 @@ def prepare_images(
         folder: Where `images-*.parquet` (JPEG without chroma subsampling) and `contact_sheet.webp` go.
         size_px: Side of the squares.
         jpeg_quality: 1 to 100.
+        larger: An output of this function from the same specimens at a multiple of `size_px`, or None.
         tell: Told how far it is.
 
     Returns:
         `images`, `size_px`, `upscaled` (originals whose shorter side is under `size_px`) and `megabytes`.
     """
-    count = count_rows(raw_images)
+    sides = [min(row["width"], row["height"]) for row in read_rows(raw_images, ["width", "height"])]
+    count = len(sides)
     for stale in folder.glob("images-*.parquet"):
         stale.unlink()
     tiles: list[Image.Image] = []
-    upscaled = total_bytes = 0
+    total_bytes = 0
     every = max(1, count // SHEET_TILES)
+    prepare = prepare_image if larger is None else reduce_image
     rows = map_in_order(
-        functools.partial(prepare_image, size_px=size_px, jpeg_quality=jpeg_quality),
-        read_rows(raw_images, ["image", "image_id"]),
+        functools.partial(prepare, size_px=size_px, jpeg_quality=jpeg_quality),
+        read_rows(larger or raw_images, ["image", "image_id"]),
     )
     shards = shard_count(int(count * size_px**2 * BYTES_PER_PIXEL))
     with ShardWriter(folder / ".images", SQUARES, shards=shards, stem="images") as writer:
-        for index, (row, is_upscaled) in enumerate(follow(rows, tell, "preparation", count)):
+        for index, row in enumerate(follow(rows, tell, "preparation", count)):
             writer.write(row)
-            upscaled += is_upscaled
             total_bytes += len(row["image"]["bytes"])
             if index % every == 0 and len(tiles) < SHEET_TILES:
                 tiles.append(Image.open(io.BytesIO(row["image"]["bytes"])).resize((TILE_PX, TILE_PX)))
@@ -70,18 +78,24 @@ def prepare_images(
     return {
         "images": count,
         "size_px": size_px,
-        "upscaled": upscaled,
+        "upscaled": sum(side_px < size_px for side_px in sides),
         "megabytes": round(total_bytes / 1e6, 3),
     }
 
 
-def prepare_image(
-    specimen: dict[str, Any], *, size_px: int, jpeg_quality: int
-) -> tuple[dict[str, Any], bool]:
-    """The row of one specimen's square, and whether its original is smaller than the square."""
-    square = read_square(specimen["image"]["bytes"], size_px)
+def prepare_image(specimen: dict[str, Any], *, size_px: int, jpeg_quality: int) -> dict[str, Any]:
+    """The row of one specimen's square, from its original."""
+    square = read_square(specimen["image"]["bytes"], size_px).image
+    return _row(square, specimen["image_id"], jpeg_quality)
+
+
+def reduce_image(prepared: dict[str, Any], *, size_px: int, jpeg_quality: int) -> dict[str, Any]:
+    """The row of one specimen's square, from a square of a multiple of its size: the mean of whole pixels."""
+    square = Image.open(io.BytesIO(prepared["image"]["bytes"]))
+    return _row(square.reduce(square.width // size_px), prepared["image_id"], jpeg_quality)
+
+
+def _row(square: Image.Image, image_id: str, jpeg_quality: int) -> dict[str, Any]:
     buffer = io.BytesIO()
-    square.image.save(buffer, "JPEG", quality=jpeg_quality, subsampling=0)
-    image_id = specimen["image_id"]
-    row = {"image": {"bytes": buffer.getvalue(), "path": f"{image_id}.jpg"}, "image_id": image_id}
-    return row, square.original_side_px < size_px
+    square.save(buffer, "JPEG", quality=jpeg_quality, subsampling=0)
+    return {"image": {"bytes": buffer.getvalue(), "path": f"{image_id}.jpg"}, "image_id": image_id}

@@ -10,7 +10,8 @@ from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, 
 from fungal_assets.defs.partitions import resolution_partitions
 from fungal_assets.defs.previewing import sheets
 from fungal_assets.defs.resources import ProfileResource, StoreResource
-from fungal_assets.store import Figures, Output
+from fungal_assets.profiles import RESOLUTIONS
+from fungal_assets.store import Figures, Output, mismatches
 from fungal_assets.verdicts import Verdict
 
 
@@ -123,10 +124,24 @@ PREPARED_CHECKS = (
 )
 
 
+def _find_larger(store: StoreResource, raw: Output, settings: dict[str, Any], resolution: str) -> Path | None:
+    """The smallest larger squares that were prepared of the same images in the same way, if there are any."""
+    for key in sorted(map(int, RESOLUTIONS)):
+        found = store.open().find("prepared_images", str(key)) if key > int(resolution) else None
+        if (
+            found
+            and found.record.inputs == {raw.name: raw.record.content_hash}
+            and found.record.config == settings
+            and not mismatches(found)
+        ):
+            return found.path
+    return None
+
+
 @dg.asset(
     group_name="collection",
     kinds={"parquet", "pillow"},
-    code_version="1",
+    code_version="2",
     partitions_def=resolution_partitions,
     deps=[raw_images],
     check_specs=check_specs("prepared_images", PREPARED_CHECKS, resolution_partitions),
@@ -140,16 +155,19 @@ def prepared_images(
     """Upright RGB squares of every admitted image at one resolution, as sharded Parquet."""
     from fungal_assets.collection.preparation import prepare_images
 
-    raw = store.get("raw_images")
+    raw, settings = store.get("raw_images"), config.fill("prepared_images", profile)
+    larger = _find_larger(store, raw, settings, context.partition_key)
 
     def build(folder: Path, **settings: Any) -> Figures:
-        return prepare_images(raw.path, folder, size_px=int(context.partition_key), **settings)
+        if larger:
+            context.log.info(f"scaled down from {larger}, no original is read again")
+        return prepare_images(raw.path, folder, size_px=int(context.partition_key), larger=larger, **settings)
 
     return keep(
         context,
         store,
         inputs=[raw],
-        settings=config.fill("prepared_images", profile),
+        settings=settings,
         build=build,
         checks=PREPARED_CHECKS,
         preview=sheets("contact_sheet.webp"),

@@ -23,7 +23,7 @@ def raw_images(tmp_path):
 
 def _prepare(raw_images, folder, size_px):
     folder.mkdir()
-    return prepare_images(raw_images, folder, size_px=size_px, jpeg_quality=95)
+    return prepare_images(raw_images, folder, size_px=size_px, jpeg_quality=95, larger=None)
 
 
 @pytest.mark.parametrize("size_px, upscaled", [(64, 0), (96, 0), (128, 5), (256, 6)])
@@ -48,6 +48,29 @@ def test_a_square_of_the_same_size_shows_the_original(raw_images, tmp_path):
             before = np.asarray(Image.open(io.BytesIO(originals[row["image_id"]]["image"]["bytes"])), float)
             after = np.asarray(Image.open(io.BytesIO(row["image"]["bytes"])), float)
             assert np.abs(before - after).mean() < 2
+
+
+def test_squares_scaled_down_from_larger_ones_are_those_from_the_originals(raw_images, tmp_path):
+    """The same ids and counts, and pixels that nobody tells apart; the originals are not opened."""
+    _prepare(raw_images, tmp_path / "large", 96)
+    direct = _prepare(raw_images, tmp_path / "direct", 32)
+    (tmp_path / "derived").mkdir()
+    options = {"size_px": 32, "jpeg_quality": 95, "larger": tmp_path / "large"}
+    derived = prepare_images(raw_images, tmp_path / "derived", **options)
+    assert {key: derived[key] for key in ("images", "size_px", "upscaled")} == {
+        key: direct[key] for key in ("images", "size_px", "upscaled")
+    }
+    squares = [
+        {
+            row["image_id"]: np.asarray(Image.open(io.BytesIO(row["image"]["bytes"])), float)
+            for row in read_rows(folder)
+        }
+        for folder in (tmp_path / "direct", tmp_path / "derived")
+    ]
+    assert squares[0].keys() == squares[1].keys()
+    for image_id, square in squares[0].items():
+        assert squares[1][image_id].shape == (32, 32, 3)
+        assert np.abs(squares[1][image_id] - square).mean() < 3
 
 
 def test_the_same_specimens_give_the_same_files(raw_images, tmp_path):

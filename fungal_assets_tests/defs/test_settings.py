@@ -13,7 +13,7 @@ READ_BY_THE_STEP = {"forms_3d": {"max_species"}}
 """It decides the species' names before the fingerprint is taken, so that none that is there is dropped."""
 STAGES = {
     "raw_images": ("collection.admission", "admit_images", ()),
-    "prepared_images": ("collection.preparation", "prepare_images", ("size_px",)),
+    "prepared_images": ("collection.preparation", "prepare_images", ("size_px", "larger")),
     "feature_vectors": ("morphology.features", "extract_features", ()),
     "clusters": ("morphology.clusters", "find_clusters", ()),
     "name_lexicon": ("nomenclature.lexicon", "compile_lexicon", ()),

@@ -1,0 +1,55 @@
+"""Squares of one resolution are made from those of a larger one, where these are of the same images."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+
+from fungal_assets.collection import preparation
+from fungal_assets.defs.collection import prepared_images, raw_images
+from fungal_assets.defs.resources import ProfileResource, StoreResource
+from fungal_assets.store import Store
+from fungal_assets_tests.collection.drawing import encode
+from fungal_assets_tests.collection.hostile import textured
+
+
+@pytest.fixture
+def grow(tmp_path):
+    """Materialises an asset of a folder of pictures in a store of its own."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for seed in range(4):
+        (source / f"{seed}.png").write_bytes(encode(textured(seed)))
+    resources = {
+        "store": StoreResource(root=str(tmp_path / "store")),
+        "profile": ProfileResource(name="pocket"),
+    }
+
+    def materialise(asset, key=None):
+        config = {"ops": {"raw_images": {"config": {"source": str(source)}}}} if asset is raw_images else None
+        result = dg.materialize([asset], partition_key=key, resources=resources, run_config=config)
+        assert result.success
+        assert all(check.passed for check in result.get_asset_check_evaluations())
+        return Store(tmp_path / "store").find(asset.key.to_user_string(), key)
+
+    materialise.source = source
+    return materialise
+
+
+def test_a_smaller_resolution_opens_no_original(grow, monkeypatch):
+    grow(raw_images)
+    grow(prepared_images, "128")
+    monkeypatch.setattr(preparation, "read_square", pytest.fail)
+    assert grow(prepared_images, "64").record.figures["images"] == 4
+
+
+def test_squares_of_other_images_are_no_source(grow, monkeypatch):
+    grow(raw_images)
+    grow(prepared_images, "128")
+    (grow.source / "new.png").write_bytes(encode(textured(9)))
+    grow(raw_images)
+    opened = []
+    original = preparation.read_square
+    monkeypatch.setattr(preparation, "read_square", lambda *given: opened.append(1) or original(*given))
+    assert grow(prepared_images, "64").record.figures["images"] == 5
+    assert len(opened) == 5
