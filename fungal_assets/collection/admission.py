@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -126,13 +127,20 @@ def admit_images(
 
 
 def look_at_all(source: Source, folder: Path, limits: Limits, ticker: Ticker) -> Journal:
-    """The looks at all candidates of a source, those that `folder` keeps taken from there."""
+    """The looks at all candidates of a source, those that `folder` keeps taken from there.
+
+    What Pillow itself calls a decompression bomb (over 89 megapixels) is refused whatever the limits: here, and not by
+    each look, since filters of warnings are those of all threads.
+    """
     journal = Journal(folder)
     done = len(journal)
     unseen = itertools.islice(source.candidates(), done, None)
-    for number, look in enumerate(map_in_order(functools.partial(look_at, limits=limits), unseen), done + 1):
-        journal.add(look)
-        ticker.tick(number)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        looks = map_in_order(functools.partial(look_at, limits=limits), unseen)
+        for number, look in enumerate(looks, done + 1):
+            journal.add(look)
+            ticker.tick(number)
     journal.flush()
     return journal
 
