@@ -11,6 +11,7 @@ from fungal_assets.store import Output
 from fungal_assets.verdicts import Verdict
 
 MIN_STABILITY = 0.4
+MOST_OF_A_COLOUR, FEWEST_OF_A_CREATOR = 0.85, 5
 UNLIKE_FUNGI, KNOWN_MEDIAN = 0.02, 0.4
 MAX_ETA2_COLOUR = 0.6
 
@@ -105,6 +106,14 @@ def _not_by_colour(output: Output, inputs: Inputs) -> Verdict:
     return check_colour_does_not_dominate(output.path, most=MAX_ETA2_COLOUR)
 
 
+def _mixed(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.morphology.checks import check_clusters_are_mixed
+
+    return check_clusters_are_mixed(
+        output.path, most_of_a_colour=MOST_OF_A_COLOUR, fewest=FEWEST_OF_A_CREATOR
+    )
+
+
 CLUSTER_CHECKS = (
     Check(
         "every_image_in_one_cluster",
@@ -113,6 +122,11 @@ CLUSTER_CHECKS = (
         blocking=True,
     ),
     Check("clusters_are_stable", "The same clusters come back from other samples of the images.", _stable),
+    Check(
+        "clusters_are_mixed",
+        "No cluster is of one colour from edge to edge, or of one creator among many.",
+        _mixed,
+    ),
     Check("not_by_colour_alone", "The clusters are not merely colours.", _not_by_colour),
 )
 
@@ -120,7 +134,7 @@ CLUSTER_CHECKS = (
 @dg.asset(
     group_name="morphology",
     kinds={"scikitlearn", "parquet"},
-    code_version="1",
+    code_version="2",
     deps=[feature_vectors, raw_images],
     check_specs=check_specs("clusters", CLUSTER_CHECKS),
 )

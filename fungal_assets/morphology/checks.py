@@ -101,6 +101,35 @@ def check_stability(clusters: Path, *, least: float) -> Verdict:
     return Verdict(stability >= least, finding, {"stability": stability, "least": least})
 
 
+def check_clusters_are_mixed(clusters: Path, *, most_of_a_colour: float, fewest: int) -> Verdict:
+    """No cluster is one colour from edge to edge, and none is one creator's who made less than half of all.
+
+    Args:
+        clusters: Output of `clusters.find_clusters`.
+        most_of_a_colour: Largest share of one basic colour in the whole pictures of a cluster, 0 to 1.
+        fewest: Images from which on a cluster of a single creator is told.
+    """
+    found = _summary(clusters)["clusters"]
+    one_colour = [one for one in found if one["main_colour_share"] > most_of_a_colour]
+    one_creator = [
+        one
+        for one in found
+        if one["size"] >= fewest and one["creator_share"] == 1 and one["creator_share_of_all"] < 0.5
+    ]
+    told = [
+        f"cluster {one['cluster_id']} is {one['main_colour_share']:.0%} {one['main_colour']}"
+        for one in one_colour
+    ]
+    told += [f"cluster {one['cluster_id']} is all by {one['creator']!r}" for one in one_creator]
+    finding = (
+        f"{len(found)} clusters, none of one colour (the most {max(one['main_colour_share'] for one in found):.0%}) "
+        "or of one creator."
+    )
+    if told:
+        finding = f"{'; '.join(told)}: such a species may be a ground or a camera. Look at the montage."
+    return Verdict(not told, finding, {"of_one_colour": len(one_colour), "of_one_creator": len(one_creator)})
+
+
 def check_colour_does_not_dominate(clusters: Path, *, most: float) -> Verdict:
     """Clusters are more than colours.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,9 +22,12 @@ from fungal_assets.collection.decoding import read_square
 from fungal_assets.collection.parallel import map_in_order
 from fungal_assets.errors import InputError
 from fungal_assets.morphology.descriptors import (
+    COLOUR_NAMES,
     SIDE_PX,
     describe_colour,
     describe_shape,
+    entropy_of,
+    mix_cluster_colours,
     name_cluster_colours,
     share_explained,
 )
@@ -116,6 +120,7 @@ def find_clusters(
         split = _split(ids, points, chosen.k, seed)
         pictures = _read_pictures(raw_images, split, seed, tell)
         traits = _measure_traits(split, pictures, seed)
+        traits["creators"] = _main_creators(raw_images, split)
         _draw(split, pictures, traits["colour_names"], folder, seed)
     projection.save(folder / "projection.npz")
     np.save(folder / "centroids.npy", split.centroids)
@@ -208,7 +213,7 @@ def _decode_tile(row: dict[str, Any]) -> tuple[str, Image.Image]:
 
 
 def _measure_traits(split: Split, pictures: dict[int, Image.Image], seed: int) -> dict[str, Any]:
-    """`eta2_colour` and `eta2_shape` of the split, and `colour_names`, one for each cluster."""
+    """`eta2_colour` and `eta2_shape` of the split; `colour_names` and `colour_mixes`, one for each cluster."""
     rows = sorted(pictures)
     labels = split.labels[rows]
     small = [np.asarray(pictures[row].resize((SIDE_PX, SIDE_PX), Image.Resampling.BOX)) for row in rows]
@@ -217,7 +222,24 @@ def _measure_traits(split: Split, pictures: dict[int, Image.Image], seed: int) -
         "eta2_colour": share(np.stack([describe_colour(pixels) for pixels in small])),
         "eta2_shape": share(np.stack([describe_shape(pixels) for pixels in small])),
         "colour_names": name_cluster_colours(small, labels, len(split.centroids)),
+        "colour_mixes": mix_cluster_colours(small, labels, len(split.centroids)),
     }
+
+
+def _main_creators(raw_images: Path, split: Split) -> list[dict[str, Any]]:
+    """Who made most of each cluster, their share of it, and their share of all: 0 where no creator is known."""
+    creators = {row["image_id"]: row["creator"] for row in read_rows(raw_images, ["image_id", "creator"])}
+    found: list[dict[str, Any]] = []
+    overall = Counter(creators[image_id] for image_id in split.ids)
+    for cluster_id in range(len(split.centroids)):
+        rows = split.members(cluster_id)
+        counts = Counter(name for row in rows if (name := creators[split.ids[row]]))
+        name, count = counts.most_common(1)[0] if counts else (None, 0)
+        shares = {"creator_share": round(count / len(rows), 4)}
+        found.append(
+            {"creator": name, **shares, "creator_share_of_all": round(overall[name] / len(split.ids), 4)}
+        )
+    return found
 
 
 def _draw(
@@ -247,12 +269,20 @@ def _summarise(
 ) -> dict[str, Any]:
     clusters = []
     for cluster_id, colour_name in enumerate(traits["colour_names"]):
+        mix = traits["colour_mixes"][cluster_id]
         members = split.members(cluster_id)
         named = {
             "medoid_id": split.ids[members[0]],
             "member_ids_near": [split.ids[row] for row in members[1 : 1 + NEAR]],
         }
-        clusters.append({"cluster_id": cluster_id, "size": len(members), **named, "colour_name": colour_name})
+        mixed = {
+            "colour_name": colour_name,
+            "colour_entropy": round(entropy_of(mix), 4),
+            "main_colour": COLOUR_NAMES[int(mix.argmax())],
+            "main_colour_share": round(float(mix.max()), 4),
+            **traits["creators"][cluster_id],
+        }
+        clusters.append({"cluster_id": cluster_id, "size": len(members), **named, **mixed})
     return {
         "k": len(clusters),
         "why": explain(chosen, trials, traits, smallest=min(cluster["size"] for cluster in clusters)),

@@ -111,14 +111,36 @@ def name_cluster_colours(pictures: Sequence[np.ndarray], labels: np.ndarray, k: 
     return [COLOUR_NAMES[int((share - 0.5 * overall).argmax())] for share in own]
 
 
+def mix_cluster_colours(pictures: Sequence[np.ndarray], labels: np.ndarray, k: int) -> np.ndarray:
+    """Share of each basic colour in the whole pictures of each cluster: float, shape (k, 11), rows sum to 1.
+
+    Args:
+        pictures: As for `name_cluster_colours`.
+        labels: As well.
+        k: As well.
+    """
+    shares = np.stack([_shares_of(_to_lab(pixels).reshape(-1, 3)) for pixels in pictures])
+    return np.stack([shares[labels == cluster_id].mean(axis=0) for cluster_id in range(k)])
+
+
+def entropy_of(shares: np.ndarray) -> float:
+    """Entropy of shares that sum to 1, over its most: 0 for a single one, 1 where all are equal."""
+    some = shares[shares > 0]
+    return float(-(some * np.log(some)).sum() / np.log(len(shares)))
+
+
 def _colour_shares(pixels: np.ndarray) -> np.ndarray:
     """Share of each basic colour in the subject of a picture, float, shape (11,)."""
     lab = _to_lab(pixels)
+    return _shares_of(lab[find_subject(lab)])
+
+
+def _shares_of(lab: np.ndarray) -> np.ndarray:
+    """Share of each basic colour among pixels, float, shape (n, 3) to (11,)."""
     shades = _to_lab(np.array([[shade for _, shade in COLOURS]], np.uint8))[0]
     names = np.array([COLOUR_NAMES.index(name) for name, _ in COLOURS])
-    subject = lab[find_subject(lab)]
-    nearest = ((subject[:, None] - shades[None]) ** 2).sum(axis=2).argmin(axis=1)
-    return np.bincount(names[nearest], minlength=len(COLOUR_NAMES)) / len(subject)
+    nearest = ((lab[:, None] - shades[None]) ** 2).sum(axis=2).argmin(axis=1)
+    return np.bincount(names[nearest], minlength=len(COLOUR_NAMES)) / len(lab)
 
 
 def find_subject(lab: np.ndarray) -> np.ndarray:

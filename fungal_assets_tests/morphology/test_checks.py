@@ -8,6 +8,7 @@ import pytest
 
 from fungal_assets.morphology.checks import (
     check_assignments,
+    check_clusters_are_mixed,
     check_colour_does_not_dominate,
     check_fungi,
     check_stability,
@@ -32,6 +33,28 @@ def test_sound_outputs_pass(collection):
     assert check_assignments(collection / "clusters", raw_images).passed
     assert check_stability(collection / "clusters", least=0.5).passed
     assert check_colour_does_not_dominate(collection / "clusters", most=0.5).passed
+
+
+def change_clusters(copy, change):
+    path = copy / "clusters" / "clusters.json"
+    summary = json.loads(path.read_text())
+    change(summary["clusters"])
+    path.write_text(json.dumps(summary))
+
+
+def test_a_cluster_of_one_colour_or_of_one_creator_is_told(copy):
+    def check():
+        return check_clusters_are_mixed(copy / "clusters", most_of_a_colour=0.85, fewest=5)
+
+    assert check().passed
+    change_clusters(copy, lambda found: found[0].update(main_colour="green", main_colour_share=0.9))
+    assert "cluster 0 is 90% green" in check().finding and not check().passed
+    by_ada = {"creator": "Ada", "creator_share": 1.0, "creator_share_of_all": 0.3}
+    change_clusters(copy, lambda found: found[1].update(by_ada))
+    assert check().figures == {"of_one_colour": 1, "of_one_creator": 1}
+    assert "cluster 1 is all by 'Ada'" in check().finding
+    change_clusters(copy, lambda found: found[1].update(creator_share_of_all=1.0))
+    assert check().figures["of_one_creator"] == 0
 
 
 def with_probabilities(copy, values):

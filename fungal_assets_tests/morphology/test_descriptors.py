@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 from fungal_assets.morphology.descriptors import (
+    COLOUR_NAMES,
     COLOURS,
     describe_colour,
     describe_shape,
+    entropy_of,
+    mix_cluster_colours,
     name_cluster_colours,
     share_explained,
 )
@@ -61,3 +64,16 @@ def test_a_cluster_is_named_for_its_subjects_and_not_their_ground():
 def test_every_shade_has_its_own_name(name, shade):
     others = [_subject((58, 98, 172) if name != "blue" else (168, 34, 34))] * 2
     assert name_cluster_colours([_subject(shade, (255, 0, 255)), *others], np.array([0, 1, 1]), 2)[0] == name
+
+
+def test_the_colours_of_a_cluster_are_those_of_its_whole_pictures():
+    """Half red and half white by area; one colour has no entropy, all equal have the most."""
+    halves = np.zeros((64, 64, 3), np.uint8)
+    halves[:, :32], halves[:, 32:] = (168, 34, 34), (244, 241, 234)
+    plain = np.full((64, 64, 3), (92, 132, 58), np.uint8)
+    mixes = mix_cluster_colours([halves, plain, halves], np.array([0, 1, 0]), 2)
+    assert mixes[0][COLOUR_NAMES.index("red")] == mixes[0][COLOUR_NAMES.index("white")] == 0.5
+    assert mixes[1][COLOUR_NAMES.index("green")] == 1
+    assert entropy_of(mixes[1]) == 0
+    assert entropy_of(mixes[0]) == pytest.approx(np.log(2) / np.log(11))
+    assert entropy_of(np.full(11, 1 / 11)) == pytest.approx(1)
