@@ -1,23 +1,26 @@
 """A dataset of the Hugging Face hub: its files are fetched into the hub's own cache, then read as a folder.
 
 So every layout that a folder may have works: Parquet shards, however many, an image folder with its sidecar, zip and
-tar files. A fetch that was cut off goes on where it was; a gated dataset needs the token that the hub's library finds.
+tar files. A fetch that was cut off goes on where it was, and what was fetched whole is read without the hub as well; a
+gated dataset needs the token that the hub's library finds.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from fungal_assets.collection.licences import to_spdx
 from fungal_assets.collection.sources.candidates import Candidate, SourceSize
 from fungal_assets.collection.sources.containers import SUFFIXES
 from fungal_assets.collection.sources.folder import FolderSource
 from fungal_assets.collection.sources.sidecars import SIDECARS
+from fungal_assets.collection.sources.web import download_folder
 from fungal_assets.errors import InputError
+from fungal_assets.store import write_atomically
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp")
 _ADDRESS = re.compile(r"hf:([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
@@ -51,25 +54,40 @@ class HubSource:
         return self._folder.measure()
 
     def fingerprint(self) -> str:
-        """The revision that is fetched: a commit of the dataset."""
-        return str(self._about.sha)
+        """The revision that is read: a commit of the dataset."""
+        return self._about["commit"]
 
     @cached_property
-    def _about(self) -> Any:
+    def _about(self) -> dict[str, str | None]:
+        """Commit and licence, as the hub says; as it said last, where it does not answer."""
+        from httpx2 import HTTPError
         from huggingface_hub import HfApi
         from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
         try:
-            return HfApi().dataset_info(self._name, revision=self._revision)
+            found = HfApi().dataset_info(self._name, revision=self._revision)
         except (RepositoryNotFoundError, RevisionNotFoundError) as error:
             raise InputError(
                 f"the hub has no dataset {self._name!r} (revision {self._revision or 'main'!r}) that you may read. "
                 "Look at its page for the spelling, or log in with `hf auth login` where it is private."
             ) from error
-        except (HfHubHTTPError, OSError) as error:
-            raise InputError(
-                f"the hub does not answer for {self._name!r}: {error}. Try again, or give a folder of pictures."
-            ) from error
+        except (HfHubHTTPError, HTTPError, OSError) as error:
+            if not self._note.exists():
+                raise InputError(
+                    f"the hub does not answer for {self._name!r}: {error}. Try again, or give a folder of pictures."
+                ) from error
+            return json.loads(self._note.read_text())
+        licence = (found.card_data or {}).get("license")
+        about = {"commit": str(found.sha), "licence": to_spdx(licence) if isinstance(licence, str) else None}
+        self._note.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self._note, json.dumps(about))
+        return about
+
+    @property
+    def _note(self) -> Path:
+        """Where it is kept what the hub said."""
+        name = f"{self._name}@{self._revision or 'main'}".replace("/", "--")
+        return download_folder() / f"hub-{name}.json"
 
     @cached_property
     def _folder(self) -> FolderSource:
@@ -77,10 +95,10 @@ class HubSource:
 
         wanted = [f"*{suffix}" for suffix in (*PICTURES, *SUFFIXES)]
         wanted += [pattern.upper() for pattern in wanted] + list(SIDECARS)
-        path = snapshot_download(
-            self._name, repo_type="dataset", revision=self._about.sha, allow_patterns=wanted
+        path = Path(
+            snapshot_download(
+                self._name, repo_type="dataset", revision=self._about["commit"], allow_patterns=wanted
+            )
         )
-        licences = (self._about.card_data or {}).get("license")
-        licence = to_spdx(licences) if isinstance(licences, str) else None
-        cache = Path(path).parents[1]  # the snapshot links to the blobs beside it
-        return FolderSource(Path(path), kind="hub", licence=licence, bounds=cache)
+        cache = path.parents[1]  # the snapshot links to the blobs beside it
+        return FolderSource(path, kind="hub", licence=self._about["licence"], bounds=cache)

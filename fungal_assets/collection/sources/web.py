@@ -41,6 +41,11 @@ class WebPicture:
     fault: Fault | None = None
 
 
+def download_folder() -> Path:
+    """Where downloads and listings are kept: a folder in the user's cache."""
+    return platformdirs.user_cache_path("fungal_assets") / "downloads"
+
+
 class Downloads:
     """Fetches pictures; what it got is on disk, what it could not get it remembers, and does not ask for again.
 
@@ -50,7 +55,7 @@ class Downloads:
     """
 
     def __init__(self, folder: Path | None = None, manners: Manners | None = None):
-        self.folder = folder or platformdirs.user_cache_path("fungal_assets") / "downloads"
+        self.folder = folder or download_folder()
         self._fetcher, self._faults = Fetcher(manners), dict[str, Fault]()
 
     def fetch(self, pictures: Iterable[WebPicture], *, kind: str) -> Iterator[Candidate]:

@@ -89,6 +89,7 @@ def hub(tmp_path):
         "HF_HOME": str(tmp_path / "hf"),
         "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
     }
 
     def read(address):
@@ -97,8 +98,9 @@ def hub(tmp_path):
         assert done.returncode == 0, done.stderr[-2000:]
         return json.loads(done.stdout.splitlines()[-1])
 
+    read.stop = lambda: (server.shutdown(), server.server_close())
     yield read
-    server.shutdown()
+    read.stop()
 
 
 def test_every_shard_of_a_dataset_is_read_not_the_first_alone(hub, tmp_path):
@@ -118,6 +120,14 @@ def test_every_shard_of_a_dataset_is_read_not_the_first_alone(hub, tmp_path):
     assert answer["found"][-1][0] == "extra/PICTURE.PNG"
     assert all(size for _, size, *_ in answer["found"])
     assert hub(f"hf:{NAME}@main") == answer
+
+
+def test_what_was_fetched_is_read_again_without_the_hub(hub):
+    Hub.files = {"a.png": encode(picture(1)), "b/c.png": encode(picture(2))}
+    before = hub(f"hf:{NAME}")
+    hub.stop()
+    assert hub(f"hf:{NAME}") == before and len(before["found"]) == 2
+    assert "the hub does not answer for 'ada/other'" in hub("hf:ada/other")["error"]
 
 
 def test_a_dataset_that_is_not_there_is_named(hub):
