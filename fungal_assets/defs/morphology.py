@@ -11,7 +11,7 @@ from fungal_assets.store import Output
 from fungal_assets.verdicts import Verdict
 
 MIN_STABILITY = 0.4
-MOST_OF_A_COLOUR, FEWEST_OF_A_CREATOR = 0.85, 5
+MOST_OF_A_COLOUR, FEWEST_OF_A_CREATOR = 0.95, 5
 UNLIKE_FUNGI, KNOWN_MEDIAN = 0.02, 0.4
 MAX_ETA2_COLOUR = 0.6
 
