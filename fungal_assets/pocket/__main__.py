@@ -61,6 +61,8 @@ def specimens(each: int, processes: int) -> None:
 @count_option("--views", 3760, "Rendered fungi that stand alone, from every side in turn.")
 @click.option("--vae-steps", default=3000, show_default=True, help="Steps of the autoencoder.")
 @click.option("--steps", default=14000, show_default=True, help="Steps of the UNet and the text encoder.")
+@click.option("--half-share", default=0.0, show_default=True, help="Share of the steps at 64 px.")
+@click.option("--double-share", default=0.0, show_default=True, help="Share of the steps at 256 px.")
 @click.option(
     "--compile", "is_compiled", is_flag=True, help="Compile the networks first; needs a C++ compiler."
 )
@@ -84,6 +86,8 @@ def model(
     views: int,
     vae_steps: int,
     steps: int,
+    half_share: float,
+    double_share: float,
     is_compiled: bool,
     start: Path | None,
     autoencoder: Path | None,
@@ -92,7 +96,13 @@ def model(
     from fungal_assets.pocket.recipe import RecipeSettings, make_model
 
     settings = RecipeSettings(
-        concepts=concepts, portraits=portraits, fungi=fungi, snapshots=snapshots, views=views
+        concepts=concepts,
+        portraits=portraits,
+        fungi=fungi,
+        snapshots=snapshots,
+        views=views,
+        half_share=half_share,
+        double_share=double_share,
     )
     settings = replace(
         settings,

@@ -24,19 +24,17 @@ tags: [text-to-image, stable-diffusion, fungi]
 
 # The pocket model of fungal_assets
 
-A latent diffusion model of the Stable Diffusion kind, in small: 128 px (64 and 256 px were taught too), an f8
-autoencoder of eight channels, a UNet of {millions:.1f} million parameters, a CLIP-architecture text encoder with a
-vocabulary of its own, v-prediction with zero terminal signal-to-noise ratio. It exists so that every line that trains,
-prunes, samples and guides with Stable Diffusion can run offline on a laptop. It loads with
-`diffusers.StableDiffusionPipeline.from_pretrained(folder)`.
+A latent diffusion model of the Stable Diffusion kind, in small: 128 px, an f8 autoencoder of eight channels, a UNet of
+{millions:.1f} million parameters, a CLIP-architecture text encoder with a vocabulary of its own, v-prediction with zero
+terminal signal-to-noise ratio. It exists so that every line that trains, prunes, samples and guides with Stable
+Diffusion can run offline on a laptop. It loads with `diffusers.StableDiffusionPipeline.from_pretrained(folder)`.
 
 ## What it learnt from
 
 {portraits} rendered fungi of this project's own generator that stand alone, {fungi} others, {views} from every side in
 turn and {snapshots} amid the clutter of a field photograph, each mirrored too, and drawings of {concepts} things in
 {styles} styles of emoji art.
-{steps} steps of batch {batch_size}; of the last {last_steps}, a share of {half_share:.2f} were of these at 64 px (four
-times as many a step), {double_share:.2f} of others at 256 px (a quarter as many). The shipped specimens are not among
+{steps} steps of batch {batch_size}{other_sizes}. The shipped specimens are not among
 them. A plain prompt means one kind of picture: a fungus alone, whole, from its side; a thing in the `noto` style on
 white. Other numbers, views, styles and grounds are to be named, and clutter comes with the words 'a snapshot of'.
 
@@ -142,6 +140,17 @@ def steps_of(recipe: Mapping[str, Any]) -> int:
     return recipe["settings"]["diffusion"]["steps"] + (steps_of(earlier) if earlier else 0)
 
 
+def _other_sizes(settings: Mapping[str, Any]) -> str:
+    """What is said of the sizes beside the model's own that were taught last, if any were."""
+    half, double = (settings.get(name, 0.0) for name in ("half_share", "double_share"))
+    if not half and not double:
+        return f", the last {settings['diffusion']['steps']} at 128 px alone"
+    return (
+        f"; of the last {settings['diffusion']['steps']}, a share of {half:.2f} were of these at 64 px (four times as "
+        f"many a step), {double:.2f} of others at 256 px (a quarter as many)"
+    )
+
+
 def card_text(recipe: Mapping[str, Any], parameters: int) -> str:
     """The card as Markdown with its YAML head, from the recipe and the UNet's size."""
     settings = recipe["settings"]
@@ -154,9 +163,7 @@ def card_text(recipe: Mapping[str, Any], parameters: int) -> str:
         concepts=settings["concepts"],
         styles=len(TRAINING_STYLES),
         steps=steps_of(recipe),
-        last_steps=settings["diffusion"]["steps"],
-        half_share=settings.get("half_share", 0.0),
-        double_share=settings.get("double_share", 0.0),
+        other_sizes=_other_sizes(settings),
         batch_size=settings["diffusion"]["batch_size"],
         attributions=_bullets(ATTRIBUTION[style] for style in TRAINING_STYLES),
         figures=_bullets(f"{name}: {value:.4g}" for name, value in recipe["figures"].items()),

@@ -124,8 +124,8 @@ class RecipeSettings:
     snapshot_share: float = 0.15
     view_share: float = 0.25
     house_share: float = 0.5
-    half_share: float = 0.05
-    double_share: float = 0.65
+    half_share: float = 0.0
+    double_share: float = 0.0
     double_of_each: int = 600
     double_variants: int = 2
     vocabulary: int = 4096
@@ -262,7 +262,9 @@ def make_model(
         settings if start is None else continued(settings, json.loads((start / RECIPE_FILE).read_text()))
     )
     shown = gather_pictures(work, tarballs, settings, tell=tell)
-    large = gather_pictures(work, tarballs, doubled(settings), tell=tell, size_px=2 * IMAGE_PX)
+    large = None
+    if settings.double_share > 0:
+        large = gather_pictures(work, tarballs, doubled(settings), tell=tell, size_px=2 * IMAGE_PX)
     pictures = shown.all
     device, figures = pick_device(), {}
     if start is not None:
@@ -314,19 +316,30 @@ def continued(settings: RecipeSettings, earlier: Mapping[str, Any]) -> RecipeSet
 
 
 def make_corpora(
-    pipeline: StableDiffusionPipeline, shown: Shown, large: Shown, settings: RecipeSettings, work: Path
+    pipeline: StableDiffusionPipeline,
+    shown: Shown,
+    large: Shown | None,
+    settings: RecipeSettings,
+    work: Path,
 ) -> list[Corpus]:
-    """What is learnt from at the model's own size, at half and at twice that size: all, all, and what is `large`."""
-    sizes = (
-        (1 - settings.half_share - settings.double_share, shown, settings),
-        (settings.half_share, shown.halved(), settings),
-        (settings.double_share, large, doubled(settings)),
-    )
-    return [
-        replace(make_corpus(pipeline, pictures, counts, work), share=share)
-        for share, pictures, counts in sizes
-        if share > 0
-    ]
+    """What is learnt from at the model's own size and, where they have a share, at half and at twice that size.
+
+    Args:
+        pipeline: Whose autoencoder encodes it.
+        shown: Pictures of the model's own size.
+        large: Pictures of twice that size, where these have a share.
+        settings: Of `shown`, with the shares.
+        work: Where latents are kept.
+    """
+    own_share = 1 - settings.half_share - settings.double_share
+    corpora = [replace(make_corpus(pipeline, shown, settings, work), share=own_share)]
+    if settings.half_share > 0:
+        half = make_corpus(pipeline, shown.halved(), settings, work)
+        corpora.append(replace(half, share=settings.half_share))
+    if large is not None:
+        double = make_corpus(pipeline, large, doubled(settings), work)
+        corpora.append(replace(double, share=settings.double_share))
+    return corpora
 
 
 def make_corpus(

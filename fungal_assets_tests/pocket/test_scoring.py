@@ -13,7 +13,7 @@ from PIL import Image
 from fungal_assets.diffusion.base_models import load_pipeline
 from fungal_assets.galleries.judging import load_judge
 from fungal_assets.pocket import JUDGE_DIR, MODEL_DIR, scoring
-from fungal_assets.pocket.card import RECIPE_FILE, write_card
+from fungal_assets.pocket.card import RECIPE_FILE, card_text, write_card
 from fungal_assets.pocket.contrasting import ClipJudge
 from fungal_assets.pocket.corpus import FUNGI_SEED, VIEW_SEED, render_pixels
 from fungal_assets.pocket.fungarium import MORPHOTYPES, views_of
@@ -185,6 +185,11 @@ def test_a_card_states_the_size_of_the_weights_and_every_figure(tmp_path):
     )
     assert re.search(
         r"of the last 700, a share of 0.12 were of these at 64 px.*0.25 of others at 256 px", card, re.S
+    )
+    assert "128 px alone" not in card
+    alone = {**recipe["settings"], "half_share": 0.0, "double_share": 0.0}
+    assert "1000 steps of batch 8, the last 700 at 128 px alone." in card_text(
+        {**recipe, "settings": alone}, 1
     )
     assert "vae_psnr_db: 27.5" in card and "morphotypes_right: 0.25" in card
     stated = float(re.search(r"UNet of\s+([\d.]+) million", card)[1])
