@@ -1,7 +1,6 @@
 """The shipped specimens: pictures of a dozen hidden morphotypes with gaps between them, and some deliberate trouble.
 
-Each hidden morphotype is a narrow slice of the fungarium: a form, one or two colours, the places where it grows, seen
-from its side as a field guide shows it. From above a cap is a disc, whatever cap it is, and clusters are of discs.
+Each hidden morphotype is a narrow slice of the fungarium: a form, one or two colours, the places where it grows.
 The truth goes into `specimen_traits.csv` beside them, which only tests read; the collection sees pictures and
 nothing else. Their seeds are apart from those of the base model's training pictures.
 """
@@ -32,7 +31,7 @@ SPECIMEN_SEED = 77_000_000
 
 @dataclass(frozen=True)
 class HiddenMorphotype:
-    """One kind that clustering should find: form, colours, places (the first three times in four), spots."""
+    """One kind that clustering should find: its form, its colours, its places, more shape traits."""
 
     name: str
     morphotype: str
@@ -49,10 +48,10 @@ HIDDEN_MORPHOTYPES = (
     HiddenMorphotype("brown morel", "morel", ("brown",), ("leaf_litter", "sand", "field")),
     HiddenMorphotype("yellow coral", "coral", ("yellow", "orange"), ("leaf_litter", "moss")),
     HiddenMorphotype("brown bracket", "bracket", ("brown", "orange"), ("tree_trunk",)),
-    HiddenMorphotype("grey oyster", "oyster", ("grey", "white"), ("log",)),
-    HiddenMorphotype("red cup", "cup", ("red", "orange"), ("leaf_litter",)),
+    HiddenMorphotype("grey oyster", "oyster", ("grey", "white"), ("tree_trunk", "log")),
+    HiddenMorphotype("red cup", "cup", ("red", "orange"), ("log", "leaf_litter")),
     HiddenMorphotype("white tooth fungus", "tooth_fungus", ("white",), ("log", "tree_trunk")),
-    HiddenMorphotype("brown earthstar", "earthstar", ("brown",), ("sand",)),
+    HiddenMorphotype("brown earthstar", "earthstar", ("brown",), ("sand", "leaf_litter")),
     HiddenMorphotype("pale parasol", "parasol", ("brown", "white"), ("field",)),
 )
 
@@ -87,10 +86,10 @@ def _traits(kind: int, index: int) -> Traits:
         seed,
         morphotype=hidden.morphotype,
         cap_color=hidden.cap_colors[index % len(hidden.cap_colors)],
-        habitat=hidden.habitats[0 if index % 4 else -1],
+        habitat=hidden.habitats[index % len(hidden.habitats)],
         spots=hidden.has_spots,
         closeness="up close" if index % 3 == 0 else None,
-        view="side view",
+        view=("side view", None, "side view", "seen from above")[index % 4],
     )
 
 

@@ -2,14 +2,11 @@
 
 import csv
 
-import pytest
 from PIL import Image
 
 from fungal_assets.collection.admission import admit_images
 from fungal_assets.collection.decoding import read_square
-from fungal_assets.morphology.clusters import find_clusters
 from fungal_assets.morphology.extractors import EfficientNetLite0
-from fungal_assets.morphology.features import extract_features
 from fungal_assets.pocket import SPECIMENS_DIR
 from fungal_assets.pocket.specimens import HIDDEN_MORPHOTYPES, SIZE_PX
 from fungal_assets.profiles import PROFILES
@@ -47,23 +44,17 @@ def test_the_trouble_is_there():
     assert Image.open(SPECIMENS_DIR / "trouble-turned.webp").getexif()[0x0112] == 6
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    """The specimens as the profile admits them."""
-    folder = tmp_path_factory.mktemp("raw")
-    admit_images(folder, **PROFILES["pocket"].settings["raw_images"])
-    return folder
-
-
-def test_the_collection_catches_the_trouble_and_admits_every_specimen(raw):
+def test_the_collection_catches_the_trouble_and_admits_every_specimen(tmp_path):
     """By the limits of the profile; the patch of litter is a good picture, and what it lacks only a person sees."""
-    rejects = {row["origin"]: row["reason"] for row in read_table(raw / "rejects.parquet")}
+    settings = PROFILES["pocket"].settings["raw_images"]
+    admit_images(tmp_path, **settings)
+    rejects = {row["origin"]: row["reason"] for row in read_table(tmp_path / "rejects.parquet")}
     assert rejects == {
         "trouble-blurred.webp": "blurred",
         "trouble-duplicate.webp": "duplicate",
         "trouble-truncated.webp": "broken",
     }
-    admitted = {row["origin"]: row for row in read_rows(raw)}
+    admitted = {row["origin"]: row for row in read_rows(tmp_path)}
     files = {path.name for path in SPECIMENS_DIR.glob("*.webp")}
     assert admitted.keys() == files - rejects.keys()
     turned = read_square(admitted["trouble-turned.webp"]["image"]["bytes"], 128).image
@@ -71,27 +62,3 @@ def test_the_collection_catches_the_trouble_and_admits_every_specimen(raw):
     toadstool = Image.open(SPECIMENS_DIR / "specimen-0000.webp")
     upright, fallen = embed([turned, turned.transpose(Image.Transpose.ROTATE_90)]) @ embed([toadstool])[0]
     assert upright > fallen
-
-
-def test_clusters_are_the_hidden_morphotypes(raw, tmp_path):
-    """Adjusted Rand index of what the profile finds, which knows neither their number nor their names."""
-    from sklearn.metrics import adjusted_rand_score
-
-    for name in ("vectors", "clusters"):
-        (tmp_path / name).mkdir()
-    extract_features(raw, tmp_path / "vectors", batch_size=16)
-    settings = PROFILES["pocket"].settings["clusters"]
-    find_clusters(tmp_path / "vectors", raw, tmp_path / "clusters", **settings)
-    traits = {
-        row["file_name"]: row["hidden_morphotype"]
-        for row in rows(SPECIMENS_DIR.with_name("specimen_traits.csv"))
-    }
-    origins = {row["image_id"]: row["origin"] for row in read_rows(raw, ["image_id", "origin"])}
-    found = read_table(tmp_path / "clusters" / "assignments.parquet")
-    pairs = [
-        (traits[origins[row["image_id"]]], row["cluster_id"])
-        for row in found
-        if origins[row["image_id"]] in traits
-    ]
-    assert len(pairs) == len(traits)
-    assert adjusted_rand_score(*zip(*pairs, strict=True)) >= 0.85
