@@ -186,7 +186,8 @@ def find_best(journal: Journal, marks_path: Path) -> Best:
     verdicts = np.where(is_good, np.array([*best, 0])[groups], _FAULT)
     copied = set(verdicts[is_good & (verdicts != np.arange(len(verdicts)))].tolist())
     verdicts[best] = _ADMITTED
-    originals = {n: (look.origin, look.sha256) for n, look in enumerate(journal) if n in copied}
+    looks = enumerate(journal) if copied else ()
+    originals = {number: (look.origin, look.sha256) for number, look in looks if number in copied}
     return Best(verdicts, originals)
 
 

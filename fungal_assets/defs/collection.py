@@ -11,6 +11,7 @@ from fungal_assets.defs.partitions import resolution_partitions
 from fungal_assets.defs.previewing import sheets
 from fungal_assets.defs.resources import ProfileResource, StoreResource
 from fungal_assets.profiles import RESOLUTIONS
+from fungal_assets.progress import Tell
 from fungal_assets.store import Figures, Output, mismatches
 from fungal_assets.verdicts import Verdict
 
@@ -155,19 +156,20 @@ def prepared_images(
     """Upright RGB squares of every admitted image at one resolution, as sharded Parquet."""
     from fungal_assets.collection.preparation import prepare_images
 
-    raw, settings = store.get("raw_images"), config.fill("prepared_images", profile)
-    larger = _find_larger(store, raw, settings, context.partition_key)
+    raw = store.get("raw_images")
 
-    def build(folder: Path, **settings: Any) -> Figures:
+    def build(folder: Path, *, tell: Tell, **settings: Any) -> Figures:
+        larger = _find_larger(store, raw, settings, context.partition_key)
         if larger:
             context.log.info(f"scaled down from {larger}, no original is read again")
-        return prepare_images(raw.path, folder, size_px=int(context.partition_key), larger=larger, **settings)
+        size_px = int(context.partition_key)
+        return prepare_images(raw.path, folder, size_px=size_px, larger=larger, tell=tell, **settings)
 
     return keep(
         context,
         store,
         inputs=[raw],
-        settings=settings,
+        settings=config.fill("prepared_images", profile),
         build=build,
         checks=PREPARED_CHECKS,
         preview=sheets("contact_sheet.webp"),

@@ -230,7 +230,7 @@ def _main_creators(raw_images: Path, split: Split) -> list[dict[str, Any]]:
     """Who made most of each cluster, their share of it, and their share of all: 0 where no creator is known."""
     creators = {row["image_id"]: row["creator"] for row in read_rows(raw_images, ["image_id", "creator"])}
     found: list[dict[str, Any]] = []
-    overall = Counter(creators[image_id] for image_id in split.ids)
+    overall = Counter(name for image_id in split.ids if (name := creators[image_id]))
     for cluster_id in range(len(split.centroids)):
         rows = split.members(cluster_id)
         counts = Counter(name for row in rows if (name := creators[split.ids[row]]))

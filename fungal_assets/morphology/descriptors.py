@@ -125,8 +125,9 @@ def mix_cluster_colours(pictures: Sequence[np.ndarray], labels: np.ndarray, k: i
 
 def entropy_of(shares: np.ndarray) -> float:
     """Entropy of shares that sum to 1, over its most: 0 for a single one, 1 where all are equal."""
-    some = shares[shares > 0]
-    return float(-(some * np.log(some)).sum() / np.log(len(shares)))
+    from scipy.stats import entropy
+
+    return float(entropy(shares, base=len(shares)))
 
 
 def _colour_shares(pixels: np.ndarray) -> np.ndarray:

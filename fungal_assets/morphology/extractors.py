@@ -70,11 +70,13 @@ class EfficientNetLite0:
             float32, shape (n, 1280), rows of length 1; and float32, shape (n,), 0 to 1: the probability of ImageNet's
             eight classes of fungi together. It knows photographs only: what is painted or rendered is low.
         """
+        from scipy.special import softmax
+
         squares = [_centre_square(image, self.input_px) for image in images]
         greys = [square.convert("L").convert("RGB") for square in squares]
         colour, logits = self._run(["features", "logits"], squares)
         (grey,) = self._run(["features"], greys)
-        return _unit(_unit(colour) + _unit(grey)), _softmax(logits)[:, FUNGUS_CLASSES].sum(axis=1)
+        return _unit(_unit(colour) + _unit(grey)), softmax(logits, axis=1)[:, FUNGUS_CLASSES].sum(axis=1)
 
     def _run(self, outputs: Sequence[str], squares: Sequence[Image.Image]) -> list[Vectors]:
         pixels = np.zeros((len(squares), self.input_px, self.input_px, 3), np.float32)
@@ -111,11 +113,6 @@ def _centre_square(image: Image.Image, side_px: int) -> Image.Image:
     if image.mode == "RGB" and image.size == (side_px, side_px):
         return image
     return ImageOps.fit(image.convert("RGB"), (side_px, side_px), Image.Resampling.LANCZOS)
-
-
-def _softmax(logits: Vectors) -> Vectors:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
-    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def _unit(vectors: Vectors) -> Vectors:

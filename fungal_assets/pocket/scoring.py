@@ -134,7 +134,8 @@ def score_size(
 
 def show_sizes(painted: Mapping[int, Sequence[Image.Image]], *, things: int, columns: int = 8) -> Image.Image:
     """A sheet with two rows of each size in pixels: some things, of which there are `things`, and some fungi."""
-    tiles, labels = [], []
+    tiles: list[Image.Image] = []
+    labels: list[str] = []
     for size_px, images in painted.items():
         fungi = images[things:]
         tiles += [*images[:columns], *fungi[:: max(1, len(fungi) // columns)][:columns]]

@@ -23,7 +23,7 @@ from fungal_assets.collection.sources.candidates import (
     is_hidden,
     printable,
 )
-from fungal_assets.collection.sources.sidecars import SIDECARS, Notes, read_sidecars
+from fungal_assets.collection.sources.sidecars import SIDECARS, Notes, missing_rows, read_sidecars
 
 MAX_EXPANSION = 200
 MAX_STREAM_EXPANSION = 50
@@ -66,7 +66,7 @@ class ZipArchive:
                 yield Candidate(
                     data, printable(member.filename), **notes.pop(member.filename, {}), fault=fault
                 )
-        yield from _missing(notes)
+        yield from missing_rows(notes, holder="archive")
 
 
 def _zip_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
@@ -131,7 +131,7 @@ class TarArchive:
                 name = member.name.removeprefix("./")
                 data, fault = _tar_data(archive, member)
                 yield Candidate(data, printable(name), **notes.pop(name, {}), fault=fault)
-        yield from _missing(notes)
+        yield from missing_rows(notes, holder="archive")
 
     def _notes(self) -> Notes:
         sidecars = {}
@@ -182,9 +182,3 @@ def _tar_data(archive: tarfile.TarFile, member: tarfile.TarInfo) -> tuple[bytes,
             "truncated", f"{len(data)} of {member.size} bytes are there: the archive breaks off"
         )
     return data, None
-
-
-def _missing(notes: Notes) -> Iterator[Candidate]:
-    fault = Fault("missing", "the sidecar names it, but the archive does not hold it")
-    for name, note in sorted(notes.items()):
-        yield Candidate(b"", name, **note, fault=fault)

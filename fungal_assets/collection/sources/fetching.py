@@ -7,7 +7,6 @@ this project: a pace per host, one deadline for a whole answer, so that slow dri
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -69,7 +68,6 @@ class Fetcher:
         self._manners = manners or Manners()
         self._session = _open_session(self._manners)
         self._next_s: dict[str, float] = defaultdict(float)
-        self._lock = threading.Lock()
 
     def get(
         self,
@@ -112,10 +110,9 @@ class Fetcher:
             raise FetchError("unreachable", f"{url}: {_innermost(error)}"[:300]) from error
 
     def _wait(self, host: str) -> None:
-        with self._lock:
-            now_s = time.monotonic()
-            start_s = max(now_s, self._next_s[host])
-            self._next_s[host] = start_s + self._manners.interval_s
+        now_s = time.monotonic()
+        start_s = max(now_s, self._next_s[host])
+        self._next_s[host] = start_s + self._manners.interval_s
         time.sleep(start_s - now_s)
 
 

@@ -26,7 +26,7 @@ from fungal_assets.collection.sources.containers import (
     measure_container,
     read_container,
 )
-from fungal_assets.collection.sources.sidecars import SIDECARS, Notes, read_sidecars
+from fungal_assets.collection.sources.sidecars import SIDECARS, Notes, missing_rows, read_sidecars
 from fungal_assets.errors import InputError
 from fungal_assets.store import hash_file
 
@@ -114,7 +114,7 @@ class FolderSource:
         return printable(path.relative_to(self._root).as_posix())
 
     def _find_fault(self, path: Path) -> Fault | None:
-        """What keeps a file from being read, as far as can be told without opening it."""
+        """What keeps a file from being read, as far as can be told without opening it; containers have any size."""
         real = Path(os.path.realpath(path))  # which, other than Path.resolve, bears a link to itself
         if path.is_symlink() and not real.is_relative_to(self._bounds):
             return Fault("outside_source", "a link that leads out of the source folder is not followed")
@@ -122,7 +122,14 @@ class FolderSource:
             return Fault(
                 "linked_folder", "a linked folder is not entered; its files count where they really lie"
             )
-        return find_file_fault(path)
+        if not path.is_file():
+            return Fault("unreadable", "it is not a regular file")
+        if not os.access(path, os.R_OK):
+            return Fault("unreadable", "reading it is not permitted")
+        size_mb = path.stat().st_size / 1e6
+        if size_mb > MAX_FILE_MB and find_container(path) is None:
+            return Fault("too_large", f"the file has {size_mb:.0f} MB, at most {MAX_FILE_MB} MB are read")
+        return None
 
     def _read(self, paths: list[Path], notes: Notes) -> Iterator[Candidate]:
         for path in paths:
@@ -132,9 +139,7 @@ class FolderSource:
                 yield from read_container(container, origin)
             else:
                 yield _read_file(path, origin, fault, notes.pop(origin, {}))
-        for origin, note in sorted(notes.items()):
-            fault = Fault("missing", "the sidecar names it, but the folder does not hold it")
-            yield Candidate(b"", origin, **note, fault=fault)
+        yield from missing_rows(notes, holder="folder")
 
     def _finish(self, candidate: Candidate) -> Candidate:
         return dataclasses.replace(candidate, source=self._kind, licence=candidate.licence or self._licence)
@@ -163,18 +168,6 @@ class FileSource:
     def fingerprint(self) -> str:
         """Over its name and bytes."""
         return hashlib.sha256(json.dumps([self._path.name, hash_file(self._path)]).encode()).hexdigest()
-
-
-def find_file_fault(path: Path) -> Fault | None:
-    """What keeps a file from being read, as far as can be told without opening it; a container may be of any size."""
-    if not path.is_file():
-        return Fault("unreadable", "it is not a regular file")
-    if not os.access(path, os.R_OK):
-        return Fault("unreadable", "reading it is not permitted")
-    size_mb = path.stat().st_size / 1e6
-    if size_mb > MAX_FILE_MB and find_container(path) is None:
-        return Fault("too_large", f"the file has {size_mb:.0f} MB, at most {MAX_FILE_MB} MB are read")
-    return None
 
 
 def _read_file(path: Path, origin: str, fault: Fault | None, note: Note) -> Candidate:

@@ -55,7 +55,7 @@ class HubSource:
 
     def fingerprint(self) -> str:
         """The revision that is read: a commit of the dataset."""
-        return self._about["commit"]
+        return str(self._about["commit"])
 
     @cached_property
     def _about(self) -> dict[str, str | None]:

@@ -10,21 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
-from fungal_assets.collection.sources.candidates import Candidate, Fault, SourceSize
+from fungal_assets.collection.sources.candidates import Fault
 from fungal_assets.collection.sources.fetching import Fetcher, FetchError, Manners
-from fungal_assets.collection.sources.web import (
-    Downloads,
-    WebPicture,
-    hash_pictures,
-    measure_pictures,
-)
+from fungal_assets.collection.sources.web import WebPicture, WebSource
 from fungal_assets.errors import InputError
 from fungal_assets.store import write_atomically
 
@@ -80,7 +75,7 @@ class Service(Protocol):
         """The page at a cursor, the first without one."""
 
 
-class SearchSource:
+class SearchSource(WebSource):
     """The pictures that a search finds.
 
     Args:
@@ -96,23 +91,13 @@ class SearchSource:
     def __init__(
         self, service: Service, address: str, *, folder: Path | None = None, manners: Manners | None = None
     ):
+        super().__init__(service.name, folder=folder, manners=manners)
         self._service, self._query = service, parse_query(address, service)
-        self._downloads, self._manners = Downloads(folder, manners), manners or Manners()
-
-    def candidates(self) -> Iterator[Candidate]:
-        """All that is listed, in the order of the listing."""
-        return self._downloads.fetch(self._pictures, kind=self._service.name)
-
-    def measure(self) -> SourceSize:
-        """How many pictures are listed."""
-        return measure_pictures(self._pictures)
-
-    def fingerprint(self) -> str:
-        """Over the listing: it changes when the service has other pictures, or other credits for them."""
-        return hash_pictures(self._pictures)
+        self._manners = manners or Manners()
 
     @cached_property
-    def _pictures(self) -> list[WebPicture]:
+    def pictures(self) -> Sequence[WebPicture]:  # type: ignore[override]  # read once, since it may be asked for
+        """All that is listed, in the order of the listing."""
         asked = json.dumps([self._service.name, asdict(self._query)], sort_keys=True)
         path = self._downloads.folder / f"listing-{hashlib.sha256(asked.encode()).hexdigest()[:16]}.jsonl"
         if not path.exists() or time.time() - path.stat().st_mtime > _KEPT_S:

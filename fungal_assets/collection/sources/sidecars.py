@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fungal_assets.collection.sources.candidates import Note, describe
+from fungal_assets.collection.sources.candidates import Candidate, Fault, Note, describe
 from fungal_assets.errors import InputError
 
 SIDECARS = ("metadata.csv", "metadata.jsonl")
@@ -33,6 +33,13 @@ def read_sidecars(texts: Mapping[str, bytes], *, where: str) -> Notes:
         )
     rows = [row for name, data in texts.items() for row in _rows(f"{where}/{name}", data)]
     return {str(row["file_name"]).removeprefix("./"): describe(row) for row in rows}
+
+
+def missing_rows(notes: Notes, *, holder: str) -> Iterator[Candidate]:
+    """A candidate with a fault for each row that nothing was found for; `holder` is what was searched."""
+    fault = Fault("missing", f"the sidecar names it, but the {holder} does not hold it")
+    for name, note in sorted(notes.items()):
+        yield Candidate(b"", name, **note, fault=fault)
 
 
 def _rows(path: str, data: bytes) -> list[dict[str, Any]]:

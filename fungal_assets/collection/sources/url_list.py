@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from fungal_assets.collection.sources.candidates import Candidate, SourceSize, describe
+from fungal_assets.collection.sources.candidates import describe
 from fungal_assets.collection.sources.fetching import Manners
 from fungal_assets.collection.sources.tables import find_picture_column
-from fungal_assets.collection.sources.web import (
-    Downloads,
-    WebPicture,
-    hash_pictures,
-    measure_pictures,
-)
+from fungal_assets.collection.sources.web import WebPicture, WebSource
 from fungal_assets.errors import InputError
 
 
-class UrlList:
+class UrlList(WebSource):
     """Pictures by the URLs of a table.
 
     Args:
@@ -34,20 +29,13 @@ class UrlList:
     """
 
     def __init__(self, path: Path, *, folder: Path | None = None, manners: Manners | None = None):
-        self._pictures = _read_list(path)
-        self._downloads = Downloads(folder, manners)
+        super().__init__("urls", folder=folder, manners=manners)
+        self._listed = _read_list(path)
 
-    def candidates(self) -> Iterator[Candidate]:
-        """One for each row, fetched in the order of the table."""
-        return self._downloads.fetch(self._pictures, kind="urls")
-
-    def measure(self) -> SourceSize:
-        """How many rows there are."""
-        return measure_pictures(self._pictures)
-
-    def fingerprint(self) -> str:
-        """Over the table: a changed picture behind an unchanged URL is not seen."""
-        return hash_pictures(self._pictures)
+    @property
+    def pictures(self) -> Sequence[WebPicture]:
+        """One for each row, in the order of the table."""
+        return self._listed
 
 
 def is_url_table(path: Path) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -84,15 +84,35 @@ class Downloads:
         return b"", self._faults[url]
 
 
-def measure_pictures(pictures: Iterable[WebPicture]) -> SourceSize:
-    """How many there are, and about how many bytes."""
-    counted = [picture.fault is None for picture in pictures]
-    return SourceSize(len(counted), sum(counted) * TYPICAL_BYTES)
+class WebSource:
+    """A source of pictures that are known by their URLs; what these are, each kind of source says.
 
+    Args:
+        kind: What its candidates name as their source.
+        folder: Where downloads are kept; in the user's cache by default.
+        manners: How servers are asked for pictures.
+    """
 
-def hash_pictures(pictures: Iterable[WebPicture]) -> str:
-    """A hash over all that is known of the pictures, as hex."""
-    digest = hashlib.sha256()
-    for picture in pictures:
-        digest.update(json.dumps(asdict(picture), sort_keys=True).encode())
-    return digest.hexdigest()
+    def __init__(self, kind: str, *, folder: Path | None, manners: Manners | None):
+        self._kind, self._downloads = kind, Downloads(folder, manners)
+
+    @property
+    def pictures(self) -> Sequence[WebPicture]:
+        """All that is known of the pictures, before any is fetched."""
+        raise NotImplementedError
+
+    def candidates(self) -> Iterator[Candidate]:
+        """One for each picture, in their order."""
+        return self._downloads.fetch(self.pictures, kind=self._kind)
+
+    def measure(self) -> SourceSize:
+        """How many pictures there are, and about how many bytes those that are fetched hold."""
+        fetched = sum(picture.fault is None for picture in self.pictures)
+        return SourceSize(len(self.pictures), fetched * TYPICAL_BYTES)
+
+    def fingerprint(self) -> str:
+        """Over all that is known of them: a changed picture behind an unchanged URL is not seen."""
+        digest = hashlib.sha256()
+        for picture in self.pictures:
+            digest.update(json.dumps(asdict(picture), sort_keys=True).encode())
+        return digest.hexdigest()

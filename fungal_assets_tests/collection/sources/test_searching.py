@@ -142,11 +142,11 @@ def test_observations_come_with_observer_licence_and_page_and_closed_ones_are_ne
 
 def test_a_search_reads_as_many_pages_as_it_needs(served, tmp_path):
     """450 observations on pages of 200, three in five of an open licence, and one photograph more: 271."""
-    found = list(search(served, INaturalist, "inaturalist:Amanita?count=10000", tmp_path)._pictures)
+    found = list(search(served, INaturalist, "inaturalist:Amanita?count=10000", tmp_path).pictures)
     assert len(found) == 451 and len({one.url for one in found}) == 451
     assert sum(one.fault is None for one in found) == 271
     assert served.count("/observations") == 3
-    [cut] = [search(served, INaturalist, "inaturalist:Amanita?count=130", tmp_path)._pictures]
+    [cut] = [search(served, INaturalist, "inaturalist:Amanita?count=130", tmp_path).pictures]
     assert sum(one.fault is None for one in cut) == 130 and served.count("/observations") == 5
 
 
@@ -163,7 +163,7 @@ def test_occurrences_are_taken_by_the_licence_of_the_picture_not_of_the_record(s
         "its licence is not stated",
     }
     assert "country=DE" in next(one for one in served.asked if "occurrence" in one)
-    whole = search(served, Gbif, "gbif:Boletus?count=1000&licences=CC0,CC-BY,CC-BY-NC", tmp_path)._pictures
+    whole = search(served, Gbif, "gbif:Boletus?count=1000&licences=CC0,CC-BY,CC-BY-NC", tmp_path).pictures
     assert (len(whole), sum(one.fault is None for one in whole)) == (450, 270)
 
 

@@ -67,9 +67,7 @@ def test_an_image_folder_saved_without_its_files_says_what_to_do(tmp_path):
     dataset.to_parquet(tmp_path / "a.parquet")
     found = list(PictureTable(tmp_path / "a.parquet").candidates())
     assert len(found) == 2
-    for one in found:
-        assert one.fault is None or "embedded" in one.fault.detail
-        assert one.fault is not None or one.data
+    assert all(one.fault.reason == "missing" and "embedded" in one.fault.detail for one in found)
 
 
 def test_an_empty_row_is_a_fault_and_its_neighbour_is_read(tmp_path):
