@@ -143,6 +143,8 @@ def _add_harmless(good, seeds) -> None:
         good(f"polyglot/{number}.png", encode(textured(next(seeds)), "PNG") + tail)
     data = encode(textured(next(seeds)), "JPEG")
     good("harmless/padded.jpg", data[:-2] + bytes(16) + data[-2:])
+    data = encode(textured(next(seeds)), "JPEG")
+    good("harmless/filled.jpg", data[:-2] + b"\0\xff" * 8 + data[-2:])
     good("harmless/comment.jpg", encode(textured(next(seeds)), "JPEG", comment=b"<?php system($_GET[0]); ?>"))
 
 

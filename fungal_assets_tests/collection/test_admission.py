@@ -131,6 +131,20 @@ def test_of_several_copies_the_largest_is_kept_whatever_its_name(tmp_path):
     assert (figures["admitted"], figures["rejected_near_duplicate"]) == (2, 2)
 
 
+def test_a_picture_on_its_side_is_a_copy_of_the_upright_one(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (source / "a-turned.jpg").write_bytes(
+        encode(textured(1, 200).transpose(Image.Transpose.ROTATE_90), "JPEG", exif=exif)
+    )
+    (source / "b-upright.png").write_bytes(encode(textured(1, 200)))
+    (source / "c-other.png").write_bytes(encode(textured(2, 200)))
+    figures = _admit(source, tmp_path / "out")
+    assert (figures["admitted"], figures["rejected_near_duplicate"]) == (2, 1)
+
+
 @pytest.mark.parametrize(
     "limit, value, change, reason",
     [

@@ -25,8 +25,9 @@ def grow(tmp_path):
         "profile": ProfileResource(name="pocket"),
     }
 
-    def materialise(asset, key=None):
-        config = {"ops": {"raw_images": {"config": {"source": str(source)}}}} if asset is raw_images else None
+    def materialise(asset, key=None, **settings):
+        given = {"source": str(source)} if asset is raw_images else settings
+        config = {"ops": {asset.key.to_user_string(): {"config": given}}}
         result = dg.materialize([asset], partition_key=key, resources=resources, run_config=config)
         assert result.success
         assert all(check.passed for check in result.get_asset_check_evaluations())
@@ -43,13 +44,25 @@ def test_a_smaller_resolution_opens_no_original(grow, monkeypatch):
     assert grow(prepared_images, "64").record.figures["images"] == 4
 
 
-def test_squares_of_other_images_are_no_source(grow, monkeypatch):
+@pytest.fixture
+def opened(monkeypatch):
+    """One entry for each original that is opened."""
+    found, original = [], preparation.read_square
+    monkeypatch.setattr(preparation, "read_square", lambda *given: found.append(1) or original(*given))
+    return found
+
+
+def test_squares_of_other_images_are_no_source(grow, opened):
     grow(raw_images)
     grow(prepared_images, "128")
     (grow.source / "new.png").write_bytes(encode(textured(9)))
     grow(raw_images)
-    opened = []
-    original = preparation.read_square
-    monkeypatch.setattr(preparation, "read_square", lambda *given: opened.append(1) or original(*given))
-    assert grow(prepared_images, "64").record.figures["images"] == 5
-    assert len(opened) == 5
+    opened.clear()
+    assert grow(prepared_images, "64").record.figures["images"] == len(opened) == 5
+
+
+def test_squares_of_other_settings_are_no_source(grow, opened):
+    grow(raw_images)
+    grow(prepared_images, "128", jpeg_quality=60)
+    opened.clear()
+    assert grow(prepared_images, "64").record.figures["images"] == len(opened) == 4

@@ -3,14 +3,15 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 from sklearn.metrics import adjusted_rand_score
 
 from fungal_assets.errors import InputError
-from fungal_assets.morphology.clusters import _list_ks, assign, find_clusters
+from fungal_assets.morphology.clusters import Split, _list_ks, _main_creators, assign, find_clusters
 from fungal_assets.morphology.features import read_vectors
-from fungal_assets.shards import read_rows, read_table
+from fungal_assets.shards import ShardWriter, image_schema, read_rows, read_table
 
 
 def _summary(collection):
@@ -97,3 +98,23 @@ def test_five_images_are_too_few_for_any_clusters():
         InputError, match="5 images .* too few for 2 clusters; expected at least 3 .* 6 in all"
     ):
         _list_ks(np.random.default_rng(0).normal(size=(5, 4)), 8, 16)
+
+
+def test_the_main_creator_of_a_cluster_and_the_share_of_all_are_told(tmp_path):
+    """Of eight pictures Ada made four, three of them in the first cluster of four; of two nobody knows who did."""
+    creators = ["Ada", "Ada", "Ada", None, "Bo", None, "Ada", "Bo"]
+    schema = image_schema({"image_id": pa.string(), "creator": pa.string()})
+    with ShardWriter(tmp_path, schema, shards=1, stem="images") as writer:
+        for number, creator in enumerate(creators):
+            writer.write({"image": None, "image_id": str(number), "creator": creator})
+    labels = np.repeat([0, 1], 4)
+    split = Split(
+        [str(number) for number in range(8)], np.zeros((8, 2)), np.zeros((2, 2)), labels, np.zeros(8)
+    )
+    first, second = _main_creators(tmp_path, split)
+    assert first == {"creator": "Ada", "creator_share": 0.75, "creator_share_of_all": 0.5}
+    assert second == {"creator": "Bo", "creator_share": 0.5, "creator_share_of_all": 0.25}
+    unknown = Split(["3", "5"], np.zeros((2, 2)), np.zeros((1, 2)), np.zeros(2, int), np.zeros(2))
+    assert _main_creators(tmp_path, unknown) == [
+        {"creator": None, "creator_share": 0.0, "creator_share_of_all": 0.0}
+    ]

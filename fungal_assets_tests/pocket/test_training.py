@@ -7,7 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fungal_assets.pocket.architecture import TINY, build_pipeline, build_vae
+from fungal_assets.pocket import diffusing
+from fungal_assets.pocket.architecture import TINY, build_pipeline, build_vae, tokenize
 from fungal_assets.pocket.autoencoding import (
     VaeSettings,
     fit_components,
@@ -63,11 +64,11 @@ def test_diffusion_goes_on_from_its_checkpoint_bit_equal(tmp_path):
     generator = torch.Generator().manual_seed(0)
     corpora = [
         Corpus(
-            torch.randn(8, 4, side, side, generator=generator),
-            [f"a cap {index}" for index in range(8)],
-            torch.ones(8),
+            torch.randn(count, 4, side, side, generator=generator),
+            [f"a cap {index}" for index in range(count)],
+            torch.ones(count),
         )
-        for side in (8, 4, 16)
+        for side, count in ((8, 8), (4, 30), (16, 20))
     ]
 
     def train(folder, *, breaks_at=None):
@@ -89,6 +90,32 @@ def test_diffusion_goes_on_from_its_checkpoint_bit_equal(tmp_path):
     resumed = train(tmp_path / "broken")
     for one, two in zip(whole.unet.parameters(), resumed.unet.parameters(), strict=True):
         assert torch.equal(one, two)
+
+
+def test_every_size_is_learnt_with_its_own_captions_at_its_own_noise(tmp_path, monkeypatch):
+    """Each size has one caption of its own; the tokens and the shift of every step are those of its size."""
+    captions = {4: "a small cap", 8: "a cap of its size", 16: "a cap twice as large"}
+    corpora = [
+        Corpus(torch.zeros(3, 4, side, side), [text] * 3, torch.ones(3)) for side, text in captions.items()
+    ]
+    pipeline, seen, shifts = build_pipeline("tiny", seed=0), [], []
+
+    def record_shift(*given, shift, **options):
+        shifts.append(shift)
+        return draw_steps(*given, shift=shift, **options)
+
+    def record_loss(model, x_0, tokens, *given, **options):
+        seen.append((x_0.shape[-1], tokens))
+        return v_loss(model, x_0, tokens, *given, **options)
+
+    monkeypatch.setattr(diffusing, "draw_steps", record_shift)
+    monkeypatch.setattr(diffusing, "v_loss", record_loss)
+    settings = DiffusionSettings(steps=12, batch_size=2, caption_dropout=0.0, checkpoint_every=12)
+    train_diffusion(pipeline, corpora, tmp_path, settings, tell=silent)
+    assert {side for side, _ in seen} == {4, 8, 16}
+    for (side, tokens), shift in zip(seen, shifts, strict=True):
+        assert shift == side / 8
+        assert torch.equal(tokens, tokenize(pipeline.tokenizer, [captions[side]] * len(tokens)))
 
 
 def test_a_step_covers_the_same_area_at_any_size():

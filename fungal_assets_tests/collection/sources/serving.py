@@ -26,6 +26,7 @@ class Served:
     def __init__(self, url: str):
         self.url = url
         self.asked: list[str] = []
+        self.headers: list[dict[str, str]] = []
         self.answers: dict[str, Callable[[dict[str, str], int], tuple[int, dict[str, str], bytes]]] = {}
 
     def answer_json(self, path: str, make: Callable[[dict[str, str]], object]) -> None:
@@ -51,6 +52,7 @@ def serve() -> Iterator[Served]:
 
         def do_GET(self) -> None:
             served.asked.append(self.path)
+            served.headers.append(dict(self.headers))
             path, query = urlsplit(self.path).path, dict(parse_qsl(urlsplit(self.path).query))
             if path.startswith("/picture/"):
                 data = encode(picture(int(path.split("/")[2].split(".")[0])))

@@ -26,6 +26,8 @@ def fault_of(url, manners=IMPATIENT, **options):
 
 def test_a_picture_comes_whole_and_the_user_agent_says_who_asks(served):
     assert Fetcher(IMPATIENT).get(f"{served.url}/picture/3.png") == encode(picture(3))
+    [headers] = served.headers
+    assert headers["User-Agent"].startswith("fungal_assets/") and headers["Accept-Encoding"] == "identity"
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -104,6 +106,7 @@ def test_a_redirect_to_a_file_or_without_end_is_not_followed(served):
     served.answers["/round"] = lambda query, times: (302, {"Location": "/round"}, b"")
     assert fault_of(f"{served.url}/file").reason == "unreachable"
     assert "more than three" in fault_of(f"{served.url}/round").detail
+    assert served.count("/round") == 4
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,15 @@ def test_a_plain_column_of_bytes_is_read(tmp_path):
     assert [one.data for one in PictureTable(path).candidates()] == PICTURES[:2]
 
 
+def test_the_column_that_is_declared_an_image_goes_before_other_bytes(tmp_path):
+    path = tmp_path / "a.parquet"
+    schema = image_schema({"image_id": pa.string()})
+    kinds = [pa.field("thumbnail", pa.binary()), *schema]
+    rows = [{"thumbnail": PICTURES[1], "image": {"bytes": PICTURES[0], "path": None}, "image_id": "x"}]
+    pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(kinds, metadata=schema.metadata)), path)
+    assert [one.data for one in PictureTable(path).candidates()] == [PICTURES[0]]
+
+
 def test_an_image_folder_saved_without_its_files_says_what_to_do(tmp_path):
     """`to_parquet` on an image folder keeps paths only: the picture is lost, and that is told."""
     folder = write_pictures(tmp_path / "pictures", 2)

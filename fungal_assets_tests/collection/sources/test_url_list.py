@@ -66,6 +66,15 @@ def test_a_fetch_that_was_stopped_goes_on_and_asks_for_nothing_twice(served, tmp
     assert UrlList(path).fingerprint() != before
 
 
+def test_what_could_not_be_fetched_is_asked_for_once_though_a_source_is_read_twice(served, tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text(f"url\n{served.url}/gone.png\n{served.url}/picture/1.png\n")
+    source = UrlList(path, folder=tmp_path / "kept", manners=IMPATIENT)
+    first, second = list(source.candidates()), list(source.candidates())
+    assert first == second and first[0].fault.reason == "unreachable"
+    assert (served.count("/gone.png"), served.count("/picture/1.png")) == (1, 1)
+
+
 @pytest.mark.parametrize(
     "text, message",
     [
