@@ -84,7 +84,7 @@ def grow_forms(
             them is what the form begins as (`revolving`), and what is behind them is what it is shown before; 0 to
             begin with an egg and show it before plain grounds.
         guess_guidance_scale: Of classifier-free guidance, in painting them.
-        processes: Species grown at once; the cores are shared among them.
+        processes: Species grown at once on this machine; the cores are shared among them.
         seed: Every species gets its own from it.
         tell: Told of progress.
 
@@ -122,6 +122,7 @@ def grow_forms(
         functools.partial(grow_form, pruned_weights / "pipeline", folder),
         growths,
         processes=processes,
+        gpus=1,
         name=lambda growth: growth.species["common_name"],
         tell=tell,
     )
