@@ -35,8 +35,8 @@ def map(  # noqa: A001 - compute.map is what it is called everywhere
 ) -> list[Result]:
     """`[fn(item) for item in items]`, several items at once.
 
-    `$FUNGAL_COMPUTE` says where: `local` (processes of this machine, the default), `ray` (a Ray cluster of this machine,
-    which ends with the map), `auto` (the cluster that this machine is part of, or `$RAY_ADDRESS`), or
+    `$FUNGAL_COMPUTE` says where: `local` (processes of this machine, the default), `ray` (a Ray cluster of this
+    machine, which ends with the map), `auto` (the cluster that this machine is part of, or `$RAY_ADDRESS`), or
     `ray://HOST:10001` (a cluster elsewhere).
 
     An item that fails stops no other: all are tried, then the first failure in the items' order is raised. Items and

@@ -31,9 +31,7 @@ def _run_here(fn: Callable[[Any], Any], items: Sequence[Any], listing: Listing) 
     return outcomes
 
 
-def _run_workers(
-    fn: Callable[[Any], Any], items: Sequence[Any], workers: int, listing: Listing
-) -> list[Any]:
+def _run_workers(fn: Callable[[Any], Any], items: Sequence[Any], workers: int, listing: Listing) -> list[Any]:
     context = multiprocessing.get_context("spawn")
     older_children = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, context, _prepare_worker, (max(1, cores() // workers),))

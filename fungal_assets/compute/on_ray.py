@@ -6,9 +6,11 @@ store at the same path. Ray is imported inside functions: it is an extra.
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +24,7 @@ _OBJECT_STORE_BYTES = 100_000_000
 """Shared memory of a cluster that is started here; nearly the least that Ray takes, since results are small."""
 _RETRIES = 1
 """Further tries of an item whose worker died: a lost machine costs no item, one that crashes does so twice."""
+_LOOK_EVERY_S = 0.2
 
 
 def run(
@@ -43,9 +46,12 @@ def run(
             max_retries=_RETRIES,
             runtime_env={"env_vars": _environment(cpus)},
         )
-        running = [task.remote(fn, item) for item in items]
+        running: list[Any] = []
         try:
+            running += (task.remote(fn, item) for item in items)
             return gather([reference.future() for reference in running], listing, _explain)
+        except ImportError as error:  # through ray:// the function is imported on the cluster's head at once
+            raise _stranger(error) from error
         except BaseException:
             for reference in running:
                 ray.cancel(reference, force=True)
@@ -53,16 +59,29 @@ def run(
 
 
 def _environment(threads: int) -> dict[str, str]:
-    """Of a worker, set before it starts, since Ray loads numpy first; an item that maps in its turn stays where it is."""
+    """Of a worker, set before it starts, since Ray loads numpy first; a map inside an item stays on its machine."""
     return {setting: str(threads) for setting in THREAD_SETTINGS} | {"FUNGAL_COMPUTE": "local"}
 
 
 def _run_item(fn: Callable[[Any], Any], item: Any) -> Any:
     """Run on a worker: the outcome as a value, since Ray would change the class of an error that is raised."""
+    _end_with_raylet()
     outcome = attempt(fn, item)
     if isinstance(outcome, Failure):
         outcome.error.add_note("".join(traceback.format_exception(outcome.error)))
     return outcome
+
+
+@functools.cache
+def _end_with_raylet() -> None:
+    """Let this worker end when Ray's own process on its machine does; by itself it would work on for some seconds."""
+    threading.Thread(target=_wait_and_end, args=(os.getppid(),), daemon=True).start()
+
+
+def _wait_and_end(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_LOOK_EVERY_S)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @contextmanager
@@ -137,8 +156,10 @@ def _explain(error: Exception) -> Exception:
     from ray import exceptions
 
     if isinstance(error, exceptions.RayTaskError):
-        said = f"a worker could not run it: {error.cause!r}. Every machine of the cluster needs the same fungal_assets."
-    elif isinstance(error, exceptions.OutOfMemoryError):
+        explained = _stranger(error.cause)
+        explained.__cause__ = error
+        return explained
+    if isinstance(error, exceptions.OutOfMemoryError):
         said = "its machine ran out of memory; ask for more CPUs an item, or a larger machine."
     elif isinstance(error, exceptions.RayError):
         said = (
@@ -150,3 +171,12 @@ def _explain(error: Exception) -> Exception:
     explained = FungalError(said)
     explained.__cause__ = error
     return explained
+
+
+def _stranger(error: object) -> FungalError:
+    """What is wrong with a worker that can't even begin with an item; the last line of Ray's text says it."""
+    reason = str(error).strip().rstrip("'\n)").splitlines()[-1]
+    return FungalError(
+        f"a worker of the Ray cluster could not run it: {reason}. Every machine of the cluster needs the Python, "
+        "Ray and fungal_assets of this one: give them one image, or start the job with a runtime_env that has them."
+    )
