@@ -175,7 +175,7 @@ def _explain(error: Exception) -> Exception:
 
 def _stranger(error: object) -> FungalError:
     """What is wrong with a worker that can't even begin with an item; the last line of Ray's text says it."""
-    reason = str(error).strip().rstrip("'\n)").splitlines()[-1]
+    reason = (str(error).strip() or repr(error)).splitlines()[-1]
     return FungalError(
         f"a worker of the Ray cluster could not run it: {reason}. Every machine of the cluster needs the Python, "
         "Ray and fungal_assets of this one: give them one image, or start the job with a runtime_env that has them."
