@@ -74,8 +74,8 @@ def extract_features(
     parts = folder / ".parts" / found.sha256[:16]
     _fill_parts(raw_images, parts, found, batch_size, tell)
     images = _join_parts(_whole_parts(parts), folder / "vectors.parquet")
-    shutil.rmtree(parts.parent)
     write_atomically(folder / ABOUT_NAME, json.dumps(describe_extractor(found), indent=1))
+    shutil.rmtree(parts.parent)
     return {"images": images, "dimensions": found.dimensions, "extractor": found.name}
 
 
