@@ -67,7 +67,7 @@ _SHARED: dict[str, dict[str, Any]] = {
         "min_fungus_probability": 0.0,
     },
     "prepared_images": {"jpeg_quality": 95},
-    "feature_vectors": {"batch_size": 16},
+    "feature_vectors": {"extractor": "efficientnet-lite0", "batch_size": 16},
     "clusters": {"min_clusters": 8, "max_clusters": 16, "seed": 0},
     "name_lexicon": {"extra_names": ""},
     "species": {"seed": 0},

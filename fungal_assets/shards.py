@@ -114,14 +114,24 @@ def shard_paths(folder: Path) -> list[Path]:
     return paths
 
 
-def read_rows(folder: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-    """Stream all rows of all shards of a folder, a row group at a time."""
+def read_rows(
+    folder: Path, columns: Sequence[str] | None = None, *, start: int = 0
+) -> Iterator[dict[str, Any]]:
+    """Stream the rows of all shards of a folder, a row group at a time.
+
+    Args:
+        folder: Where the shards lie.
+        columns: Which columns; all by default.
+        start: How many rows are passed over; row groups among them are not read.
+    """
     for path in shard_paths(folder):
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(
-                batch_size=ROW_GROUP_ROWS, columns=list(columns) if columns else None
-            ):
-                yield from batch.to_pylist()
+            for group in range(file.num_row_groups):
+                count = file.metadata.row_group(group).num_rows
+                if start < count:
+                    table = file.read_row_group(group, columns=list(columns) if columns else None)
+                    yield from table.slice(start).to_pylist()
+                start = max(0, start - count)
 
 
 def count_rows(folder: Path) -> int:

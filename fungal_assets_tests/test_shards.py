@@ -37,6 +37,12 @@ def test_every_row_is_found_again(tmp_path, shards):
     assert all(row["image"]["path"] == f"{row['text'].split()[1]}.png" for row in rows)
 
 
+@pytest.mark.parametrize("start", [0, 1, 100, 166, 250, 332, 333, 400])
+def test_reading_goes_on_behind_any_row(tmp_path, start):
+    write(tmp_path, 333, 3)
+    assert list(read_rows(tmp_path, ["text"], start=start)) == list(read_rows(tmp_path, ["text"]))[start:]
+
+
 def test_a_missing_shard_is_named(tmp_path):
     write(tmp_path, 30, 3)
     shard_paths(tmp_path)[1].unlink()

@@ -4,7 +4,7 @@ import dagster as dg
 from pydantic import Field
 
 from fungal_assets.defs.collection import raw_images
-from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep
+from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep, told_plainly
 from fungal_assets.defs.previewing import sheets
 from fungal_assets.defs.resources import ProfileResource, StoreResource
 from fungal_assets.store import Output
@@ -19,6 +19,11 @@ MAX_ETA2_COLOUR = 0.6
 class FeatureVectorsConfig(StageConfig):
     """How the vectors are computed."""
 
+    extractor: str | None = Field(
+        default=None,
+        description="What makes the vectors: efficientnet-lite0, or of the hub vgg16-fc2, dinov2-small or "
+        "clip-vit-base-patch32, or a folder with a model of their kind.",
+    )
     batch_size: int | None = Field(
         default=None, ge=1, le=256, description="Images in one pass of the network."
     )
@@ -64,19 +69,23 @@ def feature_vectors(
     store: StoreResource,
     profile: ProfileResource,
 ) -> dg.MaterializeResult:
-    """One EfficientNet-Lite0 vector per image, the mean of what it sees in colour and in grey."""
+    """One vector per image by the extractor that is set; EfficientNet-Lite0's is the mean of colour and grey."""
+    from fungal_assets.morphology.extractors import find_extractor, licences_of
     from fungal_assets.morphology.features import extract_features
 
-    raw = store.get("raw_images")
+    raw, settings = store.get("raw_images"), config.fill("feature_vectors", profile)
+    with told_plainly():
+        sources = {"extractor": find_extractor(settings["extractor"]).sha256}
     return keep(
         context,
         store,
         inputs=[raw],
-        settings=config.fill("feature_vectors", profile),
+        settings=settings,
+        sources=sources,
         build=lambda folder, **settings: extract_features(raw.path, folder, **settings),
         checks=VECTOR_CHECKS,
         preview=sheets(),
-        licences=["Apache-2.0"],
+        licences=licences_of(settings["extractor"]),
     )
 
 
@@ -134,7 +143,7 @@ CLUSTER_CHECKS = (
 @dg.asset(
     group_name="morphology",
     kinds={"scikitlearn", "parquet"},
-    code_version="2",
+    code_version="3",
     deps=[feature_vectors, raw_images],
     check_specs=check_specs("clusters", CLUSTER_CHECKS),
 )

@@ -1,7 +1,7 @@
-"""The model cards: what is known of each base model that a profile may name, and of the judge; from `cards.yaml`.
+"""The model cards: what is known of each model that a setting may name, and of the judge; from `cards.yaml`.
 
 Licences, revisions and native sizes live in that one data file and nowhere else. Finding a model's files is
-in `base_models`.
+in `base_models` and `morphology.extractors`.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ class Card:
 
     Args:
         name: The card's key, such as `"pocket"`.
-        role: `"base"`, or `"judge"` of one that paints nothing.
+        role: `"base"`, `"judge"` of one that paints nothing, or `"extractor"` of one that makes feature vectors.
         hub_id: Its repository on the Hugging Face hub, or None.
         path: Its folder inside the package, POSIX, or None.
         revision: Pinned commit of the hub repository, or None.
         licence: SPDX id or the hub's licence tag.
-        family: Architecture, `"sd1"`, `"sdxl"` or `"clip"`.
-        native_px: Side of the pictures that it was trained on, pixels.
+        family: Architecture, `"sd1"`, `"sdxl"`, `"clip"`, `"dinov2"` or `"vgg16"`.
+        native_px: Side of the pictures that it was trained on, or looks at, pixels.
     """
 
     name: str
@@ -48,9 +48,14 @@ def read_cards(path: Path = CARDS_PATH) -> dict[str, Card]:
     return {name: Card(name=name, **row) for name, row in rows.items()}
 
 
-def find_card(base_model: str) -> Card | None:
-    """The card of a base model whose name or hub id is `base_model`, or None."""
-    return next((card for card in _base_cards() if base_model in (card.name, card.hub_id)), None)
+def find_card(name: str, *, role: str = "base") -> Card | None:
+    """The card of that role whose name or hub id is `name`, or None."""
+    return next((card for card in cards_of(role) if name in (card.name, card.hub_id)), None)
+
+
+def cards_of(role: str) -> list[Card]:
+    """All cards of a role, in the file's order."""
+    return [card for card in read_cards().values() if card.role == role]
 
 
 def licence_of(base_model: str) -> str:
@@ -63,10 +68,6 @@ def licence_of(base_model: str) -> str:
     if card is None:
         raise InputError(
             f"base model {base_model!r} has no card, so its licence is not known; the cards are "
-            f"{', '.join(card.name for card in _base_cards())}. Add one to {CARDS_PATH.name}."
+            f"{', '.join(card.name for card in cards_of('base'))}. Add one to {CARDS_PATH.name}."
         )
     return card.licence
-
-
-def _base_cards() -> list[Card]:
-    return [card for card in read_cards().values() if card.role == "base"]

@@ -1,7 +1,8 @@
 """Checks of forms and films: was the guide the tuned one, is each a solid body, is it its species, does the film play.
 
-`check_recognition` trusts EfficientNet-Lite0, which was trained on photographs of other things and sees small renders
-here; it is an independent judge, not a botanist. Belongs here: verdicts about complete folders.
+`check_recognition` trusts the clusters' extractor, EfficientNet-Lite0 by default, which was trained on photographs of
+other things and sees small renders here; it is an independent judge, not a botanist. Belongs here: verdicts about
+complete folders.
 """
 
 from __future__ import annotations

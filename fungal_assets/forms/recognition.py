@@ -1,8 +1,8 @@
 """Whether a form is taken for its own species by a judge that had no part in growing it.
 
-The judge is EfficientNet-Lite0 and the clusters of the specimens. A form on a plain ground is unlike any photograph in
-ways that all forms share; so each view is compared after the mean of all views has been moved onto the mean of the
-species' centres. Belongs here: that judgement. Its limits stand in `checks`.
+The judge is the clusters of the specimens, by the extractor that they were found by. A form on a plain ground is unlike
+any photograph in ways that all forms share; so each view is compared after the mean of all views has been moved onto
+the mean of the species' centres. Belongs here: that judgement. Its limits stand in `checks`.
 """
 
 from __future__ import annotations
@@ -40,14 +40,19 @@ def recognised_shares(views: Mapping[int, Sequence[Image.Image]], clusters: Path
 
     Returns:
         Shares, 0 to 1, by cluster id.
+
+    Raises:
+        InputError: The clusters' extractor is not found.
+        ProvenanceError: It is not recorded, or has other weights now.
     """
-    from fungal_assets.morphology.extractors import EfficientNetLite0
+    from fungal_assets.morphology.extractors import recorded_extractor
     from fungal_assets.morphology.judging import recognise
     from fungal_assets.morphology.projection import Projection
 
     centres = np.load(clusters / "centroids.npy", allow_pickle=False)
     rivals = sorted(views) if len(views) > 1 else list(range(len(centres)))
-    vectors = EfficientNetLite0().embed([picture for cluster in views for picture in views[cluster]])
+    shown = [picture for cluster in views for picture in views[cluster]]
+    vectors = recorded_extractor(clusters).embed(shown)
     points = Projection.load(clusters / "projection.npz").project(vectors)
     if len(views) > 1:
         points = points - points.mean(0) + centres[rivals].mean(0)

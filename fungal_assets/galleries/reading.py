@@ -17,7 +17,7 @@ from fungal_assets.errors import InputError
 from fungal_assets.shards import read_table
 
 if TYPE_CHECKING:
-    from fungal_assets.morphology.extractors import EfficientNetLite0
+    from fungal_assets.morphology.extractors import Extractor
 
 EMBED_BATCH = 16
 
@@ -62,12 +62,12 @@ def open_pictures(sample_galleries: Path, rows: Sequence[Mapping[str, Any]]) -> 
 
 
 def embed_pictures(
-    sample_galleries: Path, rows: Sequence[Mapping[str, Any]], extractor: EfficientNetLite0
+    sample_galleries: Path, rows: Sequence[Mapping[str, Any]], extractor: Extractor
 ) -> np.ndarray:
     """Feature vectors of the pictures of some rows.
 
     Returns:
-        float32, shape (n, 1280), unit rows.
+        float32, shape (n, d), unit rows.
     """
     batches = [
         extractor.embed(list(open_pictures(sample_galleries, rows[start : start + EMBED_BATCH])))

@@ -21,7 +21,7 @@ from fungal_assets.morphology.projection import to_unit
 
 
 def recognise_species(gallery: Path, rows: Sequence[Mapping[str, Any]], clusters: Path) -> dict[str, Any]:
-    """Assign every picture of a species prompt to a cluster, by the features that made the clusters; see `likeness`.
+    """Assign every picture of a species prompt to a cluster, by the extractor that made the clusters; see `likeness`.
 
     Args:
         gallery: Folder of the pictures.
@@ -35,14 +35,15 @@ def recognise_species(gallery: Path, rows: Sequence[Mapping[str, Any]], clusters
         for.
 
     Raises:
-        InputError: A species has no cluster.
+        InputError: A species has no cluster, or the clusters' extractor is not found.
+        ProvenanceError: It is not recorded, or has other weights now.
     """
-    from fungal_assets.morphology.extractors import EfficientNetLite0
+    from fungal_assets.morphology.extractors import recorded_extractor
     from fungal_assets.morphology.projection import Projection
 
     shown = [row for row in rows if row["kind"] == "species" and row["model"] == TUNED]
     own = own_clusters([row["species_id"] for row in shown], clusters)
-    vectors = embed_pictures(gallery, shown, EfficientNetLite0())
+    vectors = embed_pictures(gallery, shown, recorded_extractor(clusters))
     points = Projection.load(clusters / "projection.npz").project(vectors)
     similarity = likeness(points, own, np.load(clusters / "centroids.npy", allow_pickle=False))
     return summarise(shown, own, similarity.argmax(axis=1), similarity)

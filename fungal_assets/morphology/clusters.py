@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -31,6 +32,7 @@ from fungal_assets.morphology.descriptors import (
     name_cluster_colours,
     share_explained,
 )
+from fungal_assets.morphology.extractors import ABOUT_NAME
 from fungal_assets.morphology.features import read_vectors
 from fungal_assets.morphology.maps import draw_map, draw_montage, lay_out
 from fungal_assets.morphology.partition import (
@@ -95,7 +97,7 @@ def find_clusters(
         feature_vectors: Output of `features.extract_features`.
         raw_images: The specimens that the vectors are of.
         folder: Where `assignments.parquet`, `clusters.json`, `centroids.npy`, `projection.npz`,
-            `montage.webp` and `map.png` go.
+            `montage.webp` and `map.png` go, and `extractor.json`, which says whose space it is.
         min_clusters: Fewest clusters that are tried, if there are images enough for so many.
         max_clusters: Most clusters that are tried, as far as there are images for them.
         seed: Seed of everything drawn.
@@ -122,6 +124,7 @@ def find_clusters(
         traits = _measure_traits(split, pictures, seed)
         traits["creators"] = _main_creators(raw_images, split)
         _draw(split, pictures, traits["colour_names"], folder, seed)
+    shutil.copyfile(feature_vectors / ABOUT_NAME, folder / ABOUT_NAME)
     projection.save(folder / "projection.npz")
     np.save(folder / "centroids.npy", split.centroids)
     write_table(folder / "assignments.parquet", _assignment_rows(split), ASSIGNMENTS)

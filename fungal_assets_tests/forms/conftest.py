@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from fungal_assets.morphology.extractors import EfficientNetLite0, describe_extractor
 from fungal_assets.store import hash_folder
 
 
@@ -51,6 +52,8 @@ def named_world(tmp_path_factory):
     components = np.linalg.qr(rng.normal(size=(1280, 16)))[0].T.astype(np.float32)
     np.savez(root / "clusters" / "projection.npz", mean=np.zeros(1280, np.float32), components=components)
     np.save(root / "clusters" / "centroids.npy", rng.normal(size=(3, 16)).astype(np.float32))
+    about = json.dumps(describe_extractor(EfficientNetLite0()))
+    (root / "clusters" / "extractor.json").write_text(about)
     widths = [(cluster_id, width) for cluster_id, width in enumerate((0.5, 0.1, 0.2)) for _ in range(2)]
     members = [{"image_id": str(n), "cluster_id": i, "distance": w} for n, (i, w) in enumerate(widths)]
     pq.write_table(pa.Table.from_pylist(members), root / "clusters" / "assignments.parquet")

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from fungal_assets.galleries.batches import read_parameters, save_picture
 from fungal_assets.galleries.reading import read_gallery
+from fungal_assets.morphology.extractors import EfficientNetLite0, describe_extractor
 from fungal_assets.store import hash_folder
 
 SIDE_PX = 64
@@ -74,6 +75,7 @@ def write_clusters(folder: Path) -> Path:
     np.save(folder / "centroids.npy", centroids / np.linalg.norm(centroids, axis=1, keepdims=True))
     clusters = [{"cluster_id": number, "size": 4} for number in range(CLUSTERS)]
     (folder / "clusters.json").write_text(json.dumps({"k": CLUSTERS, "clusters": clusters}))
+    (folder / "extractor.json").write_text(json.dumps(describe_extractor(EfficientNetLite0())))
     return folder
 
 

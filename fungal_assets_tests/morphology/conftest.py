@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from fungal_assets.collection.admission import admit_images
 from fungal_assets.morphology.clusters import find_clusters
-from fungal_assets.morphology.extractors import EfficientNetLite0
+from fungal_assets.morphology.efficientnet import EfficientNetLite0
 from fungal_assets.morphology.features import extract_features
 from fungal_assets_tests.collection.drawing import LENIENT, encode
 
@@ -63,7 +63,7 @@ def collection(tmp_path_factory, extractor):
         folder.mkdir()
     admit_images(raw_images, source=str(source), **LENIENT | {"min_side_px": 64})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fungal_assets.morphology.extractors._user_cache_dir", lambda: extractor._cache_dir)
-        extract_features(raw_images, feature_vectors, batch_size=8)
+        patch.setattr("fungal_assets.morphology.efficientnet._user_cache_dir", lambda: extractor._cache_dir)
+        extract_features(raw_images, feature_vectors, extractor="efficientnet-lite0", batch_size=8)
     find_clusters(feature_vectors, raw_images, clusters, min_clusters=2, max_clusters=5, seed=0)
     return root

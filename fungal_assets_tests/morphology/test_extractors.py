@@ -1,57 +1,105 @@
 from __future__ import annotations
 
-import numpy as np
+import json
+
 import pytest
-from PIL import Image
 
-from fungal_assets.morphology.extractors import EfficientNetLite0, _torch_network
-from fungal_assets_tests.morphology.conftest import KINDS, draw_specimen
+from fungal_assets.errors import InputError, ProvenanceError
+from fungal_assets.morphology.extractors import (
+    EfficientNetLite0,
+    describe_extractor,
+    find_extractor,
+    licences_of,
+    list_extractors,
+    recorded_extractor,
+)
+from fungal_assets.profiles import PROFILES
+from fungal_assets_tests.morphology.models import save_dinov2
 
-PICTURES = [draw_specimen(kind, seed) for kind in KINDS for seed in range(2)]
-
-
-def test_vectors_are_unit_float32(extractor):
-    vectors = extractor.embed(PICTURES)
-    assert vectors.shape == (6, 1280) and vectors.dtype == np.float32
-    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
-
-
-def test_a_picture_has_the_same_vector_in_any_batch(extractor):
-    assert np.allclose(extractor.embed(PICTURES)[4], extractor.embed([PICTURES[4]])[0], atol=1e-6)
+NAMES = ["efficientnet-lite0", "vgg16-fc2", "dinov2-small", "clip-vit-base-patch32"]
 
 
-def test_onnx_gives_what_torch_gives(extractor):
-    import torch
-
-    square = PICTURES[0].resize((224, 224), Image.Resampling.LANCZOS)
-    pixels = torch.from_numpy((np.asarray(square, np.float32) - 127) / 128).permute(2, 0, 1)[None]
-    with torch.no_grad():
-        features, logits = _torch_network()(pixels)
-    assert np.allclose(extractor._run(["features"], [square])[0], features.numpy(), atol=1e-4)
-    classes = torch.tensor([947, *range(991, 998)])
-    assert np.allclose(extractor.look([square])[1], logits.softmax(1)[:, classes].sum(1).numpy(), atol=1e-4)
+def test_there_are_four_names_and_the_profiles_take_one_of_them():
+    assert list_extractors() == NAMES
+    assert {row.settings["feature_vectors"]["extractor"] for row in PROFILES.values()} <= set(NAMES)
+    assert isinstance(find_extractor("efficientnet-lite0"), EfficientNetLite0)
 
 
-def test_no_picture_gives_no_vector(extractor):
-    vectors, probabilities = extractor.look([])
-    assert vectors.shape == (0, 1280) and probabilities.shape == (0,)
+def test_licences_are_those_of_the_extractor_and_of_the_classifier():
+    assert licences_of("efficientnet-lite0") == licences_of("/some/folder") == ["Apache-2.0"]
+    assert licences_of("vgg16-fc2") == ["Apache-2.0", "BSD-3-Clause"]
 
 
-def test_colour_moves_a_vector_less_than_form(extractor):
-    disc, bars = draw_specimen("disc", 0), draw_specimen("bars", 0)
-    recoloured = Image.merge("RGB", [disc.getchannel(band) for band in "BRG"])
-    one, other, further = extractor.embed([disc, recoloured, bars])
-    assert one @ other > one @ further
+@pytest.mark.parametrize("name", ["resnet50", "./nowhere"])
+def test_an_unknown_name_is_refused_with_the_known_ones(name):
+    with pytest.raises(InputError, match=f"is neither a name nor a folder; the names are {', '.join(NAMES)}"):
+        find_extractor(name)
 
 
-def test_the_network_is_exported_once(extractor):
-    before = [(path.name, path.stat().st_mtime_ns) for path in extractor._cache_dir.iterdir()]
-    again = EfficientNetLite0(extractor._cache_dir).embed(PICTURES[:1])
-    assert np.array_equal(again, extractor.embed(PICTURES[:1]))
-    assert [(path.name, path.stat().st_mtime_ns) for path in extractor._cache_dir.iterdir()] == before
-    assert [name for name, _ in before] == [f"efficientnet-lite0-{extractor.sha256[:16]}.onnx"]
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_without_the_hub_one_error_says_what_to_do(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(InputError, match=rf"extractor '{name}' could not be fetched .*needs no hub"):
+        find_extractor(name)
 
 
-@pytest.mark.parametrize("size", [(224, 224), (300, 200), (64, 64)])
-def test_pictures_of_any_size_are_taken(extractor, size):
-    assert extractor.embed([PICTURES[0].resize(size)]).shape == (1, 1280)
+def test_a_model_of_the_hub_is_asked_for_at_its_commit_and_has_its_name(tmp_path, monkeypatch):
+    asked = {}
+
+    def give(hub_id, *, revision, allow_patterns):
+        asked.update(hub_id=hub_id, revision=revision, allow_patterns=allow_patterns)
+        return str(save_dinov2(tmp_path))
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", give)
+    assert (
+        find_extractor("dinov2-small").name == find_extractor("facebook/dinov2-small").name == "dinov2-small"
+    )
+    assert asked["hub_id"] == "facebook/dinov2-small" and len(asked["revision"]) == 40
+    assert not any(pattern.endswith((".bin", "*")) for pattern in asked["allow_patterns"])
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (None, "config.json is missing"),
+        (
+            {"model_type": "resnet"},
+            "kind 'resnet'; as extractors the kinds dinov2, clip, clip_vision_model, vgg16",
+        ),
+        ({"architecture": "vgg16_bn"}, "kind 'vgg16_bn'"),
+    ],
+    ids=["none", "transformers", "timm"],
+)
+def test_a_folder_of_another_kind_is_refused(tmp_path, config, message):
+    if config:
+        (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=message):
+        find_extractor(str(tmp_path))
+
+
+def record(folder, **changed):
+    folder.mkdir()
+    model = find_extractor(str(save_dinov2(folder / "model")))
+    (folder / "extractor.json").write_text(json.dumps(describe_extractor(model) | changed))
+    return model
+
+
+def test_the_recorded_extractor_is_found_again(tmp_path):
+    model = record(tmp_path / "clusters")
+    again = recorded_extractor(tmp_path / "clusters")
+    assert (again.name, again.sha256) == (str(tmp_path / "clusters" / "model"), model.sha256)
+
+
+def test_a_recorded_extractor_with_other_weights_now_is_refused(tmp_path):
+    record(tmp_path / "clusters")
+    save_dinov2(tmp_path / "clusters" / "model", seed=5)
+    with pytest.raises(
+        ProvenanceError, match="no picture can be compared with them. Put the old weights back"
+    ):
+        recorded_extractor(tmp_path / "clusters")
+
+
+def test_vectors_of_an_unknown_extractor_are_refused(tmp_path):
+    with pytest.raises(ProvenanceError, match="not known which extractor .* fungal grow --until clusters"):
+        recorded_extractor(tmp_path)

@@ -58,7 +58,9 @@ def grow(root: Path, *, per_cluster: int = 4, seed: int = 7) -> Growth:
         folder.mkdir(parents=True)
     write_images(folders, per_cluster)
     compile_lexicon(folders.name_lexicon, extra_names=None)
-    extract_features(folders.raw_images, folders.feature_vectors, batch_size=16)
+    extract_features(
+        folders.raw_images, folders.feature_vectors, extractor="efficientnet-lite0", batch_size=16
+    )
     name_growth(folders, folders.species, seed=seed)
     caption_images(
         folders.raw_images,
