@@ -16,6 +16,7 @@ from fungal_assets.store import Figures, Output, is_file_intact, mismatches
 from fungal_assets.verdicts import Verdict
 
 RAW_CODE_VERSION = "3"
+MOST_NUDITY = 0.8
 
 
 class RawImagesConfig(StageConfig):
@@ -60,6 +61,12 @@ def _raw_ids(output: Output, inputs: Inputs) -> Verdict:
     return check_ids_match_bytes(output.path)
 
 
+def _none_may_be_nude(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.collection.checks import check_nudity
+
+    return check_nudity(output.path, most=MOST_NUDITY)
+
+
 RAW_CHECKS = (
     Check(
         "nothing_lost",
@@ -72,6 +79,11 @@ RAW_CHECKS = (
         "Every image's id is the hash of its bytes, and no id occurs twice.",
         _raw_ids,
         blocking=True,
+    ),
+    Check(
+        "none_may_be_nude",
+        "To a classifier that is an extra (`nudity`), no picture is likely to show a naked body.",
+        _none_may_be_nude,
     ),
 )
 
