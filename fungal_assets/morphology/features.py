@@ -40,13 +40,15 @@ def extract_features(raw_images: Path, folder: Path, *, batch_size: int, tell: T
 
     Args:
         raw_images: Output of `collection.admission.admit_images`.
-        folder: Where `vectors.parquet` and `extractor.json` go.
+        folder: Where `vectors.parquet` and `extractor.json` go, and what `twins.link_twins` writes.
         batch_size: Pictures that go through the network at once; does not change the vectors.
         tell: Told how far it is.
 
     Returns:
-        `images`, `dimensions` and the `extractor`'s name.
+        `images`, `dimensions`, the `extractor`'s name, `twins` and `twin_groups`.
     """
+    from fungal_assets.morphology.twins import link_twins
+
     extractor = EfficientNetLite0()
     total = count_rows(raw_images)
     ticker, done = Ticker(tell, "feature vectors", total), 0
@@ -64,7 +66,8 @@ def extract_features(raw_images: Path, folder: Path, *, batch_size: int, tell: T
         "input_px": extractor.input_px,
     }
     write_atomically(folder / "extractor.json", json.dumps(about, indent=1))
-    return {"images": done, "dimensions": extractor.dimensions, "extractor": extractor.name}
+    figures: Figures = {"images": done, "dimensions": extractor.dimensions, "extractor": extractor.name}
+    return {**figures, **link_twins(raw_images, folder)}
 
 
 def _embed_batch(rows: list[dict[str, Any]], *, extractor: EfficientNetLite0) -> pa.Table:
