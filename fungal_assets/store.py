@@ -21,7 +21,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -161,6 +161,12 @@ def mismatches(output: Output) -> list[str]:
     return faults + [f"{name} has other bytes than the record says" for name in changed]
 
 
+def is_file_intact(output: Output, name: str) -> bool:
+    """Whether one file of an output is there as its record says."""
+    path, kept = output.path / name, output.record.files.get(name)
+    return kept is not None and path.is_file() and hash_file(path) == kept["sha256"]
+
+
 class Store:
     """Outputs of assets under one root.
 
@@ -207,6 +213,18 @@ class Store:
                 f"Grow it again (fungal grow --until {asset}): it is remade from its inputs."
             )
         return output
+
+    def kept_here(self, asset: str, partition: str | None = None) -> list[Output]:
+        """All complete outputs on this machine, newest first, their files not compared with their records.
+
+        Of a remote root those that were made or read here. One whose record cannot be read is left out: whoever looks
+        through earlier outputs has no use for it.
+        """
+        found = []
+        for path in (self._local / self._place(asset, partition)).glob(f"[!.]*/{RECORD_NAME}"):
+            with suppress(ProvenanceError):
+                found.append(Output(path.parent, read_record(path)))
+        return sorted(found, key=lambda output: output.record.finished_at, reverse=True)
 
     def partitions(self, asset: str) -> list[str]:
         """Partition keys of an asset that have a complete output."""

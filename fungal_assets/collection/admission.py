@@ -4,11 +4,13 @@ Belongs here: what is admitted and why not, and the tables that say so. Reading 
 
 The source is read twice. First every candidate is looked at, and the look kept on disk: that is the work, and a stopped
 run goes on with it. Then, since of several copies the best is kept, all looks together decide, and the source is read
-again for the bytes of what is admitted. Nothing but a few numbers a candidate stays in memory.
+again for the bytes of what is admitted. Nothing but a few numbers a candidate stays in memory. What an earlier run has
+looked at is read and hashed, and not looked at again.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import itertools
@@ -25,7 +27,8 @@ from PIL import Image
 
 from fungal_assets.collection.decoding import read_square
 from fungal_assets.collection.duplicates import SeenImages
-from fungal_assets.collection.looking import Journal, Limits, Look, look_at
+from fungal_assets.collection.journal import Journal, KnownLooks, open_known
+from fungal_assets.collection.looking import Limits, Look, look_at
 from fungal_assets.collection.parallel import map_in_order
 from fungal_assets.collection.sources import Candidate, Fault, Source, find_source
 from fungal_assets.errors import InputError
@@ -56,6 +59,8 @@ class Tally:
         licences: How many specimens each licence has.
         tiles: Small pictures of the first specimens, for the contact sheet.
         rejected_tiles: Of rejects that are pictures, with their reasons.
+        looked_at: How many candidates with bytes were looked at now.
+        known: How many an earlier run had looked at.
     """
 
     rejects: list[dict[str, str | None]] = field(default_factory=list)
@@ -66,6 +71,8 @@ class Tally:
     admitted_bytes: int = 0
     ignored_profiles: int = 0
     labelled: int = 0
+    looked_at: int = 0
+    known: int = 0
 
 
 def admit_images(
@@ -78,13 +85,14 @@ def admit_images(
     max_blockiness: float,
     max_pixelation: float,
     min_fungus_probability: float,
+    known: Path | None = None,
     tell: Tell = stay_silent,
 ) -> Figures:
     """Write the specimens and the rejects of a source.
 
     Args:
-        folder: Where `images-*.parquet`, `rejects.parquet`, `contact_sheet.webp` and `rejects.webp` go; it may hold
-            what a stopped run left.
+        folder: Where `images-*.parquet`, `rejects.parquet`, `looks.parquet`, `contact_sheet.webp` and `rejects.webp`
+            go; it may hold what a stopped run left.
         source: An address that `sources.find_source` knows.
         min_side_px: Least shorter side of a specimen.
         max_megapixels: Most pixels of a specimen, in millions.
@@ -92,11 +100,13 @@ def admit_images(
         max_blockiness: Most blockiness, as well.
         max_pixelation: Most pixelation, as well; 1 admits any.
         min_fungus_probability: Least probability to show a fungus, of a classifier of photographs; 0 admits anything.
+        known: An earlier output of this function by the same code, or None; bytes that it looked at under the same
+            limits are not looked at again, and nothing that is written hangs on it.
         tell: Told how far it is.
 
     Returns:
-        `candidates`, `admitted`, `rejected`, one `rejected_<reason>` for each reason, and what the specimens
-        are like.
+        `candidates`, how many of them were `looked_at` and how many `known` before, `admitted`, `rejected`, one
+        `rejected_<reason>` for each reason, and what the specimens are like.
 
     Raises:
         InputError: The source cannot be read, or changed while it was read, or not one picture is admitted; the message
@@ -107,7 +117,8 @@ def admit_images(
     )
     origin = find_source(source)
     size = origin.measure()
-    journal = look_at_all(origin, folder / ".looks", limits, Ticker(tell, "admission", size.files))
+    ticker = Ticker(tell, "admission", size.files)
+    journal = look_at_all(origin, folder / ".looks", limits, ticker, open_known(known, limits))
     best = find_best(journal, folder / ".marks")
     tally = Tally()
     for stale in folder.glob("images-*.parquet"):
@@ -120,14 +131,17 @@ def admit_images(
     if not tally.admitted:
         raise InputError(_explain_nothing(source, tally))
     write_table(folder / "rejects.parquet", tally.rejects, REJECTS)
+    journal.leave(folder, limits)
     _write_sheets(folder, tally)
     for path in (folder / ".images").glob("*.parquet"):
         path.replace(folder / path.name)
     return _figures(tally)
 
 
-def look_at_all(source: Source, folder: Path, limits: Limits, ticker: Ticker) -> Journal:
-    """The looks at all candidates of a source, those that `folder` keeps taken from there.
+def look_at_all(
+    source: Source, folder: Path, limits: Limits, ticker: Ticker, known: KnownLooks | None = None
+) -> Journal:
+    """The looks at all candidates of a source, those that `folder` keeps and those that are known taken from there.
 
     What Pillow itself calls a decompression bomb (over 89 megapixels) is refused whatever the limits: here, and not by
     each look, since filters of warnings are those of all threads.
@@ -137,12 +151,21 @@ def look_at_all(source: Source, folder: Path, limits: Limits, ticker: Ticker) ->
     unseen = itertools.islice(source.candidates(), done, None)
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        looks = map_in_order(functools.partial(look_at, limits=limits), unseen)
+        looks = map_in_order(functools.partial(_look, limits=limits, known=known), unseen)
         for number, look in enumerate(looks, done + 1):
             journal.add(look)
             ticker.tick(number)
     journal.flush()
     return journal
+
+
+def _look(candidate: Candidate, *, limits: Limits, known: KnownLooks | None) -> Look:
+    found = None
+    if known and candidate.fault is None:
+        found = known.find(hashlib.sha256(candidate.data).hexdigest())
+    if found is None:
+        return look_at(candidate, limits)
+    return dataclasses.replace(found, origin=candidate.origin, is_known=True)
 
 
 @dataclass(frozen=True)
@@ -198,6 +221,8 @@ def _admit(source: Source, journal: Journal, best: Best, tally: Tally) -> Iterat
     ):
         if candidate is None or look is None or candidate.origin != look.origin:
             raise InputError(_explain_change(candidate or look))
+        tally.known += look.is_known
+        tally.looked_at += look.sha256 is not None and not look.is_known
         if verdict == _ADMITTED:
             if hashlib.sha256(candidate.data).hexdigest() != look.sha256:
                 raise InputError(_explain_change(candidate))
@@ -280,6 +305,8 @@ def _figures(tally: Tally) -> Figures:
     licences = ", ".join(f"{name} ({count})" for name, count in sorted(tally.licences.items()))
     return {
         "candidates": tally.admitted + len(tally.rejects),
+        "looked_at": tally.looked_at,
+        "known": tally.known,
         "admitted": tally.admitted,
         "rejected": len(tally.rejects),
         **{f"rejected_{reason}": count for reason, count in count_reasons(tally.rejects).items()},

@@ -12,6 +12,7 @@ from PIL import Image
 
 from fungal_assets.collection.admission import count_reasons
 from fungal_assets.collection.decoding import contrast_of
+from fungal_assets.collection.nudity import INSTALL, find_model, score_images
 from fungal_assets.shards import count_rows, read_rows, read_table
 from fungal_assets.verdicts import Verdict
 
@@ -59,6 +60,33 @@ def check_ids_match_bytes(raw_images: Path) -> Verdict:
     return Verdict(
         not repeated and not foreign, finding, {"repeated": len(repeated), "foreign": len(foreign)}
     )
+
+
+def check_nudity(raw_images: Path, *, most: float, cache_dir: Path | None = None) -> Verdict:
+    """No picture is likely to show a naked body; not looked at where the extra `nudity` is not installed.
+
+    Args:
+        raw_images: Output of `admission.admit_images`.
+        most: Score over which a picture is named, 0 to 1.
+        cache_dir: Where scores are kept; the user's cache folder by default.
+    """
+    if find_model() is None:
+        return Verdict(True, f"not looked: {INSTALL}", {"looked_at": 0})
+    scores = score_images(raw_images, cache_dir)
+    likely = sorted((one for one in scores if scores[one] > most), key=lambda one: (-scores[one], one))
+    figures = {"looked_at": len(scores), "likely": len(likely), "highest": round(max(scores.values()), 3)}
+    finding = f"{len(scores)} pictures, none likely to show a naked body (the highest score {figures['highest']:.2f})."
+    if likely:
+        shown = set(likely[:NAMED])
+        rows = read_rows(raw_images, ["image_id", "origin"])
+        origins = {row["image_id"]: row["origin"] for row in rows if row["image_id"] in shown}
+        named = [f"{origins[one]} ({scores[one]:.2f})" for one in likely[:NAMED]]
+        named += ["..."] if len(likely) > NAMED else []
+        finding = (
+            f"{len(likely)} of {len(scores)} pictures may show a naked body: {', '.join(named)}. Look at them: pale "
+            "smooth fungi are mistaken for skin. To leave one out take it out of the source."
+        )
+    return Verdict(not likely, finding, figures)
 
 
 def check_squares(prepared_images: Path, raw_images: Path, *, size_px: int) -> Verdict:

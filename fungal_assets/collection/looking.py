@@ -1,7 +1,7 @@
 """One look at a candidate: what its header says, whether it decodes, how good it is, what its copies would share.
 
-Belongs here: judging a candidate by itself, and the journal in which looks are kept, so that an ingest that was stopped
-goes on where it was. What a look means beside all the others is decided in `admission`.
+Belongs here: judging a candidate by itself. How looks are kept is in `journal`; what a look means beside all the others
+is decided in `admission`.
 
 The size is judged by the header, before anything is decoded; then the picture is decoded once.
 """
@@ -10,18 +10,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator, Sequence
+import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
 
 from fungal_assets.collection.decoding import contrast_of, decode, find_damage, open_image, upright_size
-from fungal_assets.collection.duplicates import GRID_PX, Marks, mark_image
+from fungal_assets.collection.duplicates import Marks, mark_image
 from fungal_assets.collection.quality import Quality, measure_quality
 from fungal_assets.collection.sources import Candidate, Fault
 
@@ -32,6 +28,7 @@ MIN_CONTRAST = 8
 LOOK_PX = 512
 """Shorter side at which a picture is looked at, where it has as much."""
 MARK_PX = 96
+_IN_MEMORY = re.compile(r" <[\w.]+ object at 0x[0-9a-f]+>")
 # First bytes of what people put into picture folders, and what to call it.
 _ALLOWED_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"II*\0", b"MM\0*", b"GIF8", b"BM")
 _OTHER_STARTS = (
@@ -77,6 +74,7 @@ class Look:
         is_profile_ignored: It carries a colour profile that cannot be used.
         quality: Its measures, or None.
         marks: What copies of it would share, or None.
+        is_known: Taken over from an earlier collection, which looked at the same bytes.
     """
 
     origin: str
@@ -88,6 +86,7 @@ class Look:
     is_profile_ignored: bool = False
     quality: Quality | None = None
     marks: Marks | None = None
+    is_known: bool = False
 
 
 def look_at(candidate: Candidate, limits: Limits) -> Look:
@@ -200,82 +199,5 @@ def _name_unopened(data: bytes, error: Exception) -> Fault:
 
 
 def _say(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:300]
-
-
-_COLUMNS = pa.schema(
-    {name: pa.string() for name in ("origin", "sha256", "reason", "detail", "file_format")}
-    | {"width_px": pa.int64(), "height_px": pa.int64(), "is_profile_ignored": pa.bool_()}
-    | {name: pa.float64() for name in ("sharpness", "blockiness", "pixelation")}
-    | {"bits": pa.uint64(), "grid": pa.binary()}
-)
-
-
-class Journal:
-    """Looks on disk in the order in which they were taken, in parts that are there whole or not at all.
-
-    Args:
-        folder: Where the parts lie.
-        part_looks: How many looks make a part.
-    """
-
-    def __init__(self, folder: Path, *, part_looks: int = 200):
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._part_looks = folder, part_looks
-        self._waiting: list[dict] = []
-        self._parts = sorted(folder.glob("looks-*.parquet"))
-
-    def __len__(self) -> int:
-        return sum(pq.read_metadata(path).num_rows for path in self._parts) + len(self._waiting)
-
-    def __iter__(self) -> Iterator[Look]:
-        """All looks that are in whole parts, from disk."""
-        for path in self._parts:
-            for row in pq.read_table(path).to_pylist():
-                yield _look_of(row)
-
-    def add(self, look: Look) -> None:
-        """Note a look; it is on disk once its part is full, or by `flush`."""
-        self._waiting.append(_row_of(look))
-        if len(self._waiting) >= self._part_looks:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what waits as a part."""
-        if self._waiting:
-            path = self._folder / f"looks-{len(self._parts):06d}.parquet"
-            temporary = path.with_suffix(".part")
-            pq.write_table(pa.Table.from_pylist(self._waiting, schema=_COLUMNS), temporary)
-            temporary.replace(path)
-            self._parts.append(path)
-            self._waiting = []
-
-
-def _row_of(look: Look) -> dict:
-    fault, quality, marks = look.fault, look.quality, look.marks
-    return {
-        "origin": look.origin,
-        "sha256": look.sha256,
-        "reason": fault.reason if fault else None,
-        "detail": fault.detail if fault else None,
-        "file_format": look.file_format,
-        "width_px": look.width_px,
-        "height_px": look.height_px,
-        "is_profile_ignored": look.is_profile_ignored,
-        "sharpness": quality.sharpness if quality else None,
-        "blockiness": quality.blockiness if quality else None,
-        "pixelation": quality.pixelation if quality else None,
-        "bits": marks.bits if marks else None,
-        "grid": marks.grid.astype(np.uint8).tobytes() if marks else None,
-    }
-
-
-def _look_of(row: dict) -> Look:
-    quality = marks = None
-    if row["grid"] is not None:
-        quality = Quality(row["sharpness"], row["blockiness"], row["pixelation"])
-        grid = np.frombuffer(row["grid"], np.uint8).reshape(GRID_PX, GRID_PX, 3).astype(np.float32)
-        marks = Marks(row["bits"], grid)
-    fault = Fault(row["reason"], row["detail"]) if row["reason"] else None
-    names: Sequence[str] = ("origin", "sha256", "width_px", "height_px", "file_format", "is_profile_ignored")
-    return Look(**{name: row[name] for name in names}, fault=fault, quality=quality, marks=marks)
+    """What an error says, without the place in memory that some name: the same bytes are told the same every time."""
+    return f"{type(error).__name__}: {_IN_MEMORY.sub('', str(error))}"[:300]

@@ -59,7 +59,7 @@ VECTOR_CHECKS = (
 @dg.asset(
     group_name="morphology",
     kinds={"onnx", "parquet"},
-    code_version="2",
+    code_version="3",
     deps=[raw_images],
     check_specs=check_specs("feature_vectors", VECTOR_CHECKS),
 )
@@ -84,7 +84,7 @@ def feature_vectors(
         sources=sources,
         build=lambda folder, **settings: extract_features(raw.path, folder, **settings),
         checks=VECTOR_CHECKS,
-        preview=sheets(),
+        preview=sheets("twins.webp"),
         licences=licences_of(settings["extractor"]),
     )
 

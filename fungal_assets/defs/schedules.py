@@ -12,7 +12,8 @@ from fungal_assets.defs.resources import ProfileResource, StoreResource, source_
     cron_schedule="0 3 * * 1",
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description="Every Monday at three: the collection at the profile's resolution, from $FUNGAL_SOURCE, else from the "
-    "source of the last growth. Switch the sensor `collection_grown` on too: it follows with the growth. What hasn't "
+    "source of the last growth; a search or a dataset of the hub is asked anew, and only pictures that are new are "
+    "looked at. Switch the sensor `collection_grown` on too: it follows with the growth. What hasn't "
     "changed is not made again.",
 )
 def weekly_growth(

@@ -15,13 +15,21 @@ from fungal_assets.defs.resources import ProfileResource, StoreResource, source_
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description="Watches the folder $FUNGAL_SOURCE, else the source of the last growth: when its files change, the "
-    "collection is made again from it.",
+    "collection is made again from it, and only files that are new are looked at. A search or a dataset of the hub is "
+    "asked by the schedule `weekly_growth`.",
 )
 def new_raw_images(
     context: dg.SensorEvaluationContext, profile: ProfileResource, store: StoreResource
 ) -> dg.RunRequest | dg.SkipReason:
     """A run of `collection` for each state of the source folder."""
+    from fungal_assets.collection.sources import is_elsewhere
+
     source = source_in_force(profile, store)
+    if is_elsewhere(source):
+        return dg.SkipReason(
+            f"the source {source!r} is asked by the schedule weekly_growth: switch that on, or set FUNGAL_SOURCE to a "
+            "folder to watch."
+        )
     if not Path(source).exists():
         return dg.SkipReason(
             f"the source {source!r} is no folder or file; set FUNGAL_SOURCE to the folder to watch."

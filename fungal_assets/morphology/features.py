@@ -57,26 +57,29 @@ def extract_features(
 
     Args:
         raw_images: Output of `collection.admission.admit_images`.
-        folder: Where `vectors.parquet` and `extractor.json` go. Parts that a stopped run of the same extractor left
-            there are kept.
+        folder: Where `vectors.parquet` and `extractor.json` go, and what `twins.link_twins` writes. Parts that a
+            stopped run of the same extractor left there are kept.
         extractor: What makes the vectors, by name (`extractors.find_extractor`). The probability is
             EfficientNet-Lite0's whatever it is.
         batch_size: Pictures that go through the network at once; does not change the vectors.
         tell: Told how far it is.
 
     Returns:
-        `images`, `dimensions` and the `extractor`'s name.
+        `images`, `dimensions`, the `extractor`'s name, `twins` and `twin_groups`.
 
     Raises:
         InputError: There is no such extractor.
     """
+    from fungal_assets.morphology.twins import link_twins
+
     found = find_extractor(extractor)
     parts = folder / ".parts" / found.sha256[:16]
     _fill_parts(raw_images, parts, found, batch_size, tell)
     images = _join_parts(_whole_parts(parts), folder / "vectors.parquet")
     write_atomically(folder / ABOUT_NAME, json.dumps(describe_extractor(found), indent=1))
+    twins = link_twins(raw_images, folder)
     shutil.rmtree(parts.parent)
-    return {"images": images, "dimensions": found.dimensions, "extractor": found.name}
+    return {"images": images, "dimensions": found.dimensions, "extractor": found.name, **twins}
 
 
 def _fill_parts(raw_images: Path, parts: Path, extractor: Extractor, batch_size: int, tell: Tell) -> None:

@@ -43,6 +43,27 @@ def png_bomb(side_px: int) -> bytes:
     return buffer.getvalue()
 
 
+def gif_of(frames: int) -> bytes:
+    """A GIF that shows one picture so many times."""
+    one = encode(textured(1).quantize(64), "GIF")
+    start = 13 + 3 * (2 << (one[10] & 7))  # header and palette
+    return one[:start] + one[start:-1] * frames + b";"
+
+
+def tiff_of(pages: int, *, is_round: bool = False, side_px: int = 160) -> bytes:
+    """A TIFF of so many pages that share their pixels; the last is followed by the first again where it is round."""
+    pixels = textured(2, side_px).tobytes()
+    bits = struct.pack("<HHH", 8, 8, 8)
+    first = 8 + len(pixels) + len(bits)
+    tags = [(256, 3, 1, side_px), (257, 3, 1, side_px), (258, 3, 3, 8 + len(pixels)), (259, 3, 1, 1)]
+    tags += [(262, 3, 1, 2), (273, 4, 1, 8), (277, 3, 1, 3), (278, 3, 1, side_px), (279, 4, 1, len(pixels))]
+    entries = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    places = [first + number * (len(entries) + 4) for number in range(pages)]
+    nexts = [*places[1:], first if is_round else 0]
+    chain = b"".join(entries + struct.pack("<I", place) for place in nexts)
+    return b"II*\0" + struct.pack("<I", first) + pixels + bits + chain
+
+
 def write_hostile(folder: Path) -> dict[str, str]:
     """Write the folder; returns `admitted` or the reason of a reject by origin, over 200 of them."""
     folder.mkdir(parents=True)

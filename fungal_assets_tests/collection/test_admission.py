@@ -9,7 +9,8 @@ from PIL import Image, ImageFilter
 
 from fungal_assets.collection import admission
 from fungal_assets.collection.admission import admit_images
-from fungal_assets.collection.looking import Journal, look_at
+from fungal_assets.collection.journal import Journal
+from fungal_assets.collection.looking import look_at
 from fungal_assets.errors import InputError
 from fungal_assets.pocket import SPECIMENS_DIR
 from fungal_assets.shards import read_rows, read_table
@@ -100,7 +101,7 @@ def test_the_same_source_gives_the_same_files(mixed, tmp_path):
     for name in ("one", "two"):
         _admit(mixed, tmp_path / name)
     names = sorted(path.name for path in (tmp_path / "one").glob("[!.]*"))
-    assert len(names) == 5
+    assert len(names) == 6
     assert all(
         (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in names
     )

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import io
 import random
+import struct
 import subprocess
 import sys
+import time
 
 import pytest
-from PIL import Image
+from PIL import GifImagePlugin, Image, TiffImagePlugin
 
 from fungal_assets.collection.admission import admit_images
 from fungal_assets.collection.looking import Limits, look_at
 from fungal_assets.collection.sources import Candidate
 from fungal_assets.shards import read_rows, read_table
 from fungal_assets_tests.collection.drawing import encode
-from fungal_assets_tests.collection.hostile import ADMITTED, textured, write_hostile
+from fungal_assets_tests.collection.hostile import ADMITTED, gif_of, textured, tiff_of, write_hostile
 from fungal_assets_tests.collection.test_admission import LIMITS
 
 DAMAGED = {"truncated", "broken", "not_an_image", "too_large", "too_small", "blank"}
@@ -124,3 +126,39 @@ def test_ten_thousand_mutated_pictures_crash_nothing():
         faults += look.fault is not None
         assert look.fault or (look.marks and look.quality and look.width_px >= 32)
     assert 3000 < faults < 10_000
+
+
+@pytest.mark.parametrize(
+    "one, many",
+    [
+        (gif_of(1), gif_of(5000)),
+        (tiff_of(1), tiff_of(100_000)),
+        (tiff_of(1), tiff_of(3, is_round=True)),
+    ],
+    ids=["gif-of-5000-frames", "tiff-of-100000-pages", "tiff-that-goes-round"],
+)
+def test_of_many_frames_the_first_is_looked_at_and_no_other_is_sought(one, many, monkeypatch):
+    """So how many there are is never asked, which would walk them all; more of them cost their hash alone."""
+    sought: list[int] = []
+    for kind in (GifImagePlugin.GifImageFile, TiffImagePlugin.TiffImageFile):
+        seek = kind._seek
+        monkeypatch.setattr(
+            kind,
+            "_seek",
+            lambda image, frame, *rest, go=seek: sought.append(frame) or go(image, frame, *rest),
+        )
+    assert Image.open(io.BytesIO(gif_of(4))).n_frames == 4 and max(sought) == 4, "the count itself walks"
+    sought.clear()
+    start_s = time.process_time()
+    looks = [look_at(Candidate(data, "x"), Limits(**LIMITS)) for data in (one, many)]
+    assert time.process_time() - start_s < 2
+    assert set(sought) == {0}
+    assert looks[0].fault is None and looks[0].quality == looks[1].quality
+
+
+def test_what_a_later_frame_claims_to_be_is_never_made():
+    """A second frame of 60,000 by 60,000 px behind a good first one: the picture is its first frame."""
+    first = gif_of(1)
+    claim = struct.pack("<BHHHHB", 0x2C, 0, 0, 60_000, 60_000, 0) + b"\x08\x01\0\0"
+    look = look_at(Candidate(first[:-1] + claim + b";", "x"), Limits(**LIMITS))
+    assert look.fault is None and (look.width_px, look.height_px) == (160, 160)

@@ -8,7 +8,7 @@ import pytest
 from fungal_assets.defs.building import build_definitions
 from fungal_assets.defs.keeping import config_of
 
-GIVEN_BY_THE_STEP = {"tell", "method", "on_loss"}
+GIVEN_BY_THE_STEP = {"tell", "method", "on_loss", "known"}
 READ_BY_THE_STEP = {"forms_3d": {"max_species"}}
 """It decides the species' names before the fingerprint is taken, so that none that is there is dropped."""
 STAGES = {

@@ -58,3 +58,14 @@ def test_the_sensor_asks_for_a_collection_when_the_source_changes_and_not_before
 def test_the_sensor_says_what_to_set_where_the_source_is_no_folder(resources):
     reason = new_raw_images(dg.build_sensor_context(resources=resources))
     assert isinstance(reason, dg.SkipReason) and "set FUNGAL_SOURCE" in reason.skip_message
+
+
+@pytest.mark.parametrize(
+    "source", ["inaturalist:Amanita?count=20", "gbif:Boletus", "hf:owner/name"], ids=["search", "gbif", "hub"]
+)
+def test_a_source_elsewhere_is_asked_by_the_schedule_and_the_sensor_says_so(resources, tmp_path, source):
+    Store(tmp_path / "store").write_note(NOTE, {"source": source, "outputs": {}})
+    reason = new_raw_images(dg.build_sensor_context(resources=resources))
+    assert isinstance(reason, dg.SkipReason)
+    assert repr(source) in reason.skip_message and "the schedule weekly_growth" in reason.skip_message
+    assert _source_of(_monday(resources)) == source

@@ -27,7 +27,16 @@ from fungal_assets.collection.sources.searching import SearchSource
 from fungal_assets.collection.sources.url_list import UrlList, is_url_table
 from fungal_assets.errors import InputError
 
-__all__ = ["SHIPPED", "Candidate", "Fault", "Source", "SourceSize", "find_source", "make_absolute"]
+__all__ = [
+    "SHIPPED",
+    "Candidate",
+    "Fault",
+    "Source",
+    "SourceSize",
+    "find_source",
+    "is_elsewhere",
+    "make_absolute",
+]
 
 SHIPPED = "specimens"
 _HUB = "hf:"
@@ -64,6 +73,11 @@ def find_source(address: str) -> Source:
     )
 
 
+def is_elsewhere(address: str) -> bool:
+    """Whether an address names a search or a dataset of the hub, of which nothing here tells when it has changed."""
+    return address.startswith((_HUB, *(f"{service.name}:" for service in _SERVICES)))
+
+
 def make_absolute(address: str) -> str:
     """The address as it means the same from any folder, proven to lead somewhere as far as this machine can tell.
 
@@ -71,6 +85,5 @@ def make_absolute(address: str) -> str:
         InputError: As `find_source`.
     """
     find_source(address)
-    prefixes = (_HUB, *(f"{service.name}:" for service in _SERVICES))
-    is_path = address != SHIPPED and not address.startswith(prefixes)
+    is_path = address != SHIPPED and not is_elsewhere(address)
     return str(Path(address).expanduser().absolute()) if is_path else address
