@@ -296,7 +296,7 @@ class _Fault:
 
     @classmethod
     def of(cls, error: BaseException, token: str) -> _Fault:
-        """The first of the error and its causes that tells of a request; uploads wrap theirs. The token is taken out."""
+        """The first of the error and its causes that tells of a request, since uploads wrap theirs."""
         import httpx2
 
         chain: list[BaseException] = []

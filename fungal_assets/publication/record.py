@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fungal_assets.store import Figures
+
 PUBLICATION = "publication.json"
 _SHOWN = 5
 
@@ -56,6 +58,26 @@ class Publication:
     def to_json(self) -> str:
         """As JSON text."""
         return json.dumps(dataclasses.asdict(self), indent=1, sort_keys=True)
+
+    def figures(self) -> Figures:
+        """What reports and pages show of it."""
+        return {
+            "url": self.url,
+            "revision": self.revision,
+            "tag": self.tag,
+            "files": len(self.files),
+            "uploaded": len(self.uploaded),
+            "uploaded_mb": round(self.uploaded_bytes / 1e6, 3),
+            "unchanged": self.unchanged,
+            "deleted": len(self.deleted),
+            "foreign": len(self.foreign),
+            "commits": self.commits,
+        }
+
+    def page(self) -> str:
+        """Markdown for the asset page."""
+        seen = "private" if self.is_private else "public"
+        return f"[{self.repo_id}]({self.url}), {seen}, branch `{self.branch}`: {self.told()}"
 
     def told(self) -> str:
         """What was done, in a sentence."""

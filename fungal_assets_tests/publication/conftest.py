@@ -127,7 +127,7 @@ def keep_weights(store, *, retention=0.97):
 
 
 @pytest.fixture(autouse=True)
-def _plain_transfers(monkeypatch):
+def plain_transfers(monkeypatch):
     """The loopback hub keeps large files as plain LFS objects, and bars of progress are for people."""
     from huggingface_hub import constants
     from huggingface_hub.utils import disable_progress_bars, enable_progress_bars

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 import re
 import socket
@@ -21,6 +22,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 TOKEN = "hf_loopbackSecret0123456789"
+_MOMENT = itertools.count()
+"""No two commits have one hash, even of the same files, as git's hold the time."""
 KINDS = {"datasets": "dataset", "models": "model"}
 
 
@@ -34,7 +37,7 @@ class Repo:
     tags: dict[str, str] = field(default_factory=dict)
 
     def commit(self, branch: str, tree: dict[str, str]) -> str:
-        names = json.dumps([len(self.trees), sorted(tree.items())]).encode()
+        names = json.dumps([next(_MOMENT), sorted(tree.items())]).encode()
         oid = hashlib.sha1(names).hexdigest()
         self.trees[oid], self.branches[branch] = tree, oid
         return oid
@@ -73,6 +76,8 @@ class LoopbackHub:
         self.asked: list[tuple[str, str]] = []
         self.puts: Counter[str] = Counter()
         self.is_down = False
+        self.cas_url = ""
+        """Where the client puts chunks of large files by itself; the hub then takes their hashes on trust."""
         self.one_at_a_time = threading.Lock()
         self.on_put: Callable[[int], None] = lambda count: None
 
@@ -251,6 +256,10 @@ class _Handler(BaseHTTPRequestHandler):
                 raise _Refusal(409, message="Tag reference exists already")
             repo.tags[tag] = self._commit_of(repo, rest or "main")
             return 200, {}, {}
+        if what == "xet-write-token" and self.hub.cas_url:
+            about = {"casUrl": self.hub.cas_url, "accessToken": "chunks", "exp": 2**33}
+            names = ("X-Xet-Cas-Url", "X-Xet-Access-Token", "X-Xet-Token-Expiration")
+            return 200, about, dict(zip(names, map(str, about.values()), strict=True))
         if what == "preupload":
             return 200, self._preupload(repo, rest or "main", json.loads(body)), {}
         if what == "commit":

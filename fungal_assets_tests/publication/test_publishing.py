@@ -91,6 +91,17 @@ def test_the_dataset_is_read_from_the_hub_by_its_tag(push, loopback, tmp_path, d
     assert done.stdout.splitlines()[-1] == f"{ROWS} a photo of cap 0 (16, 16)"
 
 
+def test_large_files_go_in_chunks_where_the_hub_takes_them_so(push, loopback, dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)
+    loopback.cas_url = f"local://{tmp_path / 'chunks'}"
+    for path in (dataset.path / "data").iterdir():
+        loopback.put(path.read_bytes(), is_large=True)  # what the store of chunks would put together again
+    publication = push()
+    assert set(loopback.files(REPO)) == set(publication.files) and loopback.puts == {}
+    assert any(path.is_file() for path in (tmp_path / "chunks").rglob("*"))
+    assert push().commits == 0
+
+
 PUSH = """
 import sys
 from fungal_assets.publication.contents import dataset_contents
@@ -112,6 +123,7 @@ def test_a_push_killed_anywhere_is_gone_on_with_and_nothing_is_sent_twice(
         "HF_TOKEN": TOKEN,
         "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "HF_HUB_OFFLINE": "1",  # as the pocket profile sets it for its own steps
     }
     command = [sys.executable, "-c", PUSH, store.root, loopback.url, REPO]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
