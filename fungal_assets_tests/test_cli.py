@@ -13,6 +13,9 @@ from fungal_assets.store import Store
 @pytest.fixture
 def run(monkeypatch, tmp_path):
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    for name in ("FUNGAL_STORE", "FUNGAL_PROFILE", "HF_HUB_OFFLINE"):
+        monkeypatch.setenv(name, "")  # so that what the command sets is taken back
+        monkeypatch.delenv(name)
     return lambda *words: CliRunner().invoke(main, [str(word) for word in words])
 
 
