@@ -184,6 +184,59 @@ def where(asset: str, partition: str | None, store: str) -> None:
 
 
 @main.command()
+@click.argument("what", type=click.Choice(["dataset", "weights"]))
+@click.option(
+    "--repo", "repo_id", required=True, metavar="OWNER/NAME", help="Repository; made if there is none."
+)
+@click.option("--branch", default="main", show_default=True, help="Its branch; made if there is none.")
+@click.option(
+    "--public", is_flag=True, help="Let everybody see a new repository, or publish to a public one."
+)
+@click.option("--dry-run", "is_dry_run", is_flag=True, help="Tell what would be done, and change nothing.")
+@click.option(
+    "--delete-foreign", "deletes_foreign", is_flag=True, help="Take away files that no publication sent."
+)
+@click.option("--partition", metavar="KEY", help="Partition key, such as 128 or 'lora|128'.")
+@store_option
+@plainly
+def publish(
+    what: str,
+    repo_id: str,
+    branch: str,
+    public: bool,
+    is_dry_run: bool,
+    deletes_foreign: bool,
+    partition: str | None,
+    store: str,
+) -> None:
+    """Bring the dataset or the weights of the last growth to the Hugging Face hub.
+
+    Needs a token with the right to write in the environment variable HF_TOKEN. What lies there already is not sent
+    again; what was interrupted is gone on with.
+    """
+    from fungal_assets.growth import publish_output
+
+    settings = {
+        "repo_id": repo_id,
+        "branch": branch,
+        "is_private": not public,
+        "is_dry_run": is_dry_run,
+        "deletes_foreign": deletes_foreign,
+    }
+    with quiet_libraries(home() / "logs" / "last-publication.log") as terminal:
+        output = publish_output(
+            what,
+            partition,
+            settings,
+            store=store,
+            home=home(),
+            tell=lambda line: click.echo(line, file=terminal),
+        )
+    if output is not None:
+        click.echo(output.record.figures["url"])
+
+
+@main.command()
 @store_option
 @click.option("--json", "as_json", is_flag=True, help="One flat JSON object.")
 @plainly

@@ -1,7 +1,7 @@
-"""One growth from the command line: what to materialise, with which config, and the note that it leaves in the store.
+"""Jobs from the command line: what to materialise, with which config, and the note that a growth leaves in the store.
 
-Belongs here: turning the options of `fungal grow` into job runs. What the options are called is in `cli`, how a job
-runs is in `defs.running`.
+Belongs here: turning the options of `fungal grow` and `fungal publish` into job runs. What the options are called is in
+`cli`, how a job runs is in `defs.running`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from typing import Any
 from fungal_assets.errors import InputError
 from fungal_assets.profiles import METHODS, RESOLUTIONS, Profile, get_profile
 from fungal_assets.progress import Tell
-from fungal_assets.store import Store
+from fungal_assets.store import Output, Store
 
 NOTE = "growth.json"
 _OWN_OPTIONS = {"raw_images.source": "--source", "forms_3d.species_names": "--species"}
+PUBLISHED = {"dataset": "captioned_dataset", "weights": "pruned_weights"}
+"""The asset behind each publication."""
 INSTANCE_SETTINGS = Path(__file__).with_name("dagster.yaml")
 
 
@@ -180,7 +182,8 @@ def grow(growth: Growth, *, tell: Tell) -> dict[str, Any]:
     left_out = sorted(growth.settings.keys() - {asset for assets in jobs.values() for asset in assets})
     if left_out:
         raise InputError(
-            f"settings of {', '.join(left_out)} change nothing: --until {growth.until} comes before."
+            f"settings of {', '.join(left_out)} change nothing: "
+            + (f"--until {growth.until} comes before." if growth.until else "fungal publish keeps it.")
         )
     check_settings(growth.settings)
     note: dict[str, Any] = {
@@ -198,6 +201,43 @@ def grow(growth: Growth, *, tell: Tell) -> dict[str, Any]:
     note |= {"seconds": round(time.monotonic() - start_s, 1)}
     store.write_note(NOTE, note)
     return note
+
+
+def publish_output(
+    what: str, partition: str | None, settings: Mapping[str, Any], *, store: str, home: Path, tell: Tell
+) -> Output | None:
+    """Run the job that publishes the dataset or the weights; returns the record's output, None of a dry run.
+
+    Args:
+        what: `"dataset"` or `"weights"`.
+        partition: The partition to publish; None for the last growth's, else the newest.
+        settings: Values by field of the publication's config.
+        store: Folder or URL of the artefact store.
+        home: The Dagster home.
+        tell: Progress.
+
+    Raises:
+        PublicationError: There is no token.
+        RunFailedError: The push failed; what is uploaded stays there.
+    """
+    from fungal_assets.defs.running import check_settings, run_job
+    from fungal_assets.publication.tokens import read_token
+
+    read_token()
+    source, asset = PUBLISHED[what], f"published_{what}"
+    check_settings({asset: settings})
+    root = store if "://" in store else str(Path(store).absolute())
+    kept = Store(root)
+    note = kept.read_note(NOTE) or {}
+    partition = partition or note.get("outputs", {}).get(source) or kept.newest_partition(source)
+    kept.get(source, partition)
+    profile = get_profile(note.get("profile", "pocket"))
+    prepare_environment(root, profile, home)
+    growth = Growth(profile, root, settings={asset: settings})
+    tell(f"{asset} of {partition}")
+    config = growth.run_config([asset])
+    run_job(f"{what}_publication", str(partition), run_config=config, assets=[asset], tell=tell)
+    return None if settings["is_dry_run"] else kept.get(asset, partition)
 
 
 def _refuse_unknown_species(names: Sequence[str], store: Store) -> None:

@@ -56,6 +56,14 @@ def get_profile(name: str) -> Profile:
     return PROFILES[name]
 
 
+_PUBLICATION: dict[str, Any] = {
+    "repo_id": "",
+    "branch": "main",
+    "is_private": True,
+    "is_dry_run": False,
+    "deletes_foreign": False,
+}
+
 _SHARED: dict[str, dict[str, Any]] = {
     "raw_images": {
         "source": "specimens",
@@ -87,6 +95,8 @@ _SHARED: dict[str, dict[str, Any]] = {
     "captioned_dataset": {"max_shard_mb": 256.0, "has_imagefolder": True},
     "videos_3d": {"frames": 60, "size_px": 256, "frames_per_s": 24},
     "field_guide": {"title": "Field guide"},
+    "published_dataset": _PUBLICATION,
+    "published_weights": _PUBLICATION,
 }
 
 

@@ -121,10 +121,11 @@ def hash_files(folder: Path) -> dict[str, dict[str, Any]]:
 
 def hash_folder(folder: Path) -> str:
     """One hash over the names and contents of all files below a folder."""
-    return _content_hash(hash_files(folder))
+    return content_hash(hash_files(folder))
 
 
-def _content_hash(files: Mapping[str, Mapping[str, Any]]) -> str:
+def content_hash(files: Mapping[str, Mapping[str, Any]]) -> str:
+    """One hash over the names and SHA-256 of files, as `hash_files` gives them."""
     pairs = sorted((name, entry["sha256"]) for name, entry in files.items())
     return hashlib.sha256(json.dumps(pairs).encode()).hexdigest()
 
@@ -307,7 +308,7 @@ class Store:
         files = hash_files(working)
         finished_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         record = dataclasses.replace(
-            record, files=files, content_hash=_content_hash(files), finished_at=finished_at
+            record, files=files, content_hash=content_hash(files), finished_at=finished_at
         )
         write_atomically(
             working / RECORD_NAME, json.dumps(dataclasses.asdict(record), indent=1, sort_keys=True)

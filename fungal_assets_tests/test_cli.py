@@ -13,6 +13,9 @@ from fungal_assets.store import Store
 @pytest.fixture
 def run(monkeypatch, tmp_path):
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    for name in ("FUNGAL_STORE", "FUNGAL_PROFILE", "HF_HUB_OFFLINE"):
+        monkeypatch.setenv(name, "")  # so that what the command sets is taken back
+        monkeypatch.delenv(name)
     return lambda *words: CliRunner().invoke(main, [str(word) for word in words])
 
 
@@ -32,7 +35,7 @@ def grown(tmp_path):
     return store
 
 
-@pytest.mark.parametrize("command", ["grow", "ui", "where", "report", "audit", "doctor"])
+@pytest.mark.parametrize("command", ["grow", "ui", "where", "publish", "report", "audit", "doctor"])
 def test_every_command_explains_itself(run, command):
     result = run(command, "--help")
     assert result.exit_code == 0 and "Usage" in result.output
@@ -76,6 +79,10 @@ def test_a_report_of_nothing_says_how_to_begin(run, tmp_path):
             "forms_3d.iterations: Input should be greater than or equal to 1",
         ),
         (["--set", "fine_tuned_weights.learning_rate=fast"], "a number such as 0.001 was expected"),
+        (
+            ["--set", "published_dataset.branch=x"],
+            "published_dataset change nothing: fungal publish keeps it",
+        ),
         (["--set", "raw_images.source=/tmp"], "this one has an option of its own, --source"),
         (
             ["--until", "clusters", "--set", "videos_3d.frames=9"],
@@ -92,6 +99,7 @@ def test_a_report_of_nothing_says_how_to_begin(run, tmp_path):
         "no number",
         "out of bounds",
         "no decimal",
+        "no growth's",
         "own option",
         "not run",
     ],
@@ -122,6 +130,19 @@ def test_a_setting_takes_the_place_of_the_profiles(tmp_path):
     assert ops["field_guide"]["config"] == {"title": "Fungi: a guide"}
     assert ops["forms_3d"]["config"] == {"iterations": 400, "species_names": ["pale cup"]}
     assert ops["sample_galleries"]["config"] == {"scheduler": "Euler"}
+
+
+def test_publishing_without_a_token_is_one_sentence(run, grown, monkeypatch):
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    result = run("publish", "dataset", "--repo", "ada/fungi", "--store", grown.root)
+    assert result.exit_code == 1 and "Traceback" not in result.output
+    assert "no token: the environment variable HF_TOKEN is not set. Make a token at https://" in result.output
+
+
+def test_publishing_what_was_not_grown_says_what_to_type(run, grown, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_none")
+    result = run("publish", "weights", "--repo", "ada/fungi", "--store", grown.root)
+    assert result.exit_code == 1 and "fungal grow --until pruned_weights" in result.output
 
 
 def test_an_unknown_profile_is_a_usage_error(run):

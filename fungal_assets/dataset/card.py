@@ -32,6 +32,8 @@ _UNKNOWN = "unknown"
 _TOLD = ("creator", "licence", "source", "origin", "page")
 _CHANGES = "turned upright, cropped to a square, resized, encoded as JPEG"
 _SAMPLES = 8
+FOLDER_IN_CARD = "path/of/this/folder"
+"""Stands in the card's example for the place of the dataset; a publication puts its own there."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def _body(contents: Contents) -> str:
         "are invented: each is a cluster of pictures that look alike, and its names are no real ones.",
         "",
         "```python",
-        'from datasets import load_dataset\ndataset = load_dataset("path/of/this/folder", split="train")',
+        f'from datasets import load_dataset\ndataset = load_dataset("{FOLDER_IN_CARD}", split="train")',
         "```",
         "",
         "| species | binomial | pictures |\n|---|---|---|",

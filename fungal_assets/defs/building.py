@@ -11,13 +11,24 @@ from fungal_assets.defs import (
     galleries,
     morphology,
     nomenclature,
+    publication,
 )
 from fungal_assets.defs.jobs import default_jobs
-from fungal_assets.defs.resources import ProfileResource, StoreResource
+from fungal_assets.defs.resources import HubResource, ProfileResource, StoreResource
 from fungal_assets.defs.schedules import default_schedules
 from fungal_assets.defs.sensors import default_sensors
 
-ASSET_MODULES = (collection, morphology, nomenclature, dataset, diffusion, galleries, forms, exhibition)
+ASSET_MODULES = (
+    collection,
+    morphology,
+    nomenclature,
+    dataset,
+    diffusion,
+    galleries,
+    forms,
+    exhibition,
+    publication,
+)
 
 # The checks of every asset, for whoever looks at outputs outside a run.
 CHECKS = {
@@ -37,6 +48,8 @@ CHECKS = {
     "forms_3d": forms.FORM_CHECKS,
     "videos_3d": forms.VIDEO_CHECKS,
     "field_guide": exhibition.GUIDE_CHECKS,
+    "published_dataset": publication.PUBLICATION_CHECKS,
+    "published_weights": publication.PUBLICATION_CHECKS,
 }
 
 # Imported once by the fork server, so that a step's process starts in well under a second. Nothing here may touch CUDA.
@@ -63,6 +76,6 @@ def build_definitions() -> dg.Definitions:
         jobs=default_jobs,
         schedules=default_schedules,
         sensors=default_sensors,
-        resources={"store": StoreResource(), "profile": ProfileResource()},
+        resources={"store": StoreResource(), "profile": ProfileResource(), "hub": HubResource()},
         executor=executor,
     )

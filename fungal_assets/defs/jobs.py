@@ -2,6 +2,7 @@
 
 One job may hold unpartitioned assets and assets of one partitions definition, not of two; so a growth is two runs:
 `collection` on a resolution, then `growth` on a method and a resolution. `fungal grow` and the schedule chain them.
+Publications are jobs of their own, which nothing but a person starts.
 """
 
 import dagster as dg
@@ -26,6 +27,7 @@ GROWTH_ASSETS = (
     "videos_3d",
     "field_guide",
 )
+PUBLICATION_ASSETS = ("published_dataset", "published_weights")
 
 collection = dg.define_asset_job(
     "collection",
@@ -38,4 +40,15 @@ growth = dg.define_asset_job(
     description="Weights, galleries, the forgetting report, forms, videos and the field guide, by one method at one "
     "resolution, from the newest collection.",
 )
-default_jobs = [collection, growth]
+dataset_publication = dg.define_asset_job(
+    "dataset_publication",
+    selection=dg.AssetSelection.assets("published_dataset"),
+    description="The captioned dataset of one resolution to the Hugging Face hub; needs a token in $HF_TOKEN.",
+)
+weights_publication = dg.define_asset_job(
+    "weights_publication",
+    selection=dg.AssetSelection.assets("published_weights"),
+    description="The pruned weights of one method at one resolution to the Hugging Face hub; needs a token in "
+    "$HF_TOKEN.",
+)
+default_jobs = [collection, growth, dataset_publication, weights_publication]

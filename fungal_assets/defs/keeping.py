@@ -188,4 +188,5 @@ def _metadata(value: Any) -> dg.MetadataValue:
         return dg.MetadataValue.int(value)
     if isinstance(value, float):
         return dg.MetadataValue.float(value)
-    return dg.MetadataValue.text(str(value))
+    text = str(value)
+    return dg.MetadataValue.url(text) if text.startswith("https://") else dg.MetadataValue.text(text)

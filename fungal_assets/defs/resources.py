@@ -6,14 +6,18 @@ Both may be set in a run's config; what is left empty is read, when the run star
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import ConfigDict, Field
 
 from fungal_assets.growth import NOTE
 from fungal_assets.profiles import Profile, get_profile
+from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.store import Output, Store, mismatches
+
+if TYPE_CHECKING:
+    from fungal_assets.publication.hub import Hub
 
 
 class StoreResource(dg.ConfigurableResource):
@@ -47,6 +51,23 @@ class ProfileResource(dg.ConfigurableResource):
     def row(self) -> Profile:
         """The row that is in force."""
         return get_profile(self.name or os.environ.get("FUNGAL_PROFILE") or "pocket")
+
+
+class HubResource(dg.ConfigurableResource):
+    """The Hugging Face hub. It has no fields, so that no run config can hold a token: that is in $HF_TOKEN."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def open(self, tell: Tell = stay_silent) -> "Hub":
+        """The hub at $HF_ENDPOINT, else huggingface.co, for the account of the token.
+
+        Raises:
+            PublicationError: There is no token.
+        """
+        from fungal_assets.publication.hub import Hub
+        from fungal_assets.publication.tokens import read_token
+
+        return Hub(read_token(), endpoint=os.environ.get("HF_ENDPOINT") or None, tell=tell)
 
 
 def source_in_force(profile: ProfileResource, store: StoreResource) -> str:

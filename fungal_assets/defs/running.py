@@ -35,13 +35,28 @@ def growth_job() -> dg.JobDefinition:
     return _job("growth")
 
 
+def dataset_publication_job() -> dg.JobDefinition:
+    """The job `dataset_publication`, importable by the processes of its steps."""
+    return _job("dataset_publication")
+
+
+def weights_publication_job() -> dg.JobDefinition:
+    """The job `weights_publication`, importable by the processes of its steps."""
+    return _job("weights_publication")
+
+
 def _job(name: str) -> dg.JobDefinition:
     from fungal_assets.definitions import defs
 
     return defs().resolve_job_def(name)
 
 
-JOBS: Mapping[str, Callable[[], dg.JobDefinition]] = {"collection": collection_job, "growth": growth_job}
+JOBS: Mapping[str, Callable[[], dg.JobDefinition]] = {
+    "collection": collection_job,
+    "growth": growth_job,
+    "dataset_publication": dataset_publication_job,
+    "weights_publication": weights_publication_job,
+}
 
 
 class RunFailedError(FungalError):
@@ -59,7 +74,7 @@ def run_job(
     """Run one job on one partition and wait for it.
 
     Args:
-        name: `collection` or `growth`.
+        name: One of `JOBS`.
         partition: Partition key.
         run_config: Config of its assets and resources.
         assets: The assets of the job to materialise.
@@ -241,8 +256,9 @@ def _tell_event(entry: dg.EventLogEntry, tell: Tell, faults: list[str]) -> None:
         check = event.event_specific_data
         if not check.passed:
             line = f"{check.asset_key.to_user_string()}.{check.check_name}: {check.description}"
-            tell(f"{'✗' if check.blocking else '!'} {line}")
-            if check.blocking:
+            stops = check.blocking and check.severity is dg.AssetCheckSeverity.ERROR
+            tell(f"{'✗' if stops else '!'} {line}")
+            if stops:
                 faults.append(line)
 
 

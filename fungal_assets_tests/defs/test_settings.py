@@ -28,6 +28,8 @@ STAGES = {
     "forms_3d": ("forms.growing", "grow_forms", ()),
     "videos_3d": ("forms.filming", "film_forms", ()),
     "field_guide": ("exhibition.field_guide", "build_field_guide", ()),
+    "published_dataset": ("publication.publishing", "publish", ()),
+    "published_weights": ("publication.publishing", "publish", ()),
 }
 
 
