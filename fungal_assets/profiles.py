@@ -76,7 +76,7 @@ _SHARED: dict[str, dict[str, Any]] = {
     },
     "prepared_images": {"jpeg_quality": 95},
     "feature_vectors": {"extractor": "efficientnet-lite0", "batch_size": 16},
-    "clusters": {"min_clusters": 8, "max_clusters": 16, "seed": 0},
+    "clusters": {"algorithm": "kmeans", "min_clusters": 8, "max_clusters": 16, "seed": 0},
     "name_lexicon": {"extra_names": ""},
     "species": {"seed": 0},
     "captions": {"class_noun": "mushroom", "cluttered_opening": "a snapshot of", "seed": 0},

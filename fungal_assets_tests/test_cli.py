@@ -71,7 +71,10 @@ def test_a_report_of_nothing_says_how_to_begin(run, tmp_path):
         (["--until", "mushroom"], "asset 'mushroom' is not known; the assets are captioned_dataset"),
         (["--set", "clusters"], "'clusters' has no value; write ASSET.FIELD=VALUE"),
         (["--set", "cluster.seed=1"], "assets with settings are captioned_dataset"),
-        (["--set", "clusters.seeds=1"], "the settings of clusters are max_clusters, min_clusters, seed"),
+        (
+            ["--set", "clusters.seeds=1"],
+            "the settings of clusters are algorithm, max_clusters, min_clusters, seed",
+        ),
         (["--set", "clusters.seed=[1"], "'[1' is no YAML value"),
         (["--set", "clusters.seed=many"], "clusters.seed: Input should be a valid integer"),
         (

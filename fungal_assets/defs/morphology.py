@@ -92,8 +92,16 @@ def feature_vectors(
 class ClustersConfig(StageConfig):
     """How many species may be found."""
 
+    algorithm: str | None = Field(
+        default=None, description="`kmeans`, round clusters; `hdbscan`, dense places of any shape."
+    )
     min_clusters: int | None = Field(default=None, ge=2, le=200, description="Fewest clusters tried.")
-    max_clusters: int | None = Field(default=None, ge=2, le=500, description="Most clusters tried.")
+    max_clusters: int | None = Field(
+        default=None,
+        ge=2,
+        le=500,
+        description="Most clusters tried; as many as the fewest to give the number.",
+    )
     seed: int | None = Field(default=None, ge=0, description="Seed of the fits and of the subsamples.")
 
 

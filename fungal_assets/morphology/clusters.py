@@ -1,17 +1,15 @@
 """Specimens that look alike, found and explained.
 
-Belongs here: the stage from feature vectors to clusters, its files, and the assignment of new pictures. The
-choice of k is in `partition`, the space in `projection`, the drawing in `maps`.
+Belongs here: the stage from feature vectors to clusters, its files, and the assignment of new pictures. The fits and
+the choice among them are in `partition` and `density`, the space in `projection`, what a split is like in `splits`, the
+drawing in `maps`.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 import shutil
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,63 +20,33 @@ from PIL import Image
 from fungal_assets.collection.decoding import read_square
 from fungal_assets.collection.parallel import map_in_order
 from fungal_assets.errors import InputError
-from fungal_assets.morphology.descriptors import (
-    COLOUR_NAMES,
-    SIDE_PX,
-    describe_colour,
-    describe_shape,
-    entropy_of,
-    mix_cluster_colours,
-    name_cluster_colours,
-    share_explained,
-)
+from fungal_assets.morphology.density import LEAST_SIZES, fit_density, fit_density_again, try_density
 from fungal_assets.morphology.extractors import ABOUT_NAME
 from fungal_assets.morphology.features import read_vectors
 from fungal_assets.morphology.maps import draw_map, draw_montage, lay_out
 from fungal_assets.morphology.partition import (
-    Trial,
+    LEAST_CLUSTERS,
+    MAX_TRIAL_POINTS,
     assign_points,
     choose_trial,
-    find_stablest,
+    draw_rows,
+    fit_again,
     fit_centroids,
+    measure_returns,
     try_k,
 )
 from fungal_assets.morphology.projection import Projection, fit_projection
+from fungal_assets.morphology.splits import NEAR, Search, Split, find_creators, measure_traits, summarise
 from fungal_assets.progress import Tell, follow, stay_silent
 from fungal_assets.shards import read_rows, write_table
 from fungal_assets.store import Figures, write_atomically
 
-LEAST_CLUSTERS = 2
 LEAST_IMAGES_PER_CLUSTER = 3
 MAX_TRIALS = 20
-NEAR, FARTHER = 5, 5
+FARTHER = 5
 MAX_LOOKED_AT, MAX_ON_MAP = 1_500, 600
 TILE_PX = 128
 ASSIGNMENTS = pa.schema([("image_id", pa.string()), ("cluster_id", pa.int64()), ("distance", pa.float64())])
-
-
-@dataclass(frozen=True)
-class Split:
-    """A clustering of the specimens, the largest cluster first.
-
-    Args:
-        ids: Image ids.
-        points: float32, shape (n, c), unit rows.
-        centroids: float32, shape (k, c), unit rows.
-        labels: int, shape (n,), 0 to k - 1.
-        distances: float32, shape (n,): 1 - cosine to the own centre, 0 to 2.
-    """
-
-    ids: list[str]
-    points: np.ndarray
-    centroids: np.ndarray
-    labels: np.ndarray
-    distances: np.ndarray
-
-    def members(self, cluster_id: int) -> list[int]:
-        """Row numbers of a cluster's specimens, nearest to its centre first."""
-        rows = np.flatnonzero(self.labels == cluster_id)
-        return rows[np.argsort(self.distances[rows], kind="stable")].tolist()
 
 
 def find_clusters(
@@ -86,6 +54,7 @@ def find_clusters(
     raw_images: Path,
     folder: Path,
     *,
+    algorithm: str,
     min_clusters: int,
     max_clusters: int,
     seed: int,
@@ -98,40 +67,46 @@ def find_clusters(
         raw_images: The specimens that the vectors are of.
         folder: Where `assignments.parquet`, `clusters.json`, `centroids.npy`, `projection.npz`,
             `montage.webp` and `map.png` go, and `extractor.json`, which says whose space it is.
+        algorithm: `kmeans`, round clusters of any number; or `hdbscan`, dense ones of any shape.
         min_clusters: Fewest clusters that are tried, if there are images enough for so many.
-        max_clusters: Most clusters that are tried, as far as there are images for them.
+        max_clusters: Most clusters that are tried, as far as there are images for them; the same number as the fewest
+            gives that number.
         seed: Seed of everything drawn.
         tell: Told how far it is.
 
     Returns:
-        `images`, `clusters`, `stability`, `silhouette`, `eta2_colour`, `eta2_shape`, `smallest` and
+        `images`, `clusters`, `stability`, `weakest`, `silhouette`, `eta2_colour`, `eta2_shape`, `smallest` and
         `largest`.
 
     Raises:
-        InputError: There are too few images, or too few different ones, for two clusters.
+        InputError: The algorithm is none of the two; there are too few images, or too few different ones, for two
+            clusters; or the images have no such number of dense places.
     """
     from threadpoolctl import threadpool_limits
 
+    search = _find_search(algorithm)
     ids, vectors = read_vectors(feature_vectors)
     with threadpool_limits(1):  # sums over threads come in any order; one thread keeps the result the same
-        tried = _list_ks(vectors, min_clusters, max_clusters)
+        ks = _list_ks(vectors, min_clusters, max_clusters)
         projection = fit_projection(vectors, seed)
         points = projection.project(vectors)
-        trials = [try_k(points, k, seed) for k in follow(tried, tell, "clusterings tried", len(tried))]
-        chosen = choose_trial(trials)
-        split = _split(ids, points, chosen.k, seed)
+        found = search(points, ks, seed, tell)
+        split = _order(ids, points, found.labels, found.centroids)
         pictures = _read_pictures(raw_images, split, seed, tell)
-        traits = _measure_traits(split, pictures, seed)
-        traits["creators"] = _main_creators(raw_images, split)
-        _draw(split, pictures, traits["colour_names"], folder, seed)
+        traits = measure_traits(split, pictures, seed)
+        creators = find_creators(raw_images, split)
+        returns = measure_returns(split.labels[found.rows], found.labelings, len(split.centroids))
+        _draw(split, pictures, traits.colour_names, folder, seed)
     shutil.copyfile(feature_vectors / ABOUT_NAME, folder / ABOUT_NAME)
     projection.save(folder / "projection.npz")
     np.save(folder / "centroids.npy", split.centroids)
     write_table(folder / "assignments.parquet", _assignment_rows(split), ASSIGNMENTS)
-    summary = _summarise(split, chosen, trials, traits, seed)
+    summary = {"algorithm": algorithm, "seed": seed, **summarise(split, found, traits, creators, returns)}
     write_atomically(folder / "clusters.json", json.dumps(summary, indent=1))
     sizes = [cluster["size"] for cluster in summary["clusters"]]
-    shown = {name: summary[name] for name in ("stability", "silhouette", "eta2_colour", "eta2_shape")}
+    shown = {
+        name: summary[name] for name in ("stability", "weakest", "silhouette", "eta2_colour", "eta2_shape")
+    }
     return {
         "images": len(ids),
         "clusters": summary["k"],
@@ -180,14 +155,56 @@ def _list_ks(vectors: np.ndarray, min_clusters: int, max_clusters: int) -> list[
     return list(span) if len(span) <= MAX_TRIALS else sorted(set(spread.tolist()))
 
 
-def _split(ids: list[str], points: np.ndarray, k: int, seed: int) -> Split:
-    centroids = fit_centroids(points, k, seed, starts=10)
-    labels, _ = assign_points(points, centroids)
+def _find_search(algorithm: str) -> Callable[[np.ndarray, Sequence[int], int, Tell], Search]:
+    if algorithm == "kmeans":
+        return _search_ks
+    if algorithm == "hdbscan":
+        return _search_density
+    raise InputError(
+        f"the algorithm of clusters is {algorithm!r}; expected 'kmeans' or 'hdbscan'. Change clusters.algorithm."
+    )
+
+
+def _search_ks(points: np.ndarray, ks: Sequence[int], seed: int, tell: Tell) -> Search:
+    """Fit the best of several numbers of clusters by k-means."""
+    trials = [try_k(points, k, seed) for k in follow(ks, tell, "clusterings tried", len(ks))]
+    chosen = choose_trial(trials)
+    centroids = fit_centroids(points, chosen.k, seed, starts=10)
+    rows = draw_rows(len(points), MAX_TRIAL_POINTS, seed)
+    labelings = fit_again(points[rows], chosen.k, seed)
+    return Search(trials, chosen, assign_points(points, centroids)[0], centroids, rows, labelings)
+
+
+def _search_density(points: np.ndarray, ks: Sequence[int], seed: int, tell: Tell) -> Search:
+    """Fit the best of several least sizes whose number of clusters lies within bounds, by HDBSCAN."""
+    sizes = [size for size in LEAST_SIZES if size * LEAST_CLUSTERS <= len(points)]
+    tried = [
+        (try_density(points, size, seed), size) for size in follow(sizes, tell, "sizes tried", len(sizes))
+    ]
+    trials = [trial for trial, _ in tried if trial and ks[0] <= trial.k <= ks[-1]]
+    if not trials:
+        found = sorted({trial.k for trial, _ in tried if trial})
+        raise InputError(
+            f"the images have {' or '.join(map(str, found)) or 'no two'} dense places, expected {ks[0]} to {ks[-1]}. "
+            "Change min_clusters or max_clusters, or take clusters.algorithm=kmeans."
+        )
+    chosen = choose_trial(trials)
+    size = next(size for trial, size in tried if trial is chosen)
+    labels, centroids = fit_density(points, size, seed)
+    rows = draw_rows(len(points), MAX_TRIAL_POINTS, seed)
+    return Search(trials, chosen, labels, centroids, rows, fit_density_again(points[rows], size, seed))
+
+
+def _order(ids: list[str], points: np.ndarray, labels: np.ndarray, centroids: np.ndarray) -> Split:
+    """The split with its clusters numbered by size; one without members is none."""
     sizes = np.bincount(labels, minlength=len(centroids))
     order = np.argsort(-sizes, kind="stable")
-    centroids = centroids[order[sizes[order] > 0]]  # an empty cluster is none
-    labels, similarity = assign_points(points, centroids)
-    return Split(ids, points, centroids, labels, 1 - similarity[np.arange(len(labels)), labels])
+    order = order[sizes[order] > 0]
+    numbers = np.empty(len(centroids), int)
+    numbers[order] = np.arange(len(order))
+    labels, centroids = numbers[labels], centroids[order]
+    similarity = np.einsum("nc,nc->n", points, centroids[labels])
+    return Split(ids, points, centroids, labels, 1 - similarity)
 
 
 def _shown_rows(split: Split, cluster_id: int) -> list[int]:
@@ -215,36 +232,6 @@ def _decode_tile(row: dict[str, Any]) -> tuple[str, Image.Image]:
     return row["image_id"], read_square(row["image"]["bytes"], TILE_PX).image
 
 
-def _measure_traits(split: Split, pictures: dict[int, Image.Image], seed: int) -> dict[str, Any]:
-    """`eta2_colour` and `eta2_shape` of the split; `colour_names` and `colour_mixes`, one for each cluster."""
-    rows = sorted(pictures)
-    labels = split.labels[rows]
-    small = [np.asarray(pictures[row].resize((SIDE_PX, SIDE_PX), Image.Resampling.BOX)) for row in rows]
-    share = functools.partial(share_explained, labels=labels, seed=seed)
-    return {
-        "eta2_colour": share(np.stack([describe_colour(pixels) for pixels in small])),
-        "eta2_shape": share(np.stack([describe_shape(pixels) for pixels in small])),
-        "colour_names": name_cluster_colours(small, labels, len(split.centroids)),
-        "colour_mixes": mix_cluster_colours(small, labels, len(split.centroids)),
-    }
-
-
-def _main_creators(raw_images: Path, split: Split) -> list[dict[str, Any]]:
-    """Who made most of each cluster, their share of it, and their share of all: 0 where no creator is known."""
-    creators = {row["image_id"]: row["creator"] for row in read_rows(raw_images, ["image_id", "creator"])}
-    found: list[dict[str, Any]] = []
-    overall = Counter(name for image_id in split.ids if (name := creators[image_id]))
-    for cluster_id in range(len(split.centroids)):
-        rows = split.members(cluster_id)
-        counts = Counter(name for row in rows if (name := creators[split.ids[row]]))
-        name, count = counts.most_common(1)[0] if counts else (None, 0)
-        shares = {"creator_share": round(count / len(rows), 4)}
-        found.append(
-            {"creator": name, **shares, "creator_share_of_all": round(overall[name] / len(split.ids), 4)}
-        )
-    return found
-
-
 def _draw(
     split: Split, pictures: dict[int, Image.Image], colour_names: Sequence[str], folder: Path, seed: int
 ) -> None:
@@ -265,62 +252,3 @@ def _draw(
 def _assignment_rows(split: Split) -> Iterable[dict[str, Any]]:
     for image_id, label, distance in zip(split.ids, split.labels, split.distances, strict=True):
         yield {"image_id": image_id, "cluster_id": int(label), "distance": float(distance)}
-
-
-def _summarise(
-    split: Split, chosen: Trial, trials: Sequence[Trial], traits: dict[str, Any], seed: int
-) -> dict[str, Any]:
-    clusters = []
-    for cluster_id, colour_name in enumerate(traits["colour_names"]):
-        mix = traits["colour_mixes"][cluster_id]
-        members = split.members(cluster_id)
-        named = {
-            "medoid_id": split.ids[members[0]],
-            "member_ids_near": [split.ids[row] for row in members[1 : 1 + NEAR]],
-        }
-        mixed = {
-            "colour_name": colour_name,
-            "colour_entropy": round(entropy_of(mix), 4),
-            "main_colour": COLOUR_NAMES[int(mix.argmax())],
-            "main_colour_share": round(float(mix.max()), 4),
-            **traits["creators"][cluster_id],
-        }
-        clusters.append({"cluster_id": cluster_id, "size": len(members), **named, **mixed})
-    return {
-        "k": len(clusters),
-        "why": explain(chosen, trials, traits, smallest=min(cluster["size"] for cluster in clusters)),
-        "seed": seed,
-        "silhouette": round(chosen.silhouette, 4),
-        "stability": round(chosen.stability, 4),
-        "eta2_colour": round(traits["eta2_colour"], 4),
-        "eta2_shape": round(traits["eta2_shape"], 4),
-        "candidates": [
-            {name: value for name, value in asdict(trial).items() if name != "is_sane"} for trial in trials
-        ],
-        "clusters": clusters,
-    }
-
-
-def explain(chosen: Trial, trials: Sequence[Trial], traits: dict[str, Any], *, smallest: int) -> str:
-    """Say in a sentence or two why there are so many clusters, and what they are not."""
-    best = find_stablest(trials)
-    tried = (
-        f"of {trials[0].k} to {trials[-1].k} clusters tried" if len(trials) > 1 else "the only number tried"
-    )
-    if chosen.k == best.k:
-        reason = (
-            f"no split holds better when a fifth of the images is left out "
-            f"(agreement {chosen.stability:.2f} of 1)"
-        )
-    else:
-        reason = (
-            f"it is the finest split that holds nearly as well as the steadiest one, {best.k} clusters, when "
-            f"a fifth of the images is left out (agreement {chosen.stability:.2f} against "
-            f"{best.stability:.2f} of 1)"
-        )
-    caution = "" if chosen.is_sane else ", although that is very few for a species"
-    return (
-        f"{chosen.k} clusters, {tried}: {reason}, and the smallest holds {smallest} images{caution}. Beyond "
-        f"chance they account for {max(0, traits['eta2_colour']):.0%} of the differences in colour and "
-        f"{max(0, traits['eta2_shape']):.0%} of those in outline."
-    )

@@ -41,7 +41,7 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--each", default=14, show_default=True, help="Specimens per hidden morphotype.")
+@click.option("--each", default=20, show_default=True, help="Specimens per hidden morphotype.")
 @click.option("--processes", default=2, show_default=True)
 def specimens(each: int, processes: int) -> None:
     """Render the specimens."""

@@ -1,8 +1,8 @@
 """The shipped specimens: pictures of a dozen hidden morphotypes with gaps between them, and some deliberate trouble.
 
-Each hidden morphotype is a narrow slice of the fungarium: a form, one or two colours, the places where it grows.
-The truth goes into `specimen_traits.csv` beside them, which only tests read; the collection sees pictures and
-nothing else. Their seeds are apart from those of the base model's training pictures.
+Each hidden morphotype is a narrow slice of the fungarium: a form, one or two colours, the places where it grows, seen
+from its side, as people photograph fungi. The truth goes into `specimen_traits.csv` beside them, which only tests read;
+the collection sees pictures and nothing else. Their seeds are apart from those of the base model's training pictures.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ HIDDEN_MORPHOTYPES = (
     HiddenMorphotype("brown morel", "morel", ("brown",), ("leaf_litter", "sand", "field")),
     HiddenMorphotype("yellow coral", "coral", ("yellow", "orange"), ("leaf_litter", "moss")),
     HiddenMorphotype("brown bracket", "bracket", ("brown", "orange"), ("tree_trunk",)),
-    HiddenMorphotype("grey oyster", "oyster", ("grey", "white"), ("tree_trunk", "log")),
+    HiddenMorphotype("grey oyster", "oyster", ("grey", "white"), ("log",)),
     HiddenMorphotype("red cup", "cup", ("red", "orange"), ("log", "leaf_litter")),
     HiddenMorphotype("white tooth fungus", "tooth_fungus", ("white",), ("log", "tree_trunk")),
-    HiddenMorphotype("brown earthstar", "earthstar", ("brown",), ("sand", "leaf_litter")),
+    HiddenMorphotype("brown earthstar", "earthstar", ("brown",), ("sand",)),
     HiddenMorphotype("pale parasol", "parasol", ("brown", "white"), ("field",)),
 )
 
@@ -89,7 +89,7 @@ def _traits(kind: int, index: int) -> Traits:
         habitat=hidden.habitats[index % len(hidden.habitats)],
         spots=hidden.has_spots,
         closeness="up close" if index % 3 == 0 else None,
-        view=("side view", None, "side view", "seen from above")[index % 4],
+        view="side view",
     )
 
 

@@ -65,5 +65,7 @@ def collection(tmp_path_factory, extractor):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fungal_assets.morphology.efficientnet._user_cache_dir", lambda: extractor._cache_dir)
         extract_features(raw_images, feature_vectors, extractor="efficientnet-lite0", batch_size=8)
-    find_clusters(feature_vectors, raw_images, clusters, min_clusters=2, max_clusters=5, seed=0)
+    find_clusters(
+        feature_vectors, raw_images, clusters, algorithm="kmeans", min_clusters=2, max_clusters=5, seed=0
+    )
     return root

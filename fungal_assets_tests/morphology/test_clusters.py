@@ -9,8 +9,9 @@ from PIL import Image
 from sklearn.metrics import adjusted_rand_score
 
 from fungal_assets.errors import InputError
-from fungal_assets.morphology.clusters import Split, _list_ks, _main_creators, assign, find_clusters
+from fungal_assets.morphology.clusters import _list_ks, assign, find_clusters
 from fungal_assets.morphology.features import read_vectors
+from fungal_assets.morphology.splits import Split, find_creators
 from fungal_assets.shards import ShardWriter, image_schema, read_rows, read_table
 
 
@@ -44,7 +45,59 @@ def test_the_reason_is_a_sentence_with_the_numbers(collection):
     summary = _summary(collection)
     assert summary["why"].startswith("3 clusters, of 2 to 5 clusters tried: ")
     assert f"the smallest holds {summary['clusters'][-1]['size']} images" in summary["why"]
-    assert f"agreement {summary['stability']:.2f}" in summary["why"]
+    assert (
+        f"agreement {summary['stability']:.2f} of 1, the weakest cluster {summary['weakest']:.2f}"
+        in summary["why"]
+    )
+
+
+def test_every_cluster_has_its_own_stability_and_the_weakest_is_told(collection):
+    summary = _summary(collection)
+    own = [cluster["stability"] for cluster in summary["clusters"]]
+    assert all(0.75 <= value <= 1 for value in own)
+    assert summary["weakest"] == round(next(t["weakest"] for t in summary["candidates"] if t["k"] == 3), 4)
+
+
+def test_as_many_clusters_as_asked_for_are_given(collection, tmp_path):
+    vectors, raw_images = collection / "feature_vectors", collection / "raw_images"
+    figures = find_clusters(
+        vectors, raw_images, tmp_path, algorithm="kmeans", min_clusters=4, max_clusters=4, seed=0
+    )
+    assert figures["clusters"] == 4
+    assert json.loads((tmp_path / "clusters.json").read_text())["why"].startswith(
+        "4 clusters, the only number tried"
+    )
+
+
+def test_dense_clusters_are_an_option_with_the_same_files(collection, tmp_path):
+    vectors, raw_images = collection / "feature_vectors", collection / "raw_images"
+    figures = find_clusters(
+        vectors, raw_images, tmp_path, algorithm="hdbscan", min_clusters=2, max_clusters=5, seed=0
+    )
+    rows = read_table(tmp_path / "assignments.parquet")
+    kind = {row["image_id"]: row["label"] for row in read_rows(raw_images, ["image_id", "label"])}
+    assert len(rows) == 30 and {row["cluster_id"] for row in rows} == set(range(figures["clusters"]))
+    assert (
+        adjusted_rand_score([kind[row["image_id"]] for row in rows], [row["cluster_id"] for row in rows])
+        > 0.5
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {
+        path.name for path in (collection / "clusters").iterdir()
+    }
+
+
+def test_an_unknown_algorithm_is_refused_with_those_that_there_are(collection, tmp_path):
+    vectors, raw_images = collection / "feature_vectors", collection / "raw_images"
+    with pytest.raises(InputError, match="is 'ward'; expected 'kmeans' or 'hdbscan'"):
+        find_clusters(vectors, raw_images, tmp_path, algorithm="ward", min_clusters=2, max_clusters=5, seed=0)
+
+
+def test_too_few_dense_places_are_an_error_that_says_how_many_there_are(collection, tmp_path):
+    vectors, raw_images = collection / "feature_vectors", collection / "raw_images"
+    with pytest.raises(InputError, match=r"dense places, expected 4 to 4. .* take clusters.algorithm=kmeans"):
+        find_clusters(
+            vectors, raw_images, tmp_path, algorithm="hdbscan", min_clusters=4, max_clusters=4, seed=0
+        )
 
 
 def test_assigning_the_specimens_again_gives_their_clusters(collection):
@@ -66,7 +119,7 @@ def test_the_pictures_can_be_looked_at(collection):
 
 def test_the_same_seed_gives_the_same_files(collection, tmp_path):
     vectors, raw_images = collection / "feature_vectors", collection / "raw_images"
-    find_clusters(vectors, raw_images, tmp_path, min_clusters=2, max_clusters=5, seed=0)
+    find_clusters(vectors, raw_images, tmp_path, algorithm="kmeans", min_clusters=2, max_clusters=5, seed=0)
     for name in ("assignments.parquet", "clusters.json", "centroids.npy", "montage.webp", "map.png"):
         assert (tmp_path / name).read_bytes() == (collection / "clusters" / name).read_bytes(), name
 
@@ -81,7 +134,9 @@ def test_the_same_seed_gives_the_same_files(collection, tmp_path):
 def test_impossible_numbers_of_clusters_are_refused(collection, tmp_path, least, most, message):
     vectors, raw_images = collection / "feature_vectors", collection / "raw_images"
     with pytest.raises(InputError, match=message):
-        find_clusters(vectors, raw_images, tmp_path, min_clusters=least, max_clusters=most, seed=0)
+        find_clusters(
+            vectors, raw_images, tmp_path, algorithm="kmeans", min_clusters=least, max_clusters=most, seed=0
+        )
 
 
 @pytest.mark.parametrize(
@@ -111,10 +166,10 @@ def test_the_main_creator_of_a_cluster_and_the_share_of_all_are_told(tmp_path):
     split = Split(
         [str(number) for number in range(8)], np.zeros((8, 2)), np.zeros((2, 2)), labels, np.zeros(8)
     )
-    first, second = _main_creators(tmp_path, split)
+    first, second = find_creators(tmp_path, split)
     assert first == {"creator": "Ada", "creator_share": 0.75, "creator_share_of_all": 0.5}
     assert second == {"creator": "Bo", "creator_share": 0.5, "creator_share_of_all": 0.25}
     unknown = Split(["3", "5"], np.zeros((2, 2)), np.zeros((1, 2)), np.zeros(2, int), np.zeros(2))
-    assert _main_creators(tmp_path, unknown) == [
+    assert find_creators(tmp_path, unknown) == [
         {"creator": None, "creator_share": 0.0, "creator_share_of_all": 0.0}
     ]

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from fungal_assets.morphology.partition import Trial, assign_points, choose_trial, fit_centroids, try_k
+from fungal_assets.morphology import partition
+from fungal_assets.morphology.partition import (
+    Trial,
+    assign_points,
+    choose_trial,
+    fit_again,
+    fit_centroids,
+    measure_returns,
+    try_k,
+)
 from fungal_assets.morphology.projection import to_unit
 
 
@@ -43,17 +52,57 @@ def test_similarity_is_the_cosine_to_every_centre():
     assert labels.tolist() == [0, 2] and np.allclose(similarity, [[1, 0, 0], [0, 0.6, 0.8]])
 
 
-def test_the_finest_of_the_nearly_stablest_is_chosen():
-    trials = [Trial(3, 0.80, 0.2, 30, True), Trial(6, 0.73, 0.2, 12, True), Trial(9, 0.60, 0.3, 9, True)]
+def trial(k, stability, weakest, is_sane=True, silhouette=0.3):
+    return Trial(k, stability, weakest, silhouette, smallest=10, is_sane=is_sane)
+
+
+def test_the_finest_split_of_which_every_cluster_comes_back_is_chosen():
+    trials = [trial(3, 0.95, 0.9), trial(6, 0.85, 0.76), trial(9, 0.9, 0.74)]
     assert choose_trial(trials).k == 6
 
 
-def test_a_finer_split_that_is_looser_is_not_chosen():
-    trials = [Trial(2, 0.9, 0.8, 30, True), Trial(5, 1.0, 0.6, 30, True), Trial(6, 0.96, 0.5, 12, True)]
+def test_a_finer_split_that_comes_back_but_is_looser_is_not_chosen():
+    trials = [
+        trial(2, 0.9, 0.7, silhouette=0.8),
+        trial(5, 1.0, 1.0, silhouette=0.6),
+        trial(6, 1.0, 0.9, silhouette=0.5),
+    ]
     assert choose_trial(trials).k == 5
 
 
+def test_where_no_split_comes_back_whole_the_stablest_is_chosen_the_finer_of_equals():
+    trials = [trial(3, 0.5, 0.4), trial(6, 0.6, 0.2), trial(7, 0.6, 0.3), trial(9, 0.4, 0.7)]
+    assert choose_trial(trials).k == 7
+
+
 def test_a_split_with_a_tiny_cluster_is_chosen_only_if_there_is_no_other():
-    tiny, sane = Trial(8, 0.9, 0.5, 1, False), Trial(4, 0.5, 0.2, 20, True)
+    tiny, sane = trial(8, 0.9, 0.9, is_sane=False), trial(4, 0.5, 0.2)
     assert choose_trial([sane, tiny]).k == 4
     assert choose_trial([tiny]).k == 8
+
+
+def test_a_true_cluster_comes_back_and_the_halves_of_one_do_not():
+    """Four kinds in five clusters: one kind is cut, and every fit cuts it elsewhere."""
+    points, kind = _planted(4, 40, 0.1)
+    labels, _ = assign_points(points, fit_centroids(points, 5, 0))
+    returns = measure_returns(labels, fit_again(points, 5, 0), 5)
+    is_half = np.array([np.bincount(kind[labels == label]).max() < 40 for label in range(5)])
+    assert is_half.sum() == 2
+    assert returns[is_half].max() < 0.75 < returns[~is_half].min()
+
+
+def test_the_return_is_the_mean_of_the_best_jaccard_indices():
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    same, other = 1 - labels, np.array([0, 0, 1, 1, 1, 1])
+    assert np.allclose(measure_returns(labels, [same, other], 2), [(1 + 2 / 3) / 2, (1 + 3 / 4) / 2])
+
+
+def test_many_points_are_fitted_by_faiss_to_the_same_clusters(monkeypatch):
+    points, kind = _planted(6, 200, 0.15)
+    few = assign_points(points, fit_centroids(points, 6, 0))[0]
+    monkeypatch.setattr(partition, "MAX_SMALL_POINTS", 1000)
+    centroids = fit_centroids(points, 6, 0)
+    many = assign_points(points, centroids)[0]
+    assert adjusted_rand_score(kind, many) > 0.99 and adjusted_rand_score(few, many) > 0.99
+    assert np.allclose(np.linalg.norm(centroids, axis=1), 1, atol=1e-5)
+    assert (fit_centroids(points, 6, 0) == centroids).all()

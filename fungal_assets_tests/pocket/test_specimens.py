@@ -3,10 +3,13 @@
 import csv
 
 from PIL import Image
+from sklearn.metrics import adjusted_rand_score
 
 from fungal_assets.collection.admission import admit_images
 from fungal_assets.collection.decoding import read_square
+from fungal_assets.morphology.clusters import find_clusters
 from fungal_assets.morphology.extractors import EfficientNetLite0
+from fungal_assets.morphology.features import extract_features
 from fungal_assets.pocket import SPECIMENS_DIR
 from fungal_assets.pocket.specimens import HIDDEN_MORPHOTYPES, SIZE_PX
 from fungal_assets.profiles import PROFILES
@@ -62,3 +65,26 @@ def test_the_collection_catches_the_trouble_and_admits_every_specimen(tmp_path):
     toadstool = Image.open(SPECIMENS_DIR / "specimen-0000.webp")
     upright, fallen = embed([turned, turned.transpose(Image.Transpose.ROTATE_90)]) @ embed([toadstool])[0]
     assert upright > fallen
+
+
+def test_clusters_match_the_hidden_morphotypes(tmp_path):
+    """By the settings of the profile, which know nothing of their number."""
+    settings = PROFILES["pocket"].settings
+    raw_images, vectors, clusters = (
+        tmp_path / name for name in ("raw_images", "feature_vectors", "clusters")
+    )
+    for folder in (raw_images, vectors, clusters):
+        folder.mkdir()
+    admit_images(raw_images, **settings["raw_images"])
+    extract_features(raw_images, vectors, **settings["feature_vectors"])
+    find_clusters(vectors, raw_images, clusters, **settings["clusters"])
+    hidden = {
+        row["file_name"]: row["hidden_morphotype"]
+        for row in rows(SPECIMENS_DIR.with_name("specimen_traits.csv"))
+    }
+    origin = {row["image_id"]: row["origin"] for row in read_rows(raw_images, ["image_id", "origin"])}
+    found = {
+        origin[row["image_id"]]: row["cluster_id"] for row in read_table(clusters / "assignments.parquet")
+    }
+    names = sorted(hidden)
+    assert adjusted_rand_score([hidden[name] for name in names], [found[name] for name in names]) >= 0.85

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from fungal_assets.morphology.density import fit_density, fit_density_again, try_density
+from fungal_assets.morphology.projection import to_unit
+
+
+def _arcs(per_arc: int, seed: int = 0):
+    """Three long arcs side by side on the sphere, which no round clusters part, and a few points between them."""
+    rng = np.random.default_rng(seed)
+    kind = np.repeat(np.arange(3), per_arc)
+    along = rng.uniform(0, 2.4, len(kind))
+    heights = np.array([-0.7, 0.0, 0.7])[kind] + rng.normal(0, 0.02, len(kind))
+    points = np.stack([np.cos(along), np.sin(along), heights], axis=1)
+    return to_unit(points), kind
+
+
+def test_long_clusters_that_lie_side_by_side_are_parted():
+    points, kind = _arcs(150)
+    labels, centroids = fit_density(points, 80, 0)
+    assert adjusted_rand_score(kind, labels) > 0.95
+    assert centroids.shape == (3, 3) and np.allclose(np.linalg.norm(centroids, axis=1), 1, atol=1e-5)
+
+
+def test_every_point_has_a_cluster_though_some_lie_in_thin_places():
+    points, _ = _arcs(100)
+    stray = to_unit(np.array([[0.3, 0.9, 0.35], [0.9, 0.3, -0.35]]))
+    labels, centroids = fit_density(np.concatenate([points, stray]), 60, 0)
+    assert len(labels) == 302 and labels.min() == 0 and labels.max() == len(centroids) - 1
+
+
+def test_one_cloud_is_no_split():
+    cloud = to_unit(np.random.default_rng(0).normal(size=(60, 8)) * 0.05 + np.eye(8)[0])
+    labels, centroids = fit_density(cloud, 30, 0)
+    assert (labels == -1).all() and centroids.shape == (0, 8)
+    assert try_density(cloud, 30, 0) is None
+    assert all((again == 0).all() for again in fit_density_again(cloud, 30, 0))
+
+
+@pytest.mark.parametrize("least", [80, 100])
+def test_what_is_there_comes_back(least):
+    trial = try_density(_arcs(150)[0], least, 0)
+    assert trial.k == 3 and trial.weakest > 0.9 and trial.stability > 0.9
+    assert trial == try_density(_arcs(150)[0], least, 0)
