@@ -102,8 +102,8 @@ def grown(tmp_path_factory, extractor):
             (source / f"{number}-again.png").write_bytes(encode(darker))
     admit_images(raw_images, source=str(source), **LENIENT)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fungal_assets.morphology.extractors._user_cache_dir", lambda: extractor._cache_dir)
-        figures = extract_features(raw_images, folder, batch_size=8)
+        patch.setattr("fungal_assets.morphology.efficientnet._user_cache_dir", lambda: extractor._cache_dir)
+        figures = extract_features(raw_images, folder, extractor="efficientnet-lite0", batch_size=8)
     return raw_images, folder, figures
 
 
