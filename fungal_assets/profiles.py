@@ -73,6 +73,7 @@ _SHARED: dict[str, dict[str, Any]] = {
         "max_blockiness": 3.5,
         "max_pixelation": 0.9,
         "min_fungus_probability": 0.0,
+        "crop": "subject",
     },
     "prepared_images": {"jpeg_quality": 95},
     "feature_vectors": {"extractor": "efficientnet-lite0", "batch_size": 16},

@@ -44,7 +44,7 @@ SPECIMENS = image_schema(
     {"image_id": pa.string(), "sha256": pa.string()}
     | {name: pa.string() for name in _TEXTS}
     | {"width": pa.int64(), "height": pa.int64(), "format": pa.string(), "label": pa.string()}
-    | {name: pa.float64() for name in ("sharpness", "blockiness", "pixelation")}
+    | {name: pa.float64() for name in ("sharpness", "blockiness", "pixelation", "focus")}
 )
 REJECTS = pa.schema([(name, pa.string()) for name in ("origin", "sha256", "reason", "detail")])
 _FAULT, _ADMITTED = -1, -2
@@ -85,6 +85,7 @@ def admit_images(
     max_blockiness: float,
     max_pixelation: float,
     min_fungus_probability: float,
+    crop: str,
     known: Path | None = None,
     tell: Tell = stay_silent,
 ) -> Figures:
@@ -100,6 +101,8 @@ def admit_images(
         max_blockiness: Most blockiness, as well.
         max_pixelation: Most pixelation, as well; 1 admits any.
         min_fungus_probability: Least probability to show a fungus, of a classifier of photographs; 0 admits anything.
+        crop: How the square of a picture is cut, by all that follows: about its `subject`, as `focus` finds it, or from
+            its `centre`.
         known: An earlier output of this function by the same code, or None; bytes that it looked at under the same
             limits are not looked at again, and nothing that is written hangs on it.
         tell: Told how far it is.
@@ -109,11 +112,19 @@ def admit_images(
         `rejected_<reason>` for each reason, and what the specimens are like.
 
     Raises:
-        InputError: The source cannot be read, or changed while it was read, or not one picture is admitted; the message
-            counts the reasons.
+        InputError: There is no such crop; the source cannot be read, or changed while it was read, or not one picture
+            is admitted; the message counts the reasons.
     """
+    if crop not in ("subject", "centre"):
+        raise InputError(f"raw_images.crop is {crop!r}; expected 'subject' or 'centre'.")
     limits = Limits(
-        min_side_px, max_megapixels, min_sharpness, max_blockiness, max_pixelation, min_fungus_probability
+        min_side_px,
+        max_megapixels,
+        min_sharpness,
+        max_blockiness,
+        max_pixelation,
+        min_fungus_probability,
+        crop,
     )
     origin = find_source(source)
     size = origin.measure()
@@ -248,7 +259,7 @@ def _copy_fault(look: Look, original: tuple[str, str | None]) -> Fault:
 def _turn_away(candidate: Candidate, look: Look, fault: Fault, tally: Tally) -> None:
     tally.rejects.append({"origin": look.origin, "sha256": look.sha256, **fault._asdict()})
     if look.marks is not None and len(tally.rejected_tiles) < SHEET_TILES:
-        tile = read_square(candidate.data, TILE_PX).image
+        tile = read_square(candidate.data, TILE_PX, focus=look.focus).image
         tally.rejected_tiles.append((tile, fault.reason))
 
 
@@ -260,7 +271,7 @@ def _take_in(candidate: Candidate, look: Look, tally: Tally) -> dict[str, Any]:
     tally.labelled += candidate.label is not None
     tally.licences[candidate.licence or "unknown"] += 1
     if len(tally.tiles) < SHEET_TILES:
-        tally.tiles.append(read_square(candidate.data, TILE_PX).image)
+        tally.tiles.append(read_square(candidate.data, TILE_PX, focus=look.focus).image)
     image_id = look.sha256[:16]
     return {
         "image": {"bytes": candidate.data, "path": f"{image_id}.{look.file_format.lower()}"},
@@ -274,6 +285,7 @@ def _take_in(candidate: Candidate, look: Look, tally: Tally) -> dict[str, Any]:
         "sharpness": look.quality.sharpness,
         "blockiness": look.quality.blockiness,
         "pixelation": look.quality.pixelation,
+        "focus": look.focus,
     }
 
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -37,7 +39,7 @@ TURNS = {
 
 @dataclass(frozen=True)
 class Square:
-    """A decoded centre square.
+    """A decoded square.
 
     Args:
         image: RGB in sRGB, upright.
@@ -64,6 +66,11 @@ class Decoded:
     turn: Image.Transpose | None
     is_profile_ignored: bool
 
+    @property
+    def upright(self) -> Image.Image:
+        """The picture turned upright."""
+        return self.image if self.turn is None else self.image.transpose(self.turn)
+
 
 def open_image(data: bytes) -> Image.Image:
     """Open a picture without decoding it; raises whatever Pillow raises on bytes that it cannot use."""
@@ -79,8 +86,13 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     return (height_px, width_px) if is_turned else (width_px, height_px)
 
 
-def read_square(data: bytes, size_px: int) -> Square:
-    """Decode the centre square of a picture once, at `size_px`.
+def read_specimen(specimen: Mapping[str, Any], size_px: int) -> Image.Image:
+    """The square of a specimen about its subject, upright RGB, from `image` and `focus` of its row in `raw_images`."""
+    return read_square(specimen["image"]["bytes"], size_px, focus=specimen["focus"]).image
+
+
+def read_square(data: bytes, size_px: int, *, focus: float = 0.5) -> Square:
+    """Decode a square of a picture once, at `size_px`, as high or as wide as the picture.
 
     The first frame of an animation counts; what is transparent lies on white; 16-bit, CMYK, Lab and palette
     pictures and colour profiles come out as 8-bit sRGB.
@@ -88,6 +100,7 @@ def read_square(data: bytes, size_px: int) -> Square:
     Args:
         data: An encoded picture.
         size_px: Side of the result; a smaller original is enlarged.
+        focus: Where along the longer side of the upright picture it lies: 0 begins, 0.5 is central, 1 ends with it.
 
     Raises:
         OSError: The data are truncated or broken; Pillow may raise other exceptions on hostile bytes.
@@ -95,8 +108,11 @@ def read_square(data: bytes, size_px: int) -> Square:
     image = open_image(data)
     side_px = min(image.size)
     decoded = decode(image, size_px)
-    square = _centre(decoded.image, size_px)
-    upright = square if decoded.turn is None else square.transpose(decoded.turn)
+    if focus == 0.5:  # the centre stays the centre however it is turned, and a small square is turned sooner
+        square = _cut(decoded.image, size_px, focus)
+        upright = square if decoded.turn is None else square.transpose(decoded.turn)
+    else:
+        upright = _cut(decoded.upright, size_px, focus)
     return Square(upright, side_px, decoded.is_profile_ignored)
 
 
@@ -139,11 +155,15 @@ def _is_padded(data: bytes, count: int) -> bool:
     return any(not data[max(0, end - count) : end].strip(b"\0\xff") for end in ends)
 
 
-def _centre(image: Image.Image, size_px: int) -> Image.Image:
-    width_px, height_px = image.size
-    side_px = min(width_px, height_px)
-    left, top = (width_px - side_px) // 2, (height_px - side_px) // 2
-    box = (left, top, left + side_px, top + side_px)
+def square_box(size: tuple[int, int], focus: float) -> tuple[int, int, int, int]:
+    """Left, upper, right and lower edge, pixels, of the greatest square in a picture of that width and height."""
+    side_px = min(size)
+    left, top = (int((length_px - side_px) * focus) for length_px in size)
+    return left, top, left + side_px, top + side_px
+
+
+def _cut(image: Image.Image, size_px: int, focus: float) -> Image.Image:
+    box = square_box(image.size, focus)
     return image.resize((size_px, size_px), Image.Resampling.LANCZOS, box=box, reducing_gap=2.0)
 
 

@@ -35,7 +35,7 @@ _TAKEN_BY = b"taken_by"
 _TABLE = pa.schema(
     {name: pa.string() for name in ("origin", "sha256", "reason", "detail", "file_format")}
     | {"width_px": pa.int64(), "height_px": pa.int64(), "is_profile_ignored": pa.bool_()}
-    | {name: pa.float64() for name in ("sharpness", "blockiness", "pixelation")}
+    | {name: pa.float64() for name in ("sharpness", "blockiness", "pixelation", "focus")}
     | {"bits": pa.uint64(), "grid": pa.binary()}
 )
 _PART = _TABLE.append(pa.field("is_known", pa.bool_()))
@@ -171,6 +171,7 @@ def _row_of(look: Look) -> dict[str, Any]:
         "pixelation": quality.pixelation if quality else None,
         "bits": marks.bits if marks else None,
         "grid": marks.grid.astype(np.uint8).tobytes() if marks else None,
+        "focus": look.focus,
         "is_known": look.is_known,
     }
 
@@ -188,5 +189,6 @@ def _look_of(row: dict[str, Any]) -> Look:
         fault=fault,
         quality=quality,
         marks=marks,
+        focus=row["focus"],
         is_known=row.get("is_known", False),
     )

@@ -16,8 +16,16 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from fungal_assets.collection.decoding import contrast_of, decode, find_damage, open_image, upright_size
+from fungal_assets.collection.decoding import (
+    contrast_of,
+    decode,
+    find_damage,
+    open_image,
+    square_box,
+    upright_size,
+)
 from fungal_assets.collection.duplicates import Marks, mark_image
+from fungal_assets.collection.focus import CENTRE, find_focus
 from fungal_assets.collection.quality import Quality, measure_quality
 from fungal_assets.collection.sources import Candidate, Fault
 
@@ -41,7 +49,7 @@ _OTHER_STARTS = (
 
 @dataclass(frozen=True)
 class Limits:
-    """What a picture must keep to.
+    """What a picture must keep to, and how it is looked at.
 
     Args:
         min_side_px: Least shorter side, pixels.
@@ -50,6 +58,7 @@ class Limits:
         max_blockiness: Most blockiness, as well.
         max_pixelation: Most pixelation, as well; 1 admits any.
         min_fungus_probability: Least probability to show a fungus, of a classifier of photographs; 0 admits anything.
+        crop: How its square is cut: about its `subject`, as `focus` finds it, or from its `centre`.
     """
 
     min_side_px: int
@@ -58,6 +67,7 @@ class Limits:
     max_blockiness: float
     max_pixelation: float
     min_fungus_probability: float = 0.0
+    crop: str = "centre"
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,7 @@ class Look:
         is_profile_ignored: It carries a colour profile that cannot be used.
         quality: Its measures, or None.
         marks: What copies of it would share, or None.
+        focus: Where along the longer side its square is cut, 0 to 1.
         is_known: Taken over from an earlier collection, which looked at the same bytes.
     """
 
@@ -86,6 +97,7 @@ class Look:
     is_profile_ignored: bool = False
     quality: Quality | None = None
     marks: Marks | None = None
+    focus: float = CENTRE
     is_known: bool = False
 
 
@@ -128,28 +140,28 @@ def _look_inside(candidate: Candidate, sha256: str, image: Image.Image, limits: 
     except Exception as error:  # as above
         reason = "truncated" if "truncated" in str(error).lower() else "broken"
         return Look(candidate.origin, sha256, Fault(reason, _say(error)))
-    square = _centre(picture.image)
-    upright = square if picture.turn is None else square.transpose(picture.turn)
+    upright = picture.upright
+    focus = find_focus(upright, _classifier()) if limits.crop == "subject" else CENTRE
+    square = _cut(upright, focus)
     quality = measure_quality(square.convert("L"))
-    small = upright.resize((MARK_PX, MARK_PX), Image.Resampling.BOX)
+    small = square.resize((MARK_PX, MARK_PX), Image.Resampling.BOX)
     return Look(
         candidate.origin,
         sha256,
-        _judge_quality(quality, contrast_of(small), limits) or _judge_subject(upright, limits),
+        _judge_quality(quality, contrast_of(small), limits) or _judge_subject(square, limits),
         width_px,
         height_px,
         file_format,
         picture.is_profile_ignored,
         quality,
         mark_image(small),
+        focus,
     )
 
 
-def _centre(image: Image.Image) -> Image.Image:
-    """The middle square of a picture, scaled down by a whole number where its side stays `LOOK_PX` or longer."""
-    side_px = min(image.size)
-    left, top = (image.width - side_px) // 2, (image.height - side_px) // 2
-    return image.reduce(max(1, side_px // LOOK_PX), box=(left, top, left + side_px, top + side_px))
+def _cut(image: Image.Image, focus: float) -> Image.Image:
+    """The square of a picture, scaled down by a whole number where its side stays `LOOK_PX` or longer."""
+    return image.reduce(max(1, min(image.size) // LOOK_PX), box=square_box(image.size, focus))
 
 
 def _judge_quality(quality: Quality, contrast: int, limits: Limits) -> Fault | None:

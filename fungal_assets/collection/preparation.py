@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
-from fungal_assets.collection.decoding import read_square
+from fungal_assets.collection.decoding import read_specimen
 from fungal_assets.collection.parallel import map_in_order
 from fungal_assets.previews import contact_sheet
 from fungal_assets.progress import Tell, follow, stay_silent
@@ -38,7 +38,7 @@ def prepare_images(
     larger: Path | None,
     tell: Tell = stay_silent,
 ) -> Figures:
-    """Write the centre square of every specimen at `size_px`.
+    """Write the square of every specimen, about its `focus`, at `size_px`.
 
     Args:
         raw_images: Output of `admission.admit_images`.
@@ -61,7 +61,9 @@ def prepare_images(
     prepare = prepare_image if larger is None else reduce_image
     rows = map_in_order(
         functools.partial(prepare, size_px=size_px, jpeg_quality=jpeg_quality),
-        read_rows(larger or raw_images, ["image", "image_id"]),
+        read_rows(larger, ["image", "image_id"])
+        if larger
+        else read_rows(raw_images, ["image", "image_id", "focus"]),
     )
     shards = shard_count(int(count * size_px**2 * BYTES_PER_PIXEL))
     with ShardWriter(folder / ".images", SQUARES, shards=shards, stem="images") as writer:
@@ -85,7 +87,7 @@ def prepare_images(
 
 def prepare_image(specimen: dict[str, Any], *, size_px: int, jpeg_quality: int) -> dict[str, Any]:
     """The row of one specimen's square, from its original."""
-    square = read_square(specimen["image"]["bytes"], size_px).image
+    square = read_specimen(specimen, size_px)
     return _row(square, specimen["image_id"], jpeg_quality)
 
 

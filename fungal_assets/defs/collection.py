@@ -47,6 +47,9 @@ class RawImagesConfig(StageConfig):
         le=1,
         description="Least probability to show a fungus, of a classifier of photographs; 0 admits anything.",
     )
+    crop: str | None = Field(
+        default=None, description="How squares are cut: about the `subject`, or from the `centre`."
+    )
 
 
 def _raw_counts(output: Output, inputs: Inputs) -> Verdict:
@@ -178,7 +181,7 @@ def _find_larger(store: StoreResource, raw: Output, settings: dict[str, Any], re
 @dg.asset(
     group_name="collection",
     kinds={"parquet", "pillow"},
-    code_version="2",
+    code_version="3",
     partitions_def=resolution_partitions,
     deps=[raw_images],
     check_specs=check_specs("prepared_images", PREPARED_CHECKS, resolution_partitions),

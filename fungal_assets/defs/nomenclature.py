@@ -129,7 +129,7 @@ SPECIES_CHECKS = (
 @dg.asset(
     group_name="nomenclature",
     kinds={"json"},
-    code_version="2",
+    code_version="3",
     deps=[clusters, raw_images, feature_vectors, name_lexicon],
     check_specs=check_specs("species", SPECIES_CHECKS),
 )
@@ -200,7 +200,7 @@ CAPTION_CHECKS = (
 @dg.asset(
     group_name="nomenclature",
     kinds={"parquet"},
-    code_version="3",
+    code_version="4",
     deps=[raw_images, clusters, species],
     check_specs=check_specs("captions", CAPTION_CHECKS),
 )

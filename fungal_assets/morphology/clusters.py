@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from fungal_assets.collection.decoding import read_square
+from fungal_assets.collection.decoding import read_specimen
 from fungal_assets.collection.parallel import map_in_order
 from fungal_assets.errors import InputError
 from fungal_assets.morphology.density import LEAST_SIZES, fit_density, fit_density_again, try_density
@@ -221,7 +221,9 @@ def _read_pictures(raw_images: Path, split: Split, seed: int, tell: Tell) -> dic
     wanted = set(np.random.default_rng(seed).choice(count, min(count, MAX_LOOKED_AT), replace=False).tolist())
     wanted |= {row for cluster_id in range(len(split.centroids)) for row in _shown_rows(split, cluster_id)}
     numbers = {split.ids[row]: row for row in wanted}
-    rows = (row for row in read_rows(raw_images, ["image", "image_id"]) if row["image_id"] in numbers)
+    rows = (
+        row for row in read_rows(raw_images, ["image", "image_id", "focus"]) if row["image_id"] in numbers
+    )
     decoded = map_in_order(_decode_tile, rows)
     return {
         numbers[image_id]: tile for image_id, tile in follow(decoded, tell, "pictures looked at", len(wanted))
@@ -229,7 +231,7 @@ def _read_pictures(raw_images: Path, split: Split, seed: int, tell: Tell) -> dic
 
 
 def _decode_tile(row: dict[str, Any]) -> tuple[str, Image.Image]:
-    return row["image_id"], read_square(row["image"]["bytes"], TILE_PX).image
+    return row["image_id"], read_specimen(row, TILE_PX)
 
 
 def _draw(

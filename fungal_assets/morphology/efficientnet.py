@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 Vectors = np.ndarray
 FUNGUS_CLASSES = (947, 991, 992, 993, 994, 995, 996, 997)
 """ImageNet's mushroom, coral fungus, agaric, gyromitra, stinkhorn, earthstar, hen-of-the-woods and bolete."""
+_EXPORT = 2
+"""Counts what the ONNX file gives: an older one is not taken."""
 
 
 class EfficientNetLite0:
@@ -86,6 +88,26 @@ class EfficientNetLite0:
         (logits,) = self._run(["logits"], [centre_square(image, self.input_px) for image in images])
         return softmax(logits, axis=1)[:, FUNGUS_CLASSES].sum(axis=1)
 
+    def locate(self, images: Sequence[Image.Image]) -> tuple[Vectors, Vectors]:
+        """Where in pictures a fungus is seen, and how likely each shows one.
+
+        Args:
+            images: RGB pictures of any size, which are looked at whole.
+
+        Returns:
+            float32, shape (n,), 0 to 1, the probability of a fungus; and float32, shape (n, 7, 7), the evidence for it
+            over the whole picture, each class of fungi weighed by its own probability.
+        """
+        from scipy.special import softmax
+
+        side = (self.input_px, self.input_px)
+        whole = [image.resize(side, Image.Resampling.BILINEAR, reducing_gap=2.0) for image in images]
+        logits, evidence = self._run(["logits", "evidence"], whole)
+        likely = softmax(logits, axis=1)[:, FUNGUS_CLASSES]
+        total = likely.sum(axis=1)
+        weights = likely / np.maximum(total, np.finfo(np.float32).tiny)[:, None]
+        return total, np.einsum("no,nohw->nhw", weights, evidence)
+
     def _run(self, outputs: Sequence[str], squares: Sequence[Image.Image]) -> list[Vectors]:
         pixels = np.zeros((len(squares), self.input_px, self.input_px, 3), np.float32)
         for index, square in enumerate(squares):
@@ -105,7 +127,7 @@ class EfficientNetLite0:
         )
 
     def _onnx_path(self) -> Path:
-        path = self._cache_dir / f"{self.name}-{self.sha256[:16]}.onnx"
+        path = self._cache_dir / f"{self.name}-{self.sha256[:16]}-{_EXPORT}.onnx"
         if not path.exists():
             _export_onnx(path)
         return path
@@ -144,7 +166,7 @@ def _export_onnx(path: Path) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = torch.zeros(1, 3, EfficientNetLite0.input_px, EfficientNetLite0.input_px)
-    outputs = ["features", "logits"]
+    outputs = ["features", "logits", "evidence"]
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracing exporter is deprecated, but needs no further package
         torch.onnx.export(
@@ -165,15 +187,17 @@ def _torch_network() -> torch.nn.Module:
     from efficientnet_lite_pytorch import EfficientNet
 
     class Headed(torch.nn.Module):
-        """The network with its pooled features beside its logits."""
+        """The network with its pooled features, its logits, and the evidence for fungi at each of 7 x 7 places."""
 
         def __init__(self) -> None:
             super().__init__()
             self.network = EfficientNet.from_name("efficientnet-lite0")
             self.network.load_state_dict(torch.load(_weights_path(), map_location="cpu", weights_only=True))
 
-        def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            features = self.network.extract_features(pixels).mean((2, 3))
-            return features, self.network._fc(features)
+        def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            places = self.network.extract_features(pixels)
+            features = places.mean((2, 3))
+            evidence = torch.einsum("oc,bchw->bohw", self.network._fc.weight[list(FUNGUS_CLASSES)], places)
+            return features, self.network._fc(features), evidence
 
     return Headed().eval()

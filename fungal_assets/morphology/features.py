@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from fungal_assets.collection.decoding import read_square
+from fungal_assets.collection.decoding import read_specimen
 from fungal_assets.collection.parallel import map_in_order
 from fungal_assets.errors import ProvenanceError
 from fungal_assets.morphology.efficientnet import EfficientNetLite0
@@ -87,7 +87,7 @@ def _fill_parts(raw_images: Path, parts: Path, extractor: Extractor, batch_size:
     parts.mkdir(parents=True, exist_ok=True)
     whole = _whole_parts(parts)
     done = sum(pq.read_metadata(path).num_rows for path in whole)
-    rows = read_rows(raw_images, ["image", "image_id"], start=done)
+    rows = read_rows(raw_images, ["image", "image_id", "focus"], start=done)
     embed = functools.partial(_embed_batch, extractor=extractor, classifier=_classifier_beside(extractor))
     ticker = Ticker(tell, "feature vectors", count_rows(raw_images), done=done)
     tables = _told(map_in_order(embed, _in_batches(rows, batch_size)), ticker, done)
@@ -145,7 +145,7 @@ def _embed_batch(
 
 
 def _read_squares(rows: Iterable[dict[str, Any]], side_px: int) -> list[Image.Image]:
-    return [read_square(row["image"]["bytes"], side_px).image for row in rows]
+    return [read_specimen(row, side_px) for row in rows]
 
 
 def _in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
@@ -197,7 +197,7 @@ def vectors_by(
         ids, vectors = read_vectors(feature_vectors)
         return {image_id: vector for image_id, vector in zip(ids, vectors, strict=True) if image_id in wanted}
     found: dict[str, np.ndarray] = {}
-    rows = (row for row in read_rows(raw_images, ["image", "image_id"]) if row["image_id"] in wanted)
+    rows = (row for row in read_rows(raw_images, ["image", "image_id", "focus"]) if row["image_id"] in wanted)
     for batch in _in_batches(rows, EMBED_BATCH):
         vectors = extractor.embed(_read_squares(batch, extractor.input_px))
         found |= {row["image_id"]: vector for row, vector in zip(batch, vectors, strict=True)}

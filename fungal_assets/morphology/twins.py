@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from fungal_assets.collection.decoding import read_square
+from fungal_assets.collection.decoding import read_specimen
 from fungal_assets.morphology.features import read_vectors
 from fungal_assets.previews import contact_sheet
 from fungal_assets.shards import read_rows, read_table, write_table
@@ -178,8 +178,8 @@ def _draw_pairs(raw_images: Path, folder: Path, ids: Sequence[str], links: Links
     shown = sorted(pairs, key=lambda pair: (-pairs[pair], pair))[:SHOWN_PAIRS]
     wanted = {ids[row] for pair in shown for row in pair}
     tiles: dict[str, Image.Image] = {
-        row["image_id"]: read_square(row["image"]["bytes"], TILE_PX).image
-        for row in read_rows(raw_images, ["image", "image_id"])
+        row["image_id"]: read_specimen(row, TILE_PX)
+        for row in read_rows(raw_images, ["image", "image_id", "focus"])
         if row["image_id"] in wanted
     }
     labels = [text for pair in shown for text in (f"{pairs[pair]:.3f}", "")]

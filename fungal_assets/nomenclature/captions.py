@@ -11,17 +11,18 @@ batch. Belongs here: the wording and the table. The measurements (`attributes`) 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pyarrow as pa
-from PIL import Image, ImageOps
+from PIL import Image
 
+from fungal_assets.collection.decoding import read_specimen
 from fungal_assets.errors import InputError
 from fungal_assets.nomenclature.attributes import Attributes, measure
 from fungal_assets.nomenclature.species import read_species
+from fungal_assets.nomenclature.subjects import MEASURED_PX
 from fungal_assets.previews import contact_sheet
 from fungal_assets.progress import Tell, follow, stay_silent
 from fungal_assets.shards import count_rows, read_rows, read_table, write_table
@@ -33,6 +34,7 @@ LEAST_ATTRIBUTES = 2
 _MOST_ATTRIBUTES = 4
 _DROP_CHANCE = 0.15
 _SHEET_TILES = 24
+_TILE_PX = 192
 _TEXT = ("size_in_frame", "habitat", "count", "closeness", "light")
 _SCHEMA = pa.schema(
     [("image_id", pa.string()), ("species_id", pa.string()), ("caption", pa.string())]
@@ -75,21 +77,16 @@ def caption_images(
     total = count_rows(raw_images)
     _refuse_unnamed(raw_images, cluster_of, names)
     step = max(1, total // _SHEET_TILES)
-    pictures = read_rows(raw_images, ["image", "image_id"])
+    pictures = read_rows(raw_images, ["image", "image_id", "focus"])
     for index, row in enumerate(follow(pictures, tell, "captioning", total)):
-        picture = Image.open(BytesIO(row["image"]["bytes"]))
+        picture = read_specimen(row, MEASURED_PX)
         own = names[cluster_of[row["image_id"]]]
         found = measure(picture)
         opening = cluttered_opening if found.is_cluttered else OPENING
         subject = depict(own.common_name, class_noun, opening=opening)
         rows.append(_caption_row(row["image_id"], own.species_id, subject, found, seed))
         if index % step == 0 and len(tiles) < _SHEET_TILES:
-            tiles.append(
-                (
-                    ImageOps.fit(ImageOps.exif_transpose(picture).convert("RGB"), (192, 192)),
-                    rows[-1]["caption"],
-                )
-            )
+            tiles.append((picture.resize((_TILE_PX, _TILE_PX)), rows[-1]["caption"]))
     write_table(folder / "captions.parquet", sorted(rows, key=lambda row: row["image_id"]), _SCHEMA)
     _draw_sheet(tiles).save(folder / "sheet.webp", quality=80)
     return _count(rows)

@@ -11,14 +11,13 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from io import BytesIO
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from fungal_assets.collection.decoding import read_specimen
 from fungal_assets.morphology.extractors import EfficientNetLite0
 from fungal_assets.morphology.features import vectors_by
 from fungal_assets.nomenclature.colours import COLOUR_TERMS, colour_shares, main_colours
@@ -26,7 +25,7 @@ from fungal_assets.nomenclature.grammar import coin_common_name
 from fungal_assets.nomenclature.latin import coin_binomial
 from fungal_assets.nomenclature.lexicon import Lexicon, read_lexicon
 from fungal_assets.nomenclature.morphotypes import nearest_morphotypes
-from fungal_assets.nomenclature.subjects import find_subject
+from fungal_assets.nomenclature.subjects import MEASURED_PX, find_subject
 from fungal_assets.progress import Tell, follow, stay_silent
 from fungal_assets.shards import read_rows, read_table
 from fungal_assets.store import Figures, write_atomically
@@ -125,10 +124,11 @@ def _measure_colours(
     """Mean colour shares of the subjects of each cluster's members."""
     cluster_of = {image_id: cluster for cluster, ids in members.items() for image_id in ids}
     totals = {cluster: dict.fromkeys(COLOUR_TERMS, 0.0) for cluster in members}
-    rows = (row for row in read_rows(raw_images, ["image", "image_id"]) if row["image_id"] in cluster_of)
+    pictures = read_rows(raw_images, ["image", "image_id", "focus"])
+    rows = (row for row in pictures if row["image_id"] in cluster_of)
     for row in follow(rows, tell, "measuring colours", len(cluster_of)):
         total = totals[cluster_of[row["image_id"]]]
-        subject = find_subject(Image.open(BytesIO(row["image"]["bytes"])))
+        subject = find_subject(read_specimen(row, MEASURED_PX))
         for term, share in colour_shares(subject.lab[subject.mask]).items():
             total[term] += share / len(members[cluster_of[row["image_id"]]])
     return totals

@@ -16,6 +16,8 @@ from PIL import Image, ImageOps
 from fungal_assets.nomenclature.colours import to_lab
 
 SIDE_PX = 128
+MEASURED_PX = 2 * SIDE_PX
+"""Side of the squares of specimens that are measured."""
 _BORDER_PX = 7
 _BORDER_COLOURS = 4
 _LEAST_BORDER_SHARE = 0.12

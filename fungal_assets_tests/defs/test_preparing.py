@@ -40,15 +40,15 @@ def grow(tmp_path):
 def test_a_smaller_resolution_opens_no_original(grow, monkeypatch):
     grow(raw_images)
     grow(prepared_images, "128")
-    monkeypatch.setattr(preparation, "read_square", pytest.fail)
+    monkeypatch.setattr(preparation, "read_specimen", pytest.fail)
     assert grow(prepared_images, "64").record.figures["images"] == 4
 
 
 @pytest.fixture
 def opened(monkeypatch):
     """One entry for each original that is opened."""
-    found, original = [], preparation.read_square
-    monkeypatch.setattr(preparation, "read_square", lambda *given: found.append(1) or original(*given))
+    found, original = [], preparation.read_specimen
+    monkeypatch.setattr(preparation, "read_specimen", lambda *given: found.append(1) or original(*given))
     return found
 
 

@@ -26,10 +26,25 @@ def test_onnx_gives_what_torch_gives(extractor):
     square = PICTURES[0].resize((224, 224), Image.Resampling.LANCZOS)
     pixels = torch.from_numpy((np.asarray(square, np.float32) - 127) / 128).permute(2, 0, 1)[None]
     with torch.no_grad():
-        features, logits = _torch_network()(pixels)
+        features, logits, evidence = _torch_network()(pixels)
     assert np.allclose(extractor._run(["features"], [square])[0], features.numpy(), atol=1e-4)
     classes = torch.tensor([947, *range(991, 998)])
-    assert np.allclose(extractor.look([square])[1], logits.softmax(1)[:, classes].sum(1).numpy(), atol=1e-4)
+    likely = logits.softmax(1)[:, classes]
+    assert np.allclose(extractor.look([square])[1], likely.sum(1).numpy(), atol=1e-4)
+    (probability,), (heat,) = extractor.locate([square])
+    assert np.isclose(probability, likely.sum(), atol=1e-4)
+    expected = (evidence[0] * (likely[0] / likely.sum())[:, None, None]).sum(0)
+    assert np.allclose(heat, expected.numpy(), atol=1e-3)
+
+
+def test_the_evidence_at_all_places_is_what_the_logits_are_made_of(extractor):
+    """Their mean over places is the logit without its bias, so that it differs from the logit by the same for all."""
+    logits, evidence = extractor._run(
+        ["logits", "evidence"], [image.convert("RGB").resize((224, 224)) for image in PICTURES[:3]]
+    )
+    classes = [947, *range(991, 998)]
+    bias = logits[:, classes] - evidence.mean(axis=(2, 3))
+    assert np.allclose(bias, bias[:1], atol=1e-3)
 
 
 def test_the_judgement_is_that_of_a_look(extractor):
@@ -53,7 +68,7 @@ def test_the_network_is_exported_once(extractor):
     again = EfficientNetLite0(extractor._cache_dir).embed(PICTURES[:1])
     assert np.array_equal(again, extractor.embed(PICTURES[:1]))
     assert [(path.name, path.stat().st_mtime_ns) for path in extractor._cache_dir.iterdir()] == before
-    assert [name for name, _ in before] == [f"efficientnet-lite0-{extractor.sha256[:16]}.onnx"]
+    assert [name for name, _ in before] == [f"efficientnet-lite0-{extractor.sha256[:16]}-2.onnx"]
 
 
 @pytest.mark.parametrize("size", [(224, 224), (300, 200), (64, 64)])

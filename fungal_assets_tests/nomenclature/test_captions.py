@@ -74,7 +74,10 @@ def test_a_picture_full_of_clutter_is_called_a_snapshot(growth, tmp_path):
     rows = list(read_rows(growth.raw_images, ["image", "image_id"]))
     noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
     with ShardWriter(
-        tmp_path / "raw", image_schema({"image_id": pa.string()}), shards=1, stem="images"
+        tmp_path / "raw",
+        image_schema({"image_id": pa.string(), "focus": pa.float64()}),
+        shards=1,
+        stem="images",
     ) as raw:
         for index, row in enumerate(rows):
             pixels = np.array(Image.open(BytesIO(row["image"]["bytes"])))
@@ -82,7 +85,8 @@ def test_a_picture_full_of_clutter_is_called_a_snapshot(growth, tmp_path):
                 pixels = np.where(DISC[..., None], pixels, noise)
             data = BytesIO()
             Image.fromarray(pixels).save(data, "PNG")
-            raw.write({"image": {"bytes": data.getvalue(), "path": "x.png"}, "image_id": row["image_id"]})
+            image = {"bytes": data.getvalue(), "path": "x.png"}
+            raw.write({"image": image, "image_id": row["image_id"], "focus": 0.5})
     figures = caption_images(
         tmp_path / "raw",
         growth.clusters,

@@ -1,0 +1,128 @@
+"""The square of a picture is cut about its subject, however the file lies, and from the centre where none is."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fungal_assets.collection.admission import admit_images
+from fungal_assets.collection.decoding import TURNS, read_specimen, read_square
+from fungal_assets.collection.focus import CENTRE, find_focus, place_square
+from fungal_assets.errors import InputError
+from fungal_assets.morphology.extractors import EfficientNetLite0
+from fungal_assets.shards import read_rows
+from fungal_assets_tests.collection.drawing import LENIENT, encode
+
+
+class Eye:
+    """Sees a fungus where a picture is brightest: what the place of a square is worth, not the network."""
+
+    def __init__(self, probability=1.0):
+        self.probability = probability
+
+    def locate(self, images):
+        heat = np.stack([np.asarray(image.convert("L").resize((7, 7)), np.float32) for image in images])
+        return np.full(len(images), self.probability, np.float32), heat
+
+
+def spot(size, at):
+    """A grey picture with a white disc of an eighth of its shorter side about a place, in shares of its sides."""
+    width, height = size
+    y, x = np.mgrid[:height, :width]
+    is_spot = np.hypot(x - at[0] * width, y - at[1] * height) < min(size) / 8
+    return Image.fromarray(np.where(is_spot, 255, 60).astype(np.uint8)).convert("RGB")
+
+
+def middle_of(image):
+    pixels = np.asarray(image.convert("L")) > 150
+    return np.argwhere(pixels).mean(axis=0)[::-1] / image.width
+
+
+@pytest.mark.parametrize("at", [0.1, 0.35, 0.5, 0.7, 0.9])
+@pytest.mark.parametrize("size", [(600, 300), (300, 600)], ids=["wide", "high"])
+def test_the_square_holds_a_subject_wherever_it_lies(size, at):
+    place = (at, 0.5) if size[0] > size[1] else (0.5, at)
+    image = spot(size, place)
+    focus = find_focus(image, Eye())
+    middle = middle_of(read_square(encode(image), 128, focus=focus).image)
+    along = middle[0] if size[0] > size[1] else middle[1]
+    if 0.3 < at < 0.8:
+        assert along == pytest.approx(0.5, abs=0.08)
+    assert 0.15 < along < 0.85
+
+
+@pytest.mark.parametrize("tag", [1, *TURNS])
+def test_a_focus_is_of_the_upright_picture_however_the_file_lies(tag):
+    image = spot((600, 300), (0.8, 0.4))
+    inverse = {6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
+    stored = image if tag == 1 else image.transpose(inverse.get(tag, TURNS[tag]))
+    exif = Image.Exif()
+    exif[0x0112] = tag
+    buffer = io.BytesIO()
+    stored.save(buffer, "JPEG", quality=95, exif=exif)
+    plain = np.asarray(read_square(encode(image), 128, focus=0.9).image, int)
+    turned = np.asarray(read_square(buffer.getvalue(), 128, focus=0.9).image, int)
+    assert np.abs(plain - turned).mean() < 3
+
+
+def test_the_ends_of_a_picture_are_reached_and_not_passed():
+    heat = np.zeros((7, 7))
+    heat[:, 0] = 1
+    assert place_square(heat, (400, 300)) == 0
+    assert place_square(heat[:, ::-1], (400, 300)) == 1
+    assert place_square(heat.T, (300, 400)) == 0
+    assert place_square(np.ones((7, 7)), (400, 300)) == CENTRE
+
+
+def test_no_fungus_leaves_the_centre_and_a_square_is_not_looked_at():
+    assert find_focus(spot((600, 300), (0.1, 0.5)), Eye(probability=0.19)) == CENTRE
+    assert find_focus(spot((300, 300), (0.1, 0.5)), eye=None) == CENTRE
+
+
+def test_the_network_finds_a_fungus_beside_the_centre(tmp_path):
+    """A specimen of the package, which it takes for a fungus, at either end of an empty field."""
+    eye = EfficientNetLite0()
+    field = Image.new("RGB", (512, 224), (90, 120, 60))
+    mushroom = best_known(eye).resize((224, 224))
+    left, right = field.copy(), field.copy()
+    left.paste(mushroom, (0, 0))
+    right.paste(mushroom, (288, 0))
+    (_, _), heats = eye.locate([left, right])
+    assert place_square(heats[0], left.size) < 0.25
+    assert place_square(heats[1], right.size) > 0.75
+
+
+def best_known(eye):
+    from fungal_assets.pocket import SPECIMENS_DIR
+
+    pictures = [
+        Image.open(path).convert("RGB") for path in sorted(SPECIMENS_DIR.glob("specimen-*.webp"))[:48]
+    ]
+    return pictures[int(eye.judge(pictures).argmax())]
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "wide.jpg").write_bytes(encode(spot((640, 320), (0.2, 0.5)), "JPEG"))
+    return source
+
+
+@pytest.mark.parametrize("crop", ["subject", "centre"])
+def test_specimens_keep_their_focus_and_are_read_by_it(tmp_path, photographs, monkeypatch, crop):
+    monkeypatch.setattr("fungal_assets.collection.looking._classifier", Eye)
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    admit_images(folder, source=str(photographs), **LENIENT | {"crop": crop})
+    (row,) = read_rows(folder)
+    assert (row["focus"] < 0.2) if crop == "subject" else (row["focus"] == CENTRE)
+    expected = 0.4 if crop == "subject" else 0.0
+    middle = middle_of(read_specimen(row, 128))[0] if crop == "subject" else 0.0
+    assert middle == pytest.approx(expected, abs=0.1)
+
+
+def test_an_unknown_crop_is_refused_with_those_that_there_are(tmp_path, photographs):
+    with pytest.raises(InputError, match="crop is 'smart'; expected 'subject' or 'centre'"):
+        admit_images(tmp_path, source=str(photographs), **LENIENT | {"crop": "smart"})
