@@ -134,7 +134,7 @@ def grow(
         until=until,
         settings=settings,
     )
-    prepare_environment(growth.store, growth.profile, home())
+    prepare_environment(growth.store, growth.profile, home(), is_offline=growth.is_offline)
     with quiet_libraries(home() / "logs" / "last-growth.log") as terminal:
         note = run_growth(growth, tell=lambda line: click.echo(line, file=terminal))
     kept = Store(growth.store)

@@ -21,6 +21,7 @@ from fungal_assets.store import Output, Store
 
 NOTE = "growth.json"
 _OWN_OPTIONS = {"raw_images.source": "--source", "forms_3d.species_names": "--species"}
+_MAY_NAME_THE_HUB = frozenset({"base_model", "extractor", "judge"})
 PUBLISHED = {"dataset": "captioned_dataset", "weights": "pruned_weights"}
 """The asset behind each publication."""
 INSTANCE_SETTINGS = Path(__file__).with_name("dagster.yaml")
@@ -56,6 +57,13 @@ class Growth:
         resolution = _one_of("resolution", self.resolution or self.profile.resolution, RESOLUTIONS)
         method = _one_of("method", self.method or self.profile.method, METHODS)
         return resolution, f"{method}|{resolution}"
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether it asks nothing of the hub: its profile needs no network, and no option may name what lies there."""
+        named = {name for fields in self.settings.values() for name in fields}
+        asks_hub = (self.source or "").startswith("hf:") or bool(named & _MAY_NAME_THE_HUB)
+        return self.profile.network == "none" and not asks_hub
 
     def run_config(self, assets: Sequence[str]) -> dict[str, Any]:
         """Dagster run config: resources, and the settings that the options change."""
@@ -154,15 +162,18 @@ def _parse_value(text: str, value: str, example: Any) -> Any:
     return parsed
 
 
-def prepare_environment(growth_store: str, profile: Profile, home: Path) -> None:
-    """Set what the processes of the steps read, and make the Dagster home."""
+def prepare_environment(growth_store: str, profile: Profile, home: Path, *, is_offline: bool = False) -> None:
+    """Set what the processes of the steps read, and make the Dagster home.
+
+    Offline nothing reaches for the Hugging Face hub, not even by an oversight.
+    """
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
         shutil.copy(INSTANCE_SETTINGS, home / "dagster.yaml")
     os.environ["DAGSTER_HOME"] = str(home.absolute())
     os.environ["FUNGAL_STORE"], os.environ["FUNGAL_PROFILE"] = growth_store, profile.name
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    if profile.network == "none":
+    if is_offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
 
 

@@ -185,3 +185,29 @@ def test_the_doctor_names_what_is_missing_and_mends(run, tmp_path, monkeypatch):
         in result.output
     )
     assert "✓ python" in result.output
+
+
+@pytest.mark.parametrize(
+    ("profile", "source", "settings", "is_offline"),
+    [
+        pytest.param("pocket", None, (), True, id="pocket"),
+        pytest.param("pocket", ".", (), True, id="a folder"),
+        pytest.param("pocket", "hf:ada/fungi", (), False, id="a dataset of the hub"),
+        pytest.param(
+            "pocket", None, ("feature_vectors.extractor=dinov2-small",), False, id="a network of the hub"
+        ),
+        pytest.param("studio", None, (), False, id="studio"),
+    ],
+)
+def test_a_growth_reaches_for_the_hub_only_where_it_is_asked_to(profile, source, settings, is_offline):
+    growth = plan_growth(
+        profile=profile,
+        store="store",
+        source=source,
+        resolution=None,
+        method=None,
+        species=(),
+        until=None,
+        settings=settings,
+    )
+    assert growth.is_offline == is_offline

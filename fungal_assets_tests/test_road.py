@@ -99,6 +99,7 @@ def grown(source, tmp_path_factory):
                 until=None,
             ).profile,
             root / "home",
+            is_offline=True,
         )
         grow(source, store)
         first = {
