@@ -1,0 +1,72 @@
+"""The README's pictures of a growth: `python docs/pictures.py STORE` writes growth.webp and forms.webp beside it.
+
+The species are those that are recognised best; no picture is chosen by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from fungal_assets.forms.keeping import load_volume
+from fungal_assets.forms.showing import pictures
+from fungal_assets.forms.volume import Camera
+from fungal_assets.galleries.reading import open_picture, read_gallery
+from fungal_assets.nomenclature.species import read_species
+from fungal_assets.previews import contact_sheet
+from fungal_assets.store import Store
+
+SPECIES, EACH = 6, 2
+CONTROLS = ("hamburger", "strawberry", "elephant")
+VIEWS = (("8 deg up", Camera(0, 8)), ("from its side", Camera(90, 8)), ("40 deg up", Camera(0, 40)))
+
+
+def draw_growth(store: Store, partition: str) -> Image.Image:
+    """Pictures of the best species, and below them of control prompts by the base and the tuned model."""
+    gallery = store.get("sample_galleries", partition).path
+    names = {one.species_id: one.common_name for one in read_species(store.get("species").path)}
+    told = json.loads((gallery / "recognition.json").read_text())["species"]
+    best = sorted(told, key=lambda one: (-one["recognised"], -one["similarity"]))[:SPECIES]
+    rows = read_gallery(gallery)
+    shown = [
+        (row, names[one["species_id"]])
+        for one in best
+        for row in [r for r in rows if r["kind"] == "species" and r["species_id"] == one["species_id"]][:EACH]
+    ]
+    for word in CONTROLS:
+        for model in ("base", "tuned"):
+            own = [r for r in rows if r["kind"] == "control" and r["model"] == model and word in r["text"]]
+            shown += [(row, f"{model}: {word}") for row in own[:EACH]]
+    images = [open_picture(gallery, row) for row, _ in shown]
+    return contact_sheet(images, columns=SPECIES * EACH, labels=[label for _, label in shown])
+
+
+def draw_forms(store: Store, partition: str) -> Image.Image:
+    """Each form's first guess, and three views of it."""
+    folder = store.get("forms_3d", partition).path
+    images, labels = [], []
+    for notes in sorted(folder.glob("*/form.json")):
+        name = json.loads(notes.read_text())["common_name"]
+        guess = notes.with_name("first_guess.webp")
+        images.append(Image.open(guess).convert("RGB") if guess.exists() else Image.new("RGB", (160, 160)))
+        labels.append(f"{name}: first guess" if guess.exists() else f"{name}: from an egg")
+        volume = load_volume(notes.with_name("form.npz"))
+        views = pictures(volume, [camera for _, camera in VIEWS], 160)
+        images += [Image.fromarray(pixels) for pixels in views]
+        labels += [label for label, _ in VIEWS]
+    return contact_sheet(images, columns=2 * (1 + len(VIEWS)), tile_px=160, labels=labels, ground="#000000")
+
+
+def main() -> None:
+    """Draw both from the newest growth in a store."""
+    store, here = Store(sys.argv[1]), Path(__file__).parent
+    partition = str(store.newest_partition("forms_3d"))
+    draw_growth(store, partition).save(here / "growth.webp", quality=85)
+    draw_forms(store, partition).save(here / "forms.webp", quality=85)
+
+
+if __name__ == "__main__":
+    main()
