@@ -178,7 +178,7 @@ def _to_rgb(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> Ima
     if image.has_transparency_data:
         return _convert_profile(_on_ground(image.convert("RGBA")), _rgb_only(profile))
     if profile is None:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     is_plain = image.mode in ("RGB", "CMYK", "L")
     return _convert_profile(image if is_plain else image.convert("RGB"), profile)
 
