@@ -23,6 +23,8 @@ from fungal_assets.errors import ProvenanceError
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 ROW_GROUP_ROWS = 100
+SLICE_ROWS = 10
+"""So many rows of a row group that is read are Python objects at once, beside the group itself."""
 HELD_MB = 128.0
 """So many megabytes of images wait in memory until their row groups are full; what is more waits on disk."""
 
@@ -170,7 +172,8 @@ def read_rows(
                 count = file.metadata.row_group(group).num_rows
                 if start < count:
                     table = file.read_row_group(group, columns=list(columns) if columns else None)
-                    yield from table.slice(start).to_pylist()
+                    for first in range(start, count, SLICE_ROWS):
+                        yield from table.slice(first, SLICE_ROWS).to_pylist()
                 start = max(0, start - count)
 
 
