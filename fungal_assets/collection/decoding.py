@@ -214,5 +214,4 @@ def _to_8_bit(values: np.ndarray) -> np.ndarray:
 
 def contrast_of(image: Image.Image) -> int:
     """The widest range of an RGB picture's channels, 0 to 255; a blank picture has none."""
-    pixels = np.asarray(image).reshape(-1, 3)
-    return int((pixels.max(axis=0).astype(int) - pixels.min(axis=0)).max())
+    return int(np.diff(image.getextrema()).max())

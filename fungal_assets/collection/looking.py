@@ -149,6 +149,8 @@ def _centre(image: Image.Image) -> Image.Image:
     """The middle square of a picture, scaled down by a whole number where its side stays `LOOK_PX` or longer."""
     side_px = min(image.size)
     left, top = (image.width - side_px) // 2, (image.height - side_px) // 2
+    if image.size == (side_px, side_px) and side_px < 2 * LOOK_PX:
+        return image
     return image.reduce(max(1, side_px // LOOK_PX), box=(left, top, left + side_px, top + side_px))
 
 
