@@ -26,22 +26,22 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest import mock
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw
 from scipy import fft
 
 from fungal_assets.collection import admission
-from fungal_assets.collection.looking import Limits
+from fungal_assets.collection.looking import Limits, look_at
 from fungal_assets.collection.preparation import prepare_images
 from fungal_assets.collection.sources import Candidate, SourceSize
-from fungal_assets.morphology.efficientnet import EfficientNetLite0, _torch_network
-from fungal_assets.morphology.features import extract_features
-from fungal_assets.morphology.vgg import _BLOCKS, _CONVOLUTIONS, _prepare, compute_fc2
 from fungal_assets.profiles import get_profile
 from fungal_assets.progress import Ticker, stay_silent
+
+if TYPE_CHECKING:
+    import torch
 
 SIZES_PX, SMALL_SIZES_PX = (512, 256, 128, 64), (128, 64)
 QUALITY, BATCH, SMALL_PX, WARMING = 95, 16, 128, 50
@@ -195,6 +195,12 @@ def show_preparation(root: Path, count: int, rounds: int) -> None:
 
 def show_features(root: Path, count: int, rounds: int) -> None:
     """Feature vectors from JPEG files of 512 px; every side decodes them."""
+    import torch
+
+    from fungal_assets.morphology.efficientnet import EfficientNetLite0, _torch_network
+    from fungal_assets.morphology.features import extract_features
+    from fungal_assets.morphology.vgg import _prepare, compute_fc2
+
     source = draw_folder(root / "squares", count, 512, 512)
     raw_images, files = admit(root / "raw", source), sorted(source.iterdir())
     network, onnx, weights = _torch_network(), EfficientNetLite0(), random_vgg16()
@@ -204,7 +210,7 @@ def show_features(root: Path, count: int, rounds: int) -> None:
         for start in range(0, count, BATCH):
             yield [cut(Image.open(path), side_px) for path in files[start : start + BATCH]]
 
-    def scale(squares: list[Image.Image]) -> torch.Tensor:
+    def scale(squares: list[Image.Image]) -> "torch.Tensor":
         pixels = np.stack([np.asarray(square, np.float32) for square in squares])
         return torch.from_numpy(np.ascontiguousarray(((pixels - 127) / 128).transpose(0, 3, 1, 2)))
 
@@ -242,8 +248,12 @@ def show_features(root: Path, count: int, rounds: int) -> None:
     compare("extract_features, two passes, against VGG16 fc2", vgg / ours, 25)
 
 
-def random_vgg16() -> dict[str, torch.Tensor]:
+def random_vgg16() -> "dict[str, torch.Tensor]":
     """Weights by chance of a true VGG16's shapes: they cost as much as trained ones."""
+    import torch
+
+    from fungal_assets.morphology.vgg import _BLOCKS, _CONVOLUTIONS
+
     generator, weights, channels = torch.Generator().manual_seed(0), {}, 3
     widths = [
         width for width, many in zip((64, 128, 256, 512, 512), _BLOCKS, strict=True) for _ in range(many)
@@ -267,18 +277,27 @@ def show_admission(root: Path, count: int, rounds: int) -> None:
     def clean() -> None:
         Imagelab(data_path=str(source), verbose=False).find_issues(n_jobs=1, verbose=False)
 
-    def look(out: Path) -> None:
-        journal = admission.look_at_all(
-            admission.find_source(str(source)),
-            out / "looks",
-            Limits(**LIMITS),
-            Ticker(stay_silent, "", count),
-        )
+    limits = Limits(**LIMITS)
+    candidates = list(admission.find_source(str(source)).candidates())
+
+    def look_at_each() -> None:
+        for candidate in candidates:
+            look_at(candidate, limits)
+
+    def look_at_folder(out: Path) -> None:
+        origin = admission.find_source(str(source))
+        journal = admission.look_at_all(origin, out / "looks", limits, Ticker(stay_silent, "", count))
         admission.find_best(journal, out / "marks")
 
-    ways = {"cleanvision, all default issues": clean, "looks, journal, copies": made_anew(look, root / "out")}
-    theirs, ours = measure(ways, count, rounds).values()
-    compare("looks against cleanvision", theirs / ours, 4)
+    look_at_each(), clean()
+    ways = {
+        "cleanvision, all default issues, one process": clean,
+        "look_at, one thread": look_at_each,
+        "look_at_all and find_best: journal and copies, 2 threads": made_anew(look_at_folder, root / "out"),
+    }
+    theirs, alone, whole = measure(ways, count, rounds).values()
+    compare("look_at against cleanvision", theirs / alone, 4)
+    compare("looks, journal and copies against cleanvision", theirs / whole, 4)
 
 
 class DrawnSource:
@@ -337,6 +356,9 @@ def grow(root: Path, count: int, padding_kb: int, has_features: bool) -> dict[st
     assert figures["admission"]["admitted"] == count, figures
     timed("preparation", lambda out: prepare_here(out, raw_images=raw_images, sizes_px=SMALL_SIZES_PX))
     if has_features:
+        from fungal_assets.morphology.efficientnet import EfficientNetLite0
+        from fungal_assets.morphology.features import extract_features
+
         name = EfficientNetLite0.name
         timed("features", lambda out: extract_features(raw_images, out, extractor=name, batch_size=BATCH))
     return spent
