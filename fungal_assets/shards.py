@@ -23,6 +23,10 @@ from fungal_assets.errors import ProvenanceError
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 ROW_GROUP_ROWS = 100
+SLICE_ROWS = 10
+"""So many rows of a row group that is read are Python objects at once, beside the group itself."""
+HELD_MB = 128.0
+"""So many megabytes of images wait in memory until their row groups are full; what is more waits on disk."""
 
 
 def image_schema(columns: Mapping[str, pa.DataType]) -> pa.Schema:
@@ -48,7 +52,10 @@ def shard_of(row_id: str, shards: int) -> int:
 
 
 class ShardWriter:
-    """Writes rows into `shards` Parquet files `<stem>-00000-of-0000N.parquet`, holding one row group of each in memory.
+    """Writes rows into `shards` Parquet files `<stem>-00000-of-0000N.parquet`.
+
+    A row group is written once it is full. Rows of those that are not wait in memory, and beside the shards where there
+    are many of them; what is written hangs on the rows only, not on where they waited.
 
     Args:
         folder: Where the shards go; made if missing.
@@ -56,6 +63,7 @@ class ShardWriter:
         shards: How many files.
         id_column: The column whose hash picks the shard.
         stem: First part of the file names.
+        held_mb: How many megabytes of images wait in memory.
     """
 
     def __init__(
@@ -66,11 +74,17 @@ class ShardWriter:
         shards: int,
         id_column: str = "image_id",
         stem: str = "train",
+        held_mb: float = HELD_MB,
     ):
         folder.mkdir(parents=True, exist_ok=True)
         names = [folder / f"{stem}-{index:05d}-of-{shards:05d}.parquet" for index in range(shards)]
         self._schema, self._id_column = schema, id_column
         self._rows: list[list[dict[str, Any]]] = [[] for _ in names]
+        self._counts = [0] * len(names)
+        self._held_bytes, self._most_bytes = 0, held_mb * 1e6
+        self._waiting = [folder / f".{name.stem}.waiting" for name in names]
+        for stale in self._waiting:
+            stale.unlink(missing_ok=True)
         self._writers = [
             pq.ParquetWriter(name, schema, compression="NONE", write_page_index=True) for name in names
         ]
@@ -80,14 +94,34 @@ class ShardWriter:
         """Add one row."""
         index = shard_of(str(row[self._id_column]), len(self._writers))
         self._rows[index].append(dict(row))
+        self._counts[index] += 1
+        self._held_bytes += len(row["image"]["bytes"])
         self.row_count += 1
-        if len(self._rows[index]) >= ROW_GROUP_ROWS:
+        if self._counts[index] >= ROW_GROUP_ROWS:
             self._flush(index)
+        elif self._held_bytes > self._most_bytes:
+            self._put_aside()
+
+    def _take_held(self, index: int) -> pa.Table:
+        """The rows of a shard that wait in memory, which are not held from now on."""
+        rows, self._rows[index] = self._rows[index], []
+        self._held_bytes -= sum(len(row["image"]["bytes"]) for row in rows)
+        return pa.Table.from_pylist(rows, schema=self._schema)
+
+    def _put_aside(self) -> None:
+        """Move all rows that wait in memory to disk: a stream of Arrow behind those that are there."""
+        for index, path in enumerate(self._waiting):
+            if self._rows[index]:
+                table = self._take_held(index)
+                with pa.OSFile(str(path), "ab") as file, pa.ipc.new_stream(file, self._schema) as stream:
+                    stream.write_table(table)
 
     def _flush(self, index: int) -> None:
-        if self._rows[index]:
-            self._writers[index].write_table(pa.Table.from_pylist(self._rows[index], schema=self._schema))
-            self._rows[index] = []
+        tables = [*_read_streams(self._waiting[index]), self._take_held(index)]
+        if self._counts[index]:
+            self._writers[index].write_table(pa.concat_tables(tables).combine_chunks())
+        self._waiting[index].unlink(missing_ok=True)
+        self._counts[index] = 0
 
     def __enter__(self) -> ShardWriter:
         return self
@@ -96,6 +130,14 @@ class ShardWriter:
         for index, writer in enumerate(self._writers):
             self._flush(index)
             writer.close()
+
+
+def _read_streams(path: Path) -> Iterator[pa.Table]:
+    """The tables of a file that holds one stream of Arrow after the other, if it is there."""
+    if path.exists():
+        with pa.OSFile(str(path)) as file:
+            while file.tell() < file.size():
+                yield pa.ipc.open_stream(file).read_all()
 
 
 def shard_paths(folder: Path) -> list[Path]:
@@ -130,7 +172,8 @@ def read_rows(
                 count = file.metadata.row_group(group).num_rows
                 if start < count:
                     table = file.read_row_group(group, columns=list(columns) if columns else None)
-                    yield from table.slice(start).to_pylist()
+                    for first in range(start, count, SLICE_ROWS):
+                        yield from table.slice(first, SLICE_ROWS).to_pylist()
                 start = max(0, start - count)
 
 

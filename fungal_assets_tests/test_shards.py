@@ -20,8 +20,8 @@ from fungal_assets.shards import (
 SCHEMA = image_schema({"image_id": pa.string(), "text": pa.string()})
 
 
-def write(folder, rows, shards):
-    with ShardWriter(folder, SCHEMA, shards=shards) as writer:
+def write(folder, rows, shards, **options):
+    with ShardWriter(folder, SCHEMA, shards=shards, **options) as writer:
         for index in range(rows):
             image = {"bytes": bytes([index % 256]) * 10, "path": f"{index}.png"}
             writer.write({"image": image, "image_id": f"id-{index}", "text": f"text {index}"})
@@ -55,6 +55,28 @@ def test_the_same_rows_make_the_same_bytes(tmp_path):
         write(tmp_path / name, 120, 2)
     for one, two in zip(shard_paths(tmp_path / "a"), shard_paths(tmp_path / "b"), strict=True):
         assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.parametrize("held_mb", [0, 1e-4, 1e-3, 2.5e-3])
+@pytest.mark.parametrize("rows, shards", [(1, 1), (100, 1), (333, 3), (1500, 7)])
+def test_rows_that_waited_on_disk_make_the_same_bytes(tmp_path, rows, shards, held_mb):
+    write(tmp_path / "held", rows, shards)
+    (tmp_path / "aside").mkdir()
+    (tmp_path / "aside" / f".train-00000-of-{shards:05d}.waiting").write_bytes(b"of a run that was killed")
+    write(tmp_path / "aside", rows, shards, held_mb=held_mb)
+    for one, two in zip(shard_paths(tmp_path / "held"), shard_paths(tmp_path / "aside"), strict=True):
+        assert one.read_bytes() == two.read_bytes()
+    assert {path.suffix for path in (tmp_path / "aside").iterdir()} == {".parquet"}
+
+
+def test_no_more_images_wait_in_memory_than_allowed(tmp_path):
+    with ShardWriter(tmp_path, SCHEMA, shards=50, held_mb=0.01) as writer:
+        for index in range(1000):
+            image = {"bytes": bytes(1000), "path": None}
+            writer.write({"image": image, "image_id": f"id-{index}", "text": ""})
+            held = [row for rows in writer._rows for row in rows]
+            assert len(held) * 1000 == writer._held_bytes <= 10_000
+    assert count_rows(tmp_path) == 1000
 
 
 def test_a_row_goes_to_the_same_shard_whatever_else_there_is():

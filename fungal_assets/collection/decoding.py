@@ -198,7 +198,7 @@ def _to_rgb(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> Ima
     if image.has_transparency_data:
         return _convert_profile(_on_ground(image.convert("RGBA")), _rgb_only(profile))
     if profile is None:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     is_plain = image.mode in ("RGB", "CMYK", "L")
     return _convert_profile(image if is_plain else image.convert("RGB"), profile)
 
@@ -234,5 +234,4 @@ def _to_8_bit(values: np.ndarray) -> np.ndarray:
 
 def contrast_of(image: Image.Image) -> int:
     """The widest range of an RGB picture's channels, 0 to 255; a blank picture has none."""
-    pixels = np.asarray(image).reshape(-1, 3)
-    return int((pixels.max(axis=0).astype(int) - pixels.min(axis=0)).max())
+    return int(np.diff(image.getextrema()).max())

@@ -161,7 +161,10 @@ def _look_inside(candidate: Candidate, sha256: str, image: Image.Image, limits: 
 
 def _cut(image: Image.Image, focus: float) -> Image.Image:
     """The square of a picture, scaled down by a whole number where its side stays `LOOK_PX` or longer."""
-    return image.reduce(max(1, min(image.size) // LOOK_PX), box=square_box(image.size, focus))
+    side_px = min(image.size)
+    if image.size == (side_px, side_px) and side_px < 2 * LOOK_PX:
+        return image
+    return image.reduce(max(1, side_px // LOOK_PX), box=square_box(image.size, focus))
 
 
 def _judge_quality(quality: Quality, contrast: int, limits: Limits) -> Fault | None:

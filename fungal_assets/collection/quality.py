@@ -38,16 +38,23 @@ class Quality:
 
 def measure_quality(luma: Image.Image) -> Quality:
     """The measures of a picture of mode `L`, 32 px or larger."""
-    grey = np.asarray(luma, np.float32)
-    blurred = np.asarray(luma.filter(ImageFilter.GaussianBlur(BLUR_PX)), np.float32)
-    sharpness = float(np.square(grey - blurred).mean() / max(float(grey.var()), _SMALLEST_STEP))
-    steps = [_steps(grey, axis) for axis in (0, 1)]
+    levels = np.asarray(luma)
+    grey = levels.astype(np.float32)
+    fine = np.asarray(luma.filter(ImageFilter.GaussianBlur(BLUR_PX)), np.float32)
+    np.subtract(grey, fine, out=fine)  # in place: fresh memory costs more than the arithmetic
+    np.square(fine, out=fine)
+    sharpness = float(fine.mean() / max(float(grey.var()), _SMALLEST_STEP))
+    steps = [_steps(levels, axis) for axis in (0, 1)]
     return Quality(sharpness, min(_blockiness(one) for one in steps), min(_pixelation(one) for one in steps))
 
 
-def _steps(grey: np.ndarray, axis: int) -> np.ndarray:
-    """Mean step between neighbours at each place along an axis, float32 (n - 1,)."""
-    return np.abs(np.diff(grey, axis=axis)).mean(axis=1 - axis)
+def _steps(levels: np.ndarray, axis: int) -> np.ndarray:
+    """Mean step between neighbours at each place along an axis, float32 (n - 1,), of uint8 levels."""
+    first, second = (levels[:-1], levels[1:]) if axis == 0 else (levels[:, :-1], levels[:, 1:])
+    steps = np.maximum(first, second)
+    steps -= np.minimum(first, second)
+    sums = steps.sum(axis=1 - axis, dtype=np.uint32)
+    return sums.astype(np.float32) / np.float32(steps.shape[1 - axis])
 
 
 def _blockiness(steps: np.ndarray) -> float:

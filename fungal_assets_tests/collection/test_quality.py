@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from fungal_assets.collection.quality import measure_quality
+from fungal_assets.collection.quality import BLUR_PX, Quality, _blockiness, _pixelation, measure_quality
 from fungal_assets.pocket import SPECIMENS_DIR
 
 
@@ -28,6 +28,20 @@ def saved(image, quality):
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality)
     return Image.open(io.BytesIO(buffer.getvalue()))
+
+
+@pytest.mark.parametrize("size_px", [(32, 32), (96, 100), (512, 512), (1023, 700)])
+def test_the_measures_are_those_of_the_plain_formula(size_px):
+    """Which takes more memory than ours; not one bit may differ, since looks of two runs are compared."""
+    rng = np.random.default_rng(size_px[0])
+    for top in (2, 40, 256):
+        luma = Image.fromarray(rng.integers(0, top, size_px, np.uint8))
+        grey = np.asarray(luma, np.float32)
+        blurred = np.asarray(luma.filter(ImageFilter.GaussianBlur(BLUR_PX)), np.float32)
+        sharpness = float(np.square(grey - blurred).mean() / max(float(grey.var()), 1e-3))
+        steps = [np.abs(np.diff(grey, axis=axis)).mean(axis=1 - axis) for axis in (0, 1)]
+        expected = Quality(sharpness, min(map(_blockiness, steps)), min(map(_pixelation, steps)))
+        assert measure_quality(luma) == expected
 
 
 def test_sharpness_falls_with_blur_and_not_with_contrast(specimens):
