@@ -154,7 +154,7 @@ def _look_inside(candidate: Candidate, sha256: str, image: Image.Image, limits: 
         file_format,
         picture.is_profile_ignored,
         quality,
-        mark_image(small),
+        mark_image(_cut(upright, CENTRE).resize((MARK_PX, MARK_PX), Image.Resampling.BOX)),
         focus,
     )
 
@@ -169,7 +169,7 @@ def _cut(image: Image.Image, focus: float) -> Image.Image:
 
 def _judge_quality(quality: Quality, contrast: int, limits: Limits) -> Fault | None:
     if contrast < MIN_CONTRAST:
-        return Fault("blank", f"its centre is one colour: {contrast} of 255 levels apart")
+        return Fault("blank", f"its square is one colour: {contrast} of 255 levels apart")
     if quality.pixelation > limits.max_pixelation:
         found = f"pixelation {quality.pixelation:.2f}, at most {limits.max_pixelation:g} is admitted"
         return Fault("pixelated", f"a small picture enlarged in squares: {found} (max_pixelation)")

@@ -14,6 +14,7 @@ Reference: M. Tan, Q. Le, "EfficientNet: Rethinking Model Scaling for Convolutio
 from __future__ import annotations
 
 import tempfile
+import threading
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 Vectors = np.ndarray
 FUNGUS_CLASSES = (947, 991, 992, 993, 994, 995, 996, 997)
 """ImageNet's mushroom, coral fungus, agaric, gyromitra, stinkhorn, earthstar, hen-of-the-woods and bolete."""
+_MAKING = threading.Lock()
 _EXPORT = 2
 """Counts what the ONNX file gives: an older one is not taken."""
 
@@ -115,8 +117,13 @@ class EfficientNetLite0:
         scaled = np.ascontiguousarray(((pixels - 127) / 128).transpose(0, 3, 1, 2))
         return self._session.run(list(outputs), {"pixels": scaled})
 
-    @cached_property
+    @property
     def _session(self) -> onnxruntime.InferenceSession:
+        with _MAKING:  # threads ask at once, and only one may export
+            return self._made_session
+
+    @cached_property
+    def _made_session(self) -> onnxruntime.InferenceSession:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
