@@ -95,7 +95,7 @@ class ShardWriter:
         index = shard_of(str(row[self._id_column]), len(self._writers))
         self._rows[index].append(dict(row))
         self._counts[index] += 1
-        self._held_bytes += len(row["image"]["bytes"])
+        self._held_bytes += _image_bytes(row)
         self.row_count += 1
         if self._counts[index] >= ROW_GROUP_ROWS:
             self._flush(index)
@@ -105,7 +105,7 @@ class ShardWriter:
     def _take_held(self, index: int) -> pa.Table:
         """The rows of a shard that wait in memory, which are not held from now on."""
         rows, self._rows[index] = self._rows[index], []
-        self._held_bytes -= sum(len(row["image"]["bytes"]) for row in rows)
+        self._held_bytes -= sum(_image_bytes(row) for row in rows)
         return pa.Table.from_pylist(rows, schema=self._schema)
 
     def _put_aside(self) -> None:
@@ -138,6 +138,11 @@ def _read_streams(path: Path) -> Iterator[pa.Table]:
         with pa.OSFile(str(path)) as file:
             while file.tell() < file.size():
                 yield pa.ipc.open_stream(file).read_all()
+
+
+def _image_bytes(row: Mapping[str, Any]) -> int:
+    """How many bytes a row's image has; a row may have none."""
+    return len((row["image"] or {}).get("bytes") or b"")
 
 
 def shard_paths(folder: Path) -> list[Path]:
