@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,18 +18,26 @@ TOKEN_VARIABLE = "HF_TOKEN"
 TOKENS_PAGE = "https://huggingface.co/settings/tokens"
 RIGHT_NEEDED = "write access to the contents of the repositories of the account that is published to"
 
+_TOKEN = re.compile(r"[!-~]+")
+
 
 def read_token() -> str:
     """The token in `$HF_TOKEN`.
 
     Raises:
-        PublicationError: There is none; the message says where to make one and with which right.
+        PublicationError: There is none, or something that can be none; the message says where to make one and with
+            which right, and nothing of what was found.
     """
     token = os.environ.get(TOKEN_VARIABLE, "").strip()
     if not token:
         raise PublicationError(
             f"no token: the environment variable {TOKEN_VARIABLE} is not set. Make a token at {TOKENS_PAGE} "
             f"with {RIGHT_NEEDED}, then type: export {TOKEN_VARIABLE}=hf_..."
+        )
+    if not _TOKEN.fullmatch(token):
+        raise PublicationError(
+            f"{TOKEN_VARIABLE} holds blanks, line breaks or signs that no token has. Set it again to one token from "
+            f"{TOKENS_PAGE}, with nothing before or behind it."
         )
     return token
 

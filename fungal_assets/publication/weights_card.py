@@ -58,7 +58,8 @@ def _body(
 ) -> str:
     method, resolution = str(record.partition).split("|")
     origin = about["base_model"]
-    load_lora = f'pipeline.load_lora_weights("{repo_id}", subfolder="lora")' if about["lora_sha256"] else None
+    named = 'subfolder="lora", weight_name="pytorch_lora_weights.safetensors"'
+    load_lora = f'pipeline.load_lora_weights("{repo_id}", {named})' if about["lora_sha256"] else None
     lines = [
         "",
         "# Fungal assets: weights",

@@ -64,3 +64,11 @@ def test_nothing_that_is_kept_or_told_holds_the_token(push, told, caplog, loopba
     publication = push()
     assert TOKEN not in publication.to_json() + "".join(told) + caplog.text
     assert not any(TOKEN.encode() in data for data in loopback.blobs.values())
+
+
+@pytest.mark.parametrize("value", ["hf_first\nhf_second", "hf_one hf_two", "hf_\u00e4"])
+def test_what_can_be_no_token_is_refused_and_not_repeated(monkeypatch, value):
+    monkeypatch.setenv("HF_TOKEN", value)
+    with pytest.raises(PublicationError, match="signs that no token has") as refused:
+        read_token()
+    assert "hf_" not in str(refused.value)
