@@ -13,14 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-LIMITS = {
-    "min_side_px": 96,
-    "max_megapixels": 64.0,
-    "min_sharpness": 0.0,
-    "max_blockiness": 100.0,
-    "max_pixelation": 1.0,
-    "min_fungus_probability": 0.0,
-}
+LENIENT = {"min_sharpness": 0.0, "max_blockiness": 100.0, "max_pixelation": 1.0}
+"""What is drawn is no photograph; all else is as the profile has it."""
 
 
 def draw(folder: Path, numbers: range, side_px: int) -> None:
@@ -36,10 +30,12 @@ def draw(folder: Path, numbers: range, side_px: int) -> None:
 def admit(source: Path, out: Path, known: Path | None) -> None:
     """One run in this process; prints its figures, its time and its peak."""
     from fungal_assets.collection.admission import admit_images
+    from fungal_assets.profiles import get_profile
 
+    settings = get_profile("pocket").settings["raw_images"] | LENIENT | {"source": str(source)}
     out.mkdir()
     start_s = time.monotonic()
-    figures = admit_images(out, source=str(source), known=known, **LIMITS)
+    figures = admit_images(out, known=known, **settings)
     peak_kb = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
     print(
         f"{out.name}: looked at {figures['looked_at']}, known {figures['known']}, "

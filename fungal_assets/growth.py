@@ -61,8 +61,10 @@ class Growth:
     @property
     def is_offline(self) -> bool:
         """Whether it asks nothing of the hub: its profile needs no network, and no option may name what lies there."""
+        from fungal_assets.collection.sources import HUB
+
         named = {name for fields in self.settings.values() for name in fields}
-        asks_hub = (self.source or "").startswith("hf:") or bool(named & _MAY_NAME_THE_HUB)
+        asks_hub = (self.source or "").startswith(HUB) or bool(named & _MAY_NAME_THE_HUB)
         return self.profile.network == "none" and not asks_hub
 
     def run_config(self, assets: Sequence[str]) -> dict[str, Any]:

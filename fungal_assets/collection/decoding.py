@@ -20,6 +20,8 @@ from PIL import Image, ImageCms
 
 ALLOWED_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")
 GROUND = "white"
+CENTRE = 0.5
+"""The focus of a picture that is cut from its centre."""
 HIGHEST_LIGHT = 8.0
 """A picture of floats up to here counts from 0 to 1, what is brighter is clipped."""
 _NO_END = "Premature end of JPEG file"
@@ -91,7 +93,7 @@ def read_specimen(specimen: Mapping[str, Any], size_px: int) -> Image.Image:
     return read_square(specimen["image"]["bytes"], size_px, focus=specimen["focus"]).image
 
 
-def read_square(data: bytes, size_px: int, *, focus: float = 0.5) -> Square:
+def read_square(data: bytes, size_px: int, *, focus: float = CENTRE) -> Square:
     """Decode a square of a picture once, at `size_px`, as high or as wide as the picture.
 
     The first frame of an animation counts; what is transparent lies on white; 16-bit, CMYK, Lab and palette
@@ -108,7 +110,9 @@ def read_square(data: bytes, size_px: int, *, focus: float = 0.5) -> Square:
     image = open_image(data)
     side_px = min(image.size)
     decoded = decode(image, size_px)
-    if focus == 0.5:  # the centre stays the centre however it is turned, and a small square is turned sooner
+    if (
+        focus == CENTRE
+    ):  # the centre stays the centre however it is turned, and a small square is turned sooner
         square = _cut(decoded.image, size_px, focus)
         upright = square if decoded.turn is None else square.transpose(decoded.turn)
     else:

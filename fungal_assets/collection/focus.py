@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from fungal_assets.collection.decoding import CENTRE
+
 if TYPE_CHECKING:
     from fungal_assets.morphology.extractors import EfficientNetLite0
 
-CENTRE = 0.5
 LEAST_PROBABILITY = 0.2
 """Of a fungus, from which on its place is believed: no other picture of ImageNet's reaches it."""
 _LEAST_ASPECT = 1.03

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from fungal_assets.collection.decoding import (
+    CENTRE,
     contrast_of,
     decode,
     find_damage,
@@ -25,7 +26,7 @@ from fungal_assets.collection.decoding import (
     upright_size,
 )
 from fungal_assets.collection.duplicates import Marks, mark_image
-from fungal_assets.collection.focus import CENTRE, find_focus
+from fungal_assets.collection.focus import find_focus
 from fungal_assets.collection.quality import Quality, measure_quality
 from fungal_assets.collection.sources import Candidate, Fault
 
@@ -144,7 +145,8 @@ def _look_inside(candidate: Candidate, sha256: str, image: Image.Image, limits: 
     focus = find_focus(upright, _classifier()) if limits.crop == "subject" else CENTRE
     square = _cut(upright, focus)
     quality = measure_quality(square.convert("L"))
-    small = square.resize((MARK_PX, MARK_PX), Image.Resampling.BOX)
+    small = _shrink(square)
+    marked = small if focus == CENTRE else _shrink(_cut(upright, CENTRE))  # a copy's own focus may be another
     return Look(
         candidate.origin,
         sha256,
@@ -154,7 +156,7 @@ def _look_inside(candidate: Candidate, sha256: str, image: Image.Image, limits: 
         file_format,
         picture.is_profile_ignored,
         quality,
-        mark_image(_cut(upright, CENTRE).resize((MARK_PX, MARK_PX), Image.Resampling.BOX)),
+        mark_image(marked),
         focus,
     )
 
@@ -165,6 +167,10 @@ def _cut(image: Image.Image, focus: float) -> Image.Image:
     if image.size == (side_px, side_px) and side_px < 2 * LOOK_PX:
         return image
     return image.reduce(max(1, side_px // LOOK_PX), box=square_box(image.size, focus))
+
+
+def _shrink(square: Image.Image) -> Image.Image:
+    return square.resize((MARK_PX, MARK_PX), Image.Resampling.BOX)
 
 
 def _judge_quality(quality: Quality, contrast: int, limits: Limits) -> Fault | None:

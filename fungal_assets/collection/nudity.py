@@ -26,7 +26,7 @@ import platformdirs
 from PIL import Image
 
 from fungal_assets.collection.decoding import decode, open_image
-from fungal_assets.collection.parallel import map_in_order
+from fungal_assets.collection.parallel import map_in_order, open_network
 from fungal_assets.errors import MissingExtraError, ProvenanceError
 from fungal_assets.shards import read_rows
 from fungal_assets.store import hash_file
@@ -72,18 +72,12 @@ class OpenNsfw:
 
     @cached_property
     def _session(self) -> onnxruntime.InferenceSession:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        return onnxruntime.InferenceSession(str(self._path), options, providers=["CPUExecutionProvider"])
+        return open_network(self._path)
 
 
 def _prepare(data: bytes) -> np.ndarray:
     """The network's input: float32, shape (224, 224, 3), blue first, the means of its training taken away."""
-    decoded = decode(open_image(data), _WHOLE_PX)
-    upright = decoded.image if decoded.turn is None else decoded.image.transpose(decoded.turn)
+    upright = decode(open_image(data), _WHOLE_PX).upright
     whole = upright.resize((_WHOLE_PX, _WHOLE_PX), Image.Resampling.BILINEAR)
     start, end = (_WHOLE_PX - _INPUT_PX) // 2, (_WHOLE_PX + _INPUT_PX) // 2
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""A map over threads that keeps order and never reads far ahead.
+"""A map over threads that keeps order and never reads far ahead, and networks that run on the thread that calls.
 
 Pillow and onnxruntime release the interpreter's lock, so threads share the work of decoding and of networks.
 """
@@ -9,7 +9,11 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -34,3 +38,13 @@ def map_in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> I
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def open_network(path: Path) -> onnxruntime.InferenceSession:
+    """A network of an ONNX file on the CPU; each call uses the thread that makes it and no other."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

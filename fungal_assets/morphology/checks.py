@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from fungal_assets.morphology.extractors import read_about
 from fungal_assets.shards import read_rows, read_table
 from fungal_assets.verdicts import Verdict
 
@@ -20,7 +21,7 @@ NAMED = 5
 def check_vectors(feature_vectors: Path, raw_images: Path) -> Verdict:
     """Each specimen has exactly one feature vector, finite, of length 1 and of the extractor's dimensions."""
     table = pq.read_table(feature_vectors / "vectors.parquet")
-    dimensions = json.loads((feature_vectors / "extractor.json").read_text())["dimensions"]
+    dimensions = read_about(feature_vectors)["dimensions"]
     lengths = table["vector"].combine_chunks().value_lengths().to_numpy(zero_copy_only=False)
     numbers = table["vector"].combine_chunks().flatten().to_numpy()
     is_uniform = bool((lengths == dimensions).all())

@@ -13,12 +13,11 @@ from __future__ import annotations
 import numpy as np
 
 from fungal_assets.morphology.partition import (
-    FITS,
     LEAST_CLUSTERS,
     MAX_TRIAL_POINTS,
-    SUBSAMPLE_SHARE,
     Trial,
     assign_points,
+    draw_parts,
     draw_rows,
     judge_split,
 )
@@ -70,9 +69,7 @@ def try_density(points: np.ndarray, least: int, seed: int) -> Trial | None:
 def fit_density_again(points: np.ndarray, least: int, seed: int) -> list[np.ndarray]:
     """Labels of all points, int, shape (n,), by each of 16 fits to four fifths of them; one cloud is one label."""
     labelings = []
-    for fit in range(FITS):
-        rng = np.random.default_rng([seed, least, fit])
-        picked = np.sort(rng.choice(len(points), round(SUBSAMPLE_SHARE * len(points)), replace=False))
+    for picked in draw_parts(len(points), [seed, least]):
         seen, centroids = fit_density(points[picked], least, seed)
         labels = np.zeros(len(points), int)
         if len(centroids):

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageOps
 
+from fungal_assets.collection.parallel import open_network
 from fungal_assets.errors import MissingExtraError
 from fungal_assets.store import hash_file
 
@@ -124,14 +125,7 @@ class EfficientNetLite0:
 
     @cached_property
     def _made_session(self) -> onnxruntime.InferenceSession:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        return onnxruntime.InferenceSession(
-            str(self._onnx_path()), options, providers=["CPUExecutionProvider"]
-        )
+        return open_network(self._onnx_path())
 
     def _onnx_path(self) -> Path:
         path = self._cache_dir / f"{self.name}-{self.sha256[:16]}-{_EXPORT}.onnx"

@@ -16,7 +16,7 @@ stability", 2007, whose 0.75 for a stable cluster is taken.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,13 +120,8 @@ def judge_split(
 
 def fit_again(points: np.ndarray, k: int, seed: int) -> list[np.ndarray]:
     """Labels of all points, int, shape (n,), by each of 16 fits that saw four fifths of them."""
-    count = max(k, round(SUBSAMPLE_SHARE * len(points)))
-    labelings = []
-    for fit in range(FITS):
-        rng = np.random.default_rng([seed, k, fit])
-        picked = np.sort(rng.choice(len(points), count, replace=False))
-        labelings.append(assign_points(points, fit_centroids(points[picked], k, seed + fit))[0])
-    return labelings
+    parts = enumerate(draw_parts(len(points), [seed, k], least=k))
+    return [assign_points(points, fit_centroids(points[picked], k, seed + fit))[0] for fit, picked in parts]
 
 
 def measure_agreement(labelings: Sequence[np.ndarray]) -> float:
@@ -175,6 +170,13 @@ def find_stablest(trials: Sequence[Trial]) -> Trial:
 
 def _prefer_sane(trials: Sequence[Trial]) -> Sequence[Trial]:
     return [trial for trial in trials if trial.is_sane] or trials
+
+
+def draw_parts(count: int, seed: Sequence[int], *, least: int = 0) -> Iterator[np.ndarray]:
+    """Row numbers of 16 draws of four fifths of `count` rows, of `least` at least, each in order."""
+    size = max(least, round(SUBSAMPLE_SHARE * count))
+    for fit in range(FITS):
+        yield np.sort(np.random.default_rng([*seed, fit]).choice(count, size, replace=False))
 
 
 def draw_rows(count: int, most: int, seed: int) -> np.ndarray:

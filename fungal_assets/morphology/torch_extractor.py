@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from fungal_assets.collection.decoding import CENTRE, square_box
 from fungal_assets.diffusion.devices import pick_device
 from fungal_assets.morphology.projection import to_unit
 
@@ -73,6 +74,4 @@ class TorchExtractor:
 
 def cut_square(image: Image.Image) -> Image.Image:
     """The centre square of a picture at its own scale, RGB."""
-    side_px = min(image.size)
-    left, top = (image.width - side_px) // 2, (image.height - side_px) // 2
-    return image.convert("RGB").crop((left, top, left + side_px, top + side_px))
+    return image.convert("RGB").crop(square_box(image.size, CENTRE))

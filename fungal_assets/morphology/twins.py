@@ -10,7 +10,6 @@ taken in square blocks, so that memory does not grow with the square of the coll
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from fungal_assets.collection.decoding import read_specimen
+from fungal_assets.morphology.extractors import read_about
 from fungal_assets.morphology.features import read_vectors
 from fungal_assets.previews import contact_sheet
 from fungal_assets.shards import read_rows, read_table, write_table
@@ -70,7 +70,7 @@ def link_twins(raw_images: Path, folder: Path) -> Figures:
         `twins`, how many pictures have one, and `twin_groups`.
     """
     ids, vectors = read_vectors(folder)
-    name = json.loads((folder / "extractor.json").read_text())["name"]
+    name = read_about(folder)["name"]
     links = find_links(vectors, LEAST_COSINE.get(name, UNMEASURED))
     rows = np.flatnonzero(links.nearest >= 0).tolist()
     write_table(folder / "twins.parquet", (_row(row, ids, links) for row in rows), TWINS)

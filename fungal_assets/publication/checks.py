@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from fungal_assets.publication.hub import Hub, Place
@@ -24,7 +23,7 @@ def check_what_lies_there(published: Path, hub: Hub) -> Verdict:
                 faults.append(f"{path} is not there")
             elif remote.size_bytes != sent["bytes"]:
                 faults.append(f"{path} has {remote.size_bytes} bytes, not {sent['bytes']}")
-            elif (remote.sha256 or _fetched_hash(hub, place, str(revision), path)) != sent["sha256"]:
+            elif (remote.sha256 or hub.read_hash(place, str(revision), path)) != sent["sha256"]:
                 faults.append(f"{path} has other bytes")
     finding = (
         f"{len(faults)} faults at {publication.url}: {shown(faults)}; publish again"
@@ -47,7 +46,3 @@ def check_seen_by_whom_was_asked(published: Path, hub: Hub, *, is_private: bool)
 
 def _place(publication: Publication) -> Place:
     return Place(publication.repo_id, publication.kind, publication.branch)
-
-
-def _fetched_hash(hub: Hub, place: Place, revision: str, path: str) -> str:
-    return hashlib.sha256(hub.read(place, revision, path)).hexdigest()

@@ -193,6 +193,10 @@ class Hub:
 
         return self._ask(f"for {path!r} of {place.repo_id!r}", look)
 
+    def read_hash(self, place: Place, revision: str, path: str) -> str:
+        """The SHA-256 of the bytes of a small file at a commit."""
+        return hashlib.sha256(self.read(place, revision, path)).hexdigest()
+
     # -- writing -----------------------------------------------------------------------------------------------------
 
     def create_repo(self, place: Place, *, is_private: bool) -> None:

@@ -9,7 +9,6 @@ stay and are named. Foreign files that whoever loads the dataset would read with
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -212,10 +211,9 @@ class _Push:
         if remote.sha256:
             return remote.sha256 == sha256
         file = self.contents.files.get(path)
-        return (file is not None and is_there(file, remote)) or self._fetched_hash(head, path) == sha256
-
-    def _fetched_hash(self, revision: str, path: str) -> str:
-        return hashlib.sha256(self.hub.read(self.place, revision, path)).hexdigest()
+        return (file is not None and is_there(file, remote)) or self.hub.read_hash(
+            self.place, head, path
+        ) == sha256
 
     def prove(self, revision: str) -> None:
         """Read all files of a commit back; small ones are fetched and hashed.
@@ -226,7 +224,7 @@ class _Push:
         faults = find_faults(self.contents, self.hub.files(self.place, revision))
         for path, file in self.contents.files.items():
             is_small = file.size_bytes <= READ_BACK_BYTES
-            if not faults and is_small and self._fetched_hash(revision, path) != file.sha256:
+            if not faults and is_small and self.hub.read_hash(self.place, revision, path) != file.sha256:
                 faults.append(f"{path} comes back with other bytes than the hub says")
         if faults:
             raise PublicationError(

@@ -31,31 +31,6 @@ def weights_card(
         base_card: Name of the file beside it that tells of the base model, where there is one.
         retention: The figures of the forgetting report.
     """
-    return (
-        f"---\n{_front_matter(base, about)}---\n{_body(repo_id, record, about, base, base_card, retention)}"
-    )
-
-
-def _front_matter(base: Card | None, about: Mapping[str, Any]) -> str:
-    lines = [
-        "pretty_name: Fungal assets",
-        f"license: {base.licence.lower() if base else 'other'}",
-        "library_name: diffusers",
-        "pipeline_tag: text-to-image",
-        *([f"base_model: {base.hub_id}", "base_model_relation: finetune"] if base and base.hub_id else []),
-        f"tags: [text-to-image, stable-diffusion, diffusers, fungi, art, {about['method']}]",
-    ]
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _body(
-    repo_id: str,
-    record: Record,
-    about: Mapping[str, Any],
-    base: Card | None,
-    base_card: str | None,
-    retention: Mapping[str, Any],
-) -> str:
     method, resolution = str(record.partition).split("|")
     origin = about["base_model"]
     named = 'subfolder="lora", weight_name="pytorch_lora_weights.safetensors"'
@@ -89,7 +64,19 @@ def _body(
         "- `provenance.json`: the hashes of the inputs and of every file",
         "",
     ]
-    return "\n".join(lines)
+    return "".join(["---\n", _front_matter(base, about), "---\n", "\n".join(lines)])
+
+
+def _front_matter(base: Card | None, about: Mapping[str, Any]) -> str:
+    lines = [
+        "pretty_name: Fungal assets",
+        f"license: {base.licence.lower() if base else 'other'}",
+        "library_name: diffusers",
+        "pipeline_tag: text-to-image",
+        *([f"base_model: {base.hub_id}", "base_model_relation: finetune"] if base and base.hub_id else []),
+        f"tags: [text-to-image, stable-diffusion, diffusers, fungi, art, {about['method']}]",
+    ]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _lora_lines(load: str | None, base_id: str, base: Card | None) -> list[str]:

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from fungal_assets.collection.admission import admit_images
-from fungal_assets.collection.decoding import TURNS, read_specimen, read_square
-from fungal_assets.collection.focus import CENTRE, find_focus, place_square
+from fungal_assets.collection.decoding import CENTRE, TURNS, read_specimen, read_square
+from fungal_assets.collection.focus import find_focus, place_square
 from fungal_assets.errors import InputError
 from fungal_assets.morphology.extractors import EfficientNetLite0
 from fungal_assets.shards import read_rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from threadpoolctl import threadpool_limits
 
 from fungal_assets.collection.admission import admit_images
 from fungal_assets.morphology.clusters import find_clusters
@@ -36,6 +37,13 @@ def draw_specimen(kind: str, seed: int) -> Image.Image:
             [(x + d * np.cos(t), y + d * np.sin(t)) for t, d in zip(turns, reach, strict=True)], colour
         )
     return ground
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    """As `find_clusters` fits: the same sums each time, and no threads that wait for each other on a busy machine."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")

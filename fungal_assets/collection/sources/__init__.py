@@ -28,6 +28,7 @@ from fungal_assets.collection.sources.url_list import UrlList, is_url_table
 from fungal_assets.errors import InputError
 
 __all__ = [
+    "HUB",
     "SHIPPED",
     "Candidate",
     "Fault",
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 SHIPPED = "specimens"
-_HUB = "hf:"
+HUB = "hf:"
 _SERVICES = (INaturalist(), Gbif())
 
 
@@ -53,7 +54,7 @@ def find_source(address: str) -> Source:
         from fungal_assets.pocket import SPECIMENS_DIR
 
         return FolderSource(Path(SPECIMENS_DIR), kind=SHIPPED)
-    if address.startswith(_HUB):
+    if address.startswith(HUB):
         return HubSource(address)
     for service in _SERVICES:
         if address.startswith(f"{service.name}:"):
@@ -75,7 +76,7 @@ def find_source(address: str) -> Source:
 
 def is_elsewhere(address: str) -> bool:
     """Whether an address names a search or a dataset of the hub, of which nothing here tells when it has changed."""
-    return address.startswith((_HUB, *(f"{service.name}:" for service in _SERVICES)))
+    return address.startswith((HUB, *(f"{service.name}:" for service in _SERVICES)))
 
 
 def make_absolute(address: str) -> str:
