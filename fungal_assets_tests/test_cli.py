@@ -71,6 +71,8 @@ def test_a_report_of_nothing_says_how_to_begin(run, tmp_path):
         (["--until", "mushroom"], "asset 'mushroom' is not known; the assets are captioned_dataset"),
         (["--set", "clusters"], "'clusters' has no value; write ASSET.FIELD=VALUE"),
         (["--set", "cluster.seed=1"], "assets with settings are captioned_dataset"),
+        (["--set", "clusters.algorithm=hdbscn"], "clusters.algorithm: String should match pattern"),
+        (["--set", "raw_images.crop=smart"], "raw_images.crop: String should match pattern"),
         (
             ["--set", "clusters.seeds=1"],
             "the settings of clusters are algorithm, max_clusters, min_clusters, seed",
@@ -97,6 +99,8 @@ def test_a_report_of_nothing_says_how_to_begin(run, tmp_path):
         "until",
         "no value",
         "no asset",
+        "no algorithm",
+        "no crop",
         "no field",
         "no yaml",
         "no number",

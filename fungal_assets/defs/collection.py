@@ -48,7 +48,9 @@ class RawImagesConfig(StageConfig):
         description="Least probability to show a fungus, of a classifier of photographs; 0 admits anything.",
     )
     crop: str | None = Field(
-        default=None, description="How squares are cut: about the `subject`, or from the `centre`."
+        default=None,
+        pattern="^(subject|centre)$",
+        description="How squares are cut: about the `subject`, or from the `centre`.",
     )
 
 

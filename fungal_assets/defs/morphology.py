@@ -93,7 +93,9 @@ class ClustersConfig(StageConfig):
     """How many species may be found."""
 
     algorithm: str | None = Field(
-        default=None, description="`kmeans`, round clusters; `hdbscan`, dense places of any shape."
+        default=None,
+        pattern="^(kmeans|hdbscan)$",
+        description="`kmeans`, round clusters; `hdbscan`, dense places of any shape.",
     )
     min_clusters: int | None = Field(default=None, ge=2, le=200, description="Fewest clusters tried.")
     max_clusters: int | None = Field(
@@ -151,7 +153,7 @@ CLUSTER_CHECKS = (
 @dg.asset(
     group_name="morphology",
     kinds={"scikitlearn", "parquet"},
-    code_version="3",
+    code_version="4",
     deps=[feature_vectors, raw_images],
     check_specs=check_specs("clusters", CLUSTER_CHECKS),
 )

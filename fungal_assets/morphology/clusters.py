@@ -172,7 +172,8 @@ def _search_ks(points: np.ndarray, ks: Sequence[int], seed: int, tell: Tell) -> 
     centroids = fit_centroids(points, chosen.k, seed, starts=10)
     rows = draw_rows(len(points), MAX_TRIAL_POINTS, seed)
     labelings = fit_again(points[rows], chosen.k, seed)
-    return Search(trials, chosen, assign_points(points, centroids)[0], centroids, rows, labelings)
+    tried = f"of {ks[0]} to {ks[-1]} clusters tried" if len(ks) > 1 else "the only number tried"
+    return Search(trials, tried, chosen, assign_points(points, centroids)[0], centroids, rows, labelings)
 
 
 def _search_density(points: np.ndarray, ks: Sequence[int], seed: int, tell: Tell) -> Search:
@@ -192,7 +193,9 @@ def _search_density(points: np.ndarray, ks: Sequence[int], seed: int, tell: Tell
     size = next(size for trial, size in tried if trial is chosen)
     labels, centroids = fit_density(points, size, seed)
     rows = draw_rows(len(points), MAX_TRIAL_POINTS, seed)
-    return Search(trials, chosen, labels, centroids, rows, fit_density_again(points[rows], size, seed))
+    labelings = fit_density_again(points[rows], size, seed)
+    told = f"a number that {len(trials)} of {len(sizes)} least sizes bring within bounds"
+    return Search(trials, told, chosen, labels, centroids, rows, labelings)
 
 
 def _order(ids: list[str], points: np.ndarray, labels: np.ndarray, centroids: np.ndarray) -> Split:

@@ -102,11 +102,9 @@ def judge_split(
     from sklearn.metrics import silhouette_score
 
     sizes = np.bincount(labels, minlength=k)
-    has_split = sizes.max() < len(points)
-    sample_size = min(len(points), MAX_SILHOUETTE_POINTS)
-    silhouette = (
-        silhouette_score(points, labels, sample_size=sample_size, random_state=seed) if has_split else 0.0
-    )
+    rows = draw_rows(len(points), MAX_SILHOUETTE_POINTS, seed)
+    has_split = len(np.unique(labels[rows])) > 1
+    silhouette = silhouette_score(points[rows], labels[rows]) if has_split else 0.0
     least = max(LEAST_IN_CLUSTER, LEAST_SHARE_OF_EVEN * len(points) / k)
     return Trial(
         k,

@@ -62,6 +62,7 @@ class Search:
 
     Args:
         trials: All that were tried.
+        tried: How many they were, in words.
         chosen: The one that was chosen.
         labels: int, shape (n,).
         centroids: float32, shape (k, c), unit rows.
@@ -70,6 +71,7 @@ class Search:
     """
 
     trials: Sequence[Trial]
+    tried: str
     chosen: Trial
     labels: np.ndarray
     centroids: np.ndarray
@@ -163,7 +165,7 @@ def summarise(
     smallest = min(cluster["size"] for cluster in clusters)
     return {
         "k": len(clusters),
-        "why": explain(chosen, search.trials, traits, smallest=smallest),
+        "why": explain(search, traits, smallest=smallest),
         "silhouette": round(chosen.silhouette, 4),
         "stability": round(chosen.stability, 4),
         "weakest": round(chosen.weakest, 4),
@@ -177,24 +179,25 @@ def summarise(
     }
 
 
-def explain(chosen: Trial, trials: Sequence[Trial], traits: SplitTraits, *, smallest: int) -> str:
+def explain(search: Search, traits: SplitTraits, *, smallest: int) -> str:
     """Say in a sentence or two why there are so many clusters, and what they are not."""
-    ks = sorted({trial.k for trial in trials})
-    tried = f"of {ks[0]} to {ks[-1]} clusters tried" if len(ks) > 1 else "the only number tried"
+    chosen = search.chosen
     found = f"agreement {chosen.stability:.2f} of 1, the weakest cluster {chosen.weakest:.2f}"
     if chosen.weakest >= LEAST_RETURN:
         reason = (
-            "it is the finest split of which every cluster comes back when a fifth of the images is left out "
-            f"({found}, {LEAST_RETURN:g} wanted)"
+            "it is the finest split of which every cluster comes back when a fifth of the images is left out, of those "
+            f"that are nearly as tight as any ({found}, {LEAST_RETURN:g} wanted)"
         )
     else:
+        is_tiny_passed_over = chosen.is_sane and not all(trial.is_sane for trial in search.trials)
+        aside = " without a tiny cluster" if is_tiny_passed_over else ""
         reason = (
-            "of no split do all clusters come back when a fifth of the images is left out, so that their borders "
-            f"are partly chance, and this one holds best ({found}, {LEAST_RETURN:g} wanted)"
+            f"of no split{aside} do all clusters come back when a fifth of the images is left out, so that their "
+            f"borders are partly chance, and this one holds best ({found}, {LEAST_RETURN:g} wanted)"
         )
     caution = "" if chosen.is_sane else ", although that is very few for a species"
     return (
-        f"{chosen.k} clusters, {tried}: {reason}, and the smallest holds {smallest} images{caution}. Beyond "
+        f"{chosen.k} clusters, {search.tried}: {reason}, and the smallest holds {smallest} images{caution}. Beyond "
         f"chance they account for {max(0, traits.eta2_colour):.0%} of the differences in colour and "
         f"{max(0, traits.eta2_shape):.0%} of those in outline."
     )

@@ -8,7 +8,7 @@ from PIL import Image
 
 from fungal_assets.collection.admission import admit_images
 from fungal_assets.collection.decoding import CENTRE, TURNS, read_specimen, read_square
-from fungal_assets.collection.focus import find_focus, place_square
+from fungal_assets.collection.focus import LEAST_PROBABILITY, find_focus, place_square
 from fungal_assets.errors import InputError
 from fungal_assets.morphology.extractors import EfficientNetLite0
 from fungal_assets.shards import read_rows
@@ -80,25 +80,23 @@ def test_no_fungus_leaves_the_centre_and_a_square_is_not_looked_at():
     assert find_focus(spot((300, 300), (0.1, 0.5)), eye=None) == CENTRE
 
 
-def test_the_network_finds_a_fungus_beside_the_centre(tmp_path):
-    """A specimen of the package, which it takes for a fungus, at either end of an empty field."""
+def test_the_network_finds_a_fungus_beside_the_centre():
+    """A specimen of the package, the one that it most takes for a fungus, at either end of an empty field."""
     eye = EfficientNetLite0()
-    field = Image.new("RGB", (512, 224), (90, 120, 60))
+    field = Image.new("RGB", (448, 224), (90, 120, 60))
     mushroom = best_known(eye).resize((224, 224))
     left, right = field.copy(), field.copy()
     left.paste(mushroom, (0, 0))
-    right.paste(mushroom, (288, 0))
-    (_, _), heats = eye.locate([left, right])
-    assert place_square(heats[0], left.size) < 0.25
-    assert place_square(heats[1], right.size) > 0.75
+    right.paste(mushroom, (224, 0))
+    assert (eye.locate([left, right])[0] >= LEAST_PROBABILITY).all()
+    assert find_focus(left, eye) < 0.25
+    assert find_focus(right, eye) > 0.75
 
 
 def best_known(eye):
     from fungal_assets.pocket import SPECIMENS_DIR
 
-    pictures = [
-        Image.open(path).convert("RGB") for path in sorted(SPECIMENS_DIR.glob("specimen-*.webp"))[:48]
-    ]
+    pictures = [Image.open(path).convert("RGB") for path in sorted(SPECIMENS_DIR.glob("specimen-*.webp"))]
     return pictures[int(eye.judge(pictures).argmax())]
 
 

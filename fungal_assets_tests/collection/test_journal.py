@@ -34,7 +34,16 @@ def _look(number: int) -> Look:
     grid = np.random.default_rng(number).integers(0, 256, (GRID_PX, GRID_PX, 3)).astype(np.float32)
     marks = Marks(int(sha256[:16], 16), grid)
     return Look(
-        f"{number}", sha256, None, number, 9, "PNG", number % 2 == 0, Quality(0.1, 1.5, number), marks
+        f"{number}",
+        sha256,
+        None,
+        number,
+        9,
+        "PNG",
+        number % 2 == 0,
+        Quality(0.1, 1.5, number),
+        marks,
+        focus=number / 1050,
     )
 
 

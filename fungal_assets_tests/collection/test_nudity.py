@@ -83,6 +83,15 @@ def test_what_was_scored_is_not_scored_again(raw_images, redness, tmp_path):
     assert score_images(raw_images, tmp_path / "cache") == first and redness.seen == 5
 
 
+def test_kept_scores_that_are_damaged_are_an_error_that_says_what_to_delete(raw_images, redness, tmp_path):
+    score_images(raw_images, tmp_path / "cache")
+    (kept,) = (tmp_path / "cache").glob("*.sqlite")
+    kept.write_bytes(b"no database at all" * 100)
+    with pytest.raises(ProvenanceError, match=f"{kept.name} can't be used: .* Delete that file"):
+        score_images(raw_images, tmp_path / "cache")
+    assert not judged(lambda: check_nudity(raw_images, most=0.5, cache_dir=tmp_path / "cache")).passed
+
+
 def test_another_network_is_refused(raw_images, redness, monkeypatch, tmp_path):
     monkeypatch.setattr(nudity, "MODEL_SHA256", "0" * 64)
     with pytest.raises(ProvenanceError, match="expected 0000.*Install it again"):

@@ -76,6 +76,8 @@ def test_dense_clusters_are_an_option_with_the_same_files(collection, tmp_path):
     )
     rows = read_table(tmp_path / "assignments.parquet")
     kind = {row["image_id"]: row["label"] for row in read_rows(raw_images, ["image_id", "label"])}
+    why = json.loads((tmp_path / "clusters.json").read_text())["why"]
+    assert why.startswith(f"{figures['clusters']} clusters, a number that ") and "least sizes" in why
     assert len(rows) == 30 and {row["cluster_id"] for row in rows} == set(range(figures["clusters"]))
     assert (
         adjusted_rand_score([kind[row["image_id"]] for row in rows], [row["cluster_id"] for row in rows])

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
+from fungal_assets.morphology import density
 from fungal_assets.morphology.density import fit_density, fit_density_again, try_density
+from fungal_assets.morphology.partition import assign_points, draw_rows
 from fungal_assets.morphology.projection import to_unit
 
 
@@ -30,6 +32,16 @@ def test_every_point_has_a_cluster_though_some_lie_in_thin_places():
     stray = to_unit(np.array([[0.3, 0.9, 0.35], [0.9, 0.3, -0.35]]))
     labels, centroids = fit_density(np.concatenate([points, stray]), 60, 0)
     assert len(labels) == 302 and labels.min() == 0 and labels.max() == len(centroids) - 1
+
+
+def test_of_many_points_a_sample_is_clustered_and_the_others_join_it(monkeypatch):
+    monkeypatch.setattr(density, "MAX_TRIAL_POINTS", 300)
+    points, kind = _arcs(200)
+    labels, centroids = fit_density(points, 60, 0)
+    sample = draw_rows(600, 300, 0)
+    assert len(centroids) == 3 and adjusted_rand_score(kind[sample], labels[sample]) > 0.95
+    others = np.setdiff1d(np.arange(600), sample)
+    assert (labels[others] == assign_points(points[others], centroids)[0]).all()
 
 
 def test_one_cloud_is_no_split():

@@ -106,3 +106,12 @@ def test_many_points_are_fitted_by_faiss_to_the_same_clusters(monkeypatch):
     assert adjusted_rand_score(kind, many) > 0.99 and adjusted_rand_score(few, many) > 0.99
     assert np.allclose(np.linalg.norm(centroids, axis=1), 1, atol=1e-5)
     assert (fit_centroids(points, 6, 0) == centroids).all()
+
+
+def test_a_sample_that_misses_the_small_cluster_has_no_silhouette_and_raises_nothing(monkeypatch):
+    monkeypatch.setattr(partition, "MAX_SILHOUETTE_POINTS", 10)
+    points = to_unit(np.random.default_rng(0).normal(size=(400, 4)))
+    labels = np.zeros(400, int)
+    labels[-1] = 1
+    trial = partition.judge_split(points, labels, [labels], 2, seed=0)
+    assert trial.silhouette == 0 and trial.smallest == 1 and not trial.is_sane
