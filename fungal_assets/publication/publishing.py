@@ -1,4 +1,4 @@
-"""The push: find out what the hub lacks, send that, read all of it back, tag it.
+"""The push: find out what the hub lacks, send that, prove that it is there, tag it.
 
 Each step looks at what is there first, so a push that was killed anywhere is gone on with by pushing again, and a push
 of what is there makes no commit. Files are told apart by their hashes. A branch holds files of three kinds: those that
@@ -68,9 +68,9 @@ def publish(
             tell(f"made the {'private' if is_private else 'public'} {contents.kind} repository {repo_id!r}")
         if branch not in hub.refs(place)[0]:
             hub.create_branch(place)
-        before, head, commits = push.send()
-        push.prove(head)
-        publication = push.told(before, push.tag(head), commits, is_private=bool(was_private))
+        sent = push.send()
+        push.prove(sent.head)
+        publication = push.told(sent, push.tag(sent.head), is_private=bool(was_private))
     tell(publication.told())
     return publication
 
@@ -100,6 +100,16 @@ def _checked_branch(branch: str) -> str:
 
 
 @dataclass(frozen=True)
+class _Sent:
+    """What sending did: what the branch lacked at first, its head, the foreign files left there, how many commits."""
+
+    before: Difference
+    head: str
+    foreign: Sequence[str]
+    commits: int
+
+
+@dataclass(frozen=True)
 class _Push:
     """One push of some contents to one place."""
 
@@ -126,29 +136,31 @@ class _Push:
             branches, _ = self.hub.refs(self.place)
             head = branches.get(self.place.branch) or branches.get(MAIN) or ""
         before = self._look(head)
+        self._refuse_read_with(() if self.deletes_foreign else before.foreign)
         is_complete = not (before.missing or before.outdated)
         publication = self.told(
-            before,
+            _Sent(before, head, () if self.deletes_foreign else before.foreign, 0),
             head if is_complete else "",
-            commits=0,
             is_private=is_private if was_private is None else was_private,
         )
         self.tell(f"dry run, nothing is changed; what a push would do: {publication.told()}")
         return publication
 
-    def send(self) -> tuple[Difference, str, int]:
-        """Commit until the branch lacks nothing; returns what it lacked at first, its head, and how many commits."""
+    def send(self) -> _Sent:
+        """Commit until the branch lacks nothing; foreign files that come meanwhile are never taken away."""
         first: Difference | None = None
         commits = 0
         for _ in range(self.hub.patience.attempts):
             head = self.hub.refs(self.place)[0][self.place.branch]
             now = self._look(head)
             first = first or now
-            gone = now.outdated + (now.foreign if self.deletes_foreign else ())
+            unwanted = set(first.foreign) if self.deletes_foreign else set()
+            self._refuse_read_with([path for path in now.foreign if path not in unwanted])
+            gone = now.outdated + tuple(path for path in now.foreign if path in unwanted)
             if not now.missing and not gone:
-                if not commits:
+                if now is first:
                     self.tell("all files are there already; no commit is made")
-                return first, head, commits
+                return _Sent(first, head, now.foreign, commits)
             commits += self._commit(head, now.missing, gone)
         raise PublicationError(
             f"the branch {self.place.branch!r} of {self.place.repo_id!r} does not come to rest: somebody else is "
@@ -176,19 +188,18 @@ class _Push:
     def _look(self, head: str) -> Difference:
         """What a commit lacks and has beside; none of no commit."""
         found = self.hub.files(self.place, head) if head else {}
-        difference = compare(self.contents, found, self._own(head, found))
-        read_with = [
-            path
-            for path in difference.foreign
-            if any(fnmatch.fnmatch(path, pattern) for pattern in self.contents.read_with)
-        ]
-        if read_with and not self.deletes_foreign:
+        return compare(self.contents, found, self._own(head, found))
+
+    def _refuse_read_with(self, foreign: Sequence[str]) -> None:
+        """Raise if whoever loads the contents would read some of these files with them."""
+        patterns = self.contents.read_with
+        read_with = [path for path in foreign if any(fnmatch.fnmatch(path, pattern) for pattern in patterns)]
+        if read_with:
             raise PublicationError(
                 f"the branch holds {len(read_with)} foreign files that would be read as part of the "
                 f"{self.contents.kind}: {shown(read_with)}. Publish to another branch or repository, or take them "
                 "away with deletes_foreign=true."
             )
-        return difference
 
     def _own(self, head: str, found: Mapping[str, Remote]) -> set[str]:
         """The paths whose bytes are those that an earlier publication sent, as its provenance on the branch says."""
@@ -247,9 +258,9 @@ class _Push:
             )
         return tags[tag]
 
-    def told(self, before: Difference, revision: str, commits: int, *, is_private: bool) -> Publication:
-        """The record of the push, from what the branch lacked before it."""
-        files = self.contents.files
+    def told(self, sent: _Sent, revision: str, *, is_private: bool) -> Publication:
+        """The record of the push."""
+        files, before = self.contents.files, sent.before
         return Publication(
             repo_id=self.place.repo_id,
             kind=self.place.kind,
@@ -264,9 +275,9 @@ class _Push:
             uploaded_bytes=sum(files[path].size_bytes for path in before.missing),
             unchanged=len(files) - len(before.missing),
             deleted=[*before.outdated, *(before.foreign if self.deletes_foreign else ())],
-            foreign=[] if self.deletes_foreign else list(before.foreign),
+            foreign=list(sent.foreign),
             overwritten=list(before.overwritten),
-            commits=commits,
+            commits=sent.commits,
         )
 
 

@@ -5,7 +5,7 @@ import pytest
 NEEDS_RAY = "Ray is not installed: pip install 'fungal_assets[ray]'"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(tmp_path_factory):
     """A real Ray cluster of two CPUs; its token is written to a home of its own."""
     ray = pytest.importorskip("ray", reason=NEEDS_RAY)

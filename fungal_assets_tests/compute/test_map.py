@@ -118,6 +118,16 @@ def check_nothing_is_left(folder, ending):
     )
     places = [folder / "a", folder / "b"]
     parent = subprocess.Popen([sys.executable, str(script), *map(str, places)], stderr=subprocess.DEVNULL)
+    try:
+        _check_end(parent, places, ending)
+    finally:  # what hangs must not work on beside the tests that follow
+        family = psutil.Process(parent.pid).children(recursive=True) if parent.poll() is None else []
+        parent.kill()
+        for process in family:
+            process.kill()
+
+
+def _check_end(parent, places, ending):
     _wait_for(lambda: all(place.exists() and place.read_text() for place in places), 60)
     started = psutil.Process(parent.pid).children(recursive=True)
     workers = [process for process in started if str(process.pid) in {place.read_text() for place in places}]

@@ -222,6 +222,26 @@ def test_somebody_elses_commit_in_between_is_seen_and_kept(push, loopback):
     there = loopback.files(REPO)
     assert there["notes.txt"] == b"mine" and set(publication.files) < set(there)
     assert loopback.repos["dataset", REPO].tags[publication.tag] == publication.revision
+    assert publication.foreign == ["notes.txt"]
+
+
+def test_a_foreign_file_that_comes_during_a_push_is_not_taken_away(push, loopback):
+    loopback.add_repo(REPO, **{"old.txt": b"old"})
+    loopback.on_put = lambda count: loopback.add_file(REPO, "notes.txt", b"mine") if count == 1 else None
+    publication = push(deletes_foreign=True)
+    assert publication.deleted == ["old.txt"] and publication.foreign == ["notes.txt"]
+    there = loopback.files(REPO)
+    assert there["notes.txt"] == b"mine" and "old.txt" not in there
+
+
+def test_a_foreign_shard_that_comes_during_a_push_is_refused(push, loopback):
+    loopback.add_repo(REPO)
+    loopback.on_put = lambda count: (
+        loopback.add_file(REPO, "data/train-old.parquet", b"old") if count == 1 else None
+    )
+    with pytest.raises(PublicationError, match="would be read as part of the dataset: data/train-old"):
+        push(deletes_foreign=True)
+    assert loopback.repos["dataset", REPO].tags == {}
 
 
 def test_bytes_that_come_back_changed_are_found_and_not_tagged(push, loopback):
