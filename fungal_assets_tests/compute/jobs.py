@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 from fungal_assets import compute
@@ -10,6 +11,11 @@ from fungal_assets.errors import InputError
 
 def square(number):
     return number * number
+
+
+def wait(seconds):
+    time.sleep(seconds)
+    return seconds
 
 
 def describe_worker(_):

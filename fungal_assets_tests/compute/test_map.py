@@ -19,6 +19,12 @@ def test_results_come_in_the_order_of_the_items(backend, processes):
     assert compute.map(jobs.square, [5, 1, 4], processes=processes) == [25, 1, 16]
 
 
+def test_results_keep_the_order_of_the_items_though_the_first_is_done_last(backend):
+    told = []
+    assert compute.map(jobs.wait, [1.0, 0.0], processes=2, tell=told.append) == [1.0, 0.0]
+    assert [line.split()[0] for line in told] == ["0.0", "1.0"]
+
+
 def test_no_items_give_no_results(backend):
     assert compute.map(jobs.square, [], processes=2) == []
 

@@ -9,7 +9,7 @@ from PIL import Image
 from sklearn.metrics import adjusted_rand_score
 
 from fungal_assets.errors import InputError
-from fungal_assets.morphology.clusters import _list_ks, assign, find_clusters
+from fungal_assets.morphology.clusters import _list_ks, _order, assign, find_clusters
 from fungal_assets.morphology.features import read_vectors
 from fungal_assets.morphology.splits import Split, find_creators
 from fungal_assets.shards import ShardWriter, image_schema, read_rows, read_table
@@ -175,3 +175,12 @@ def test_the_main_creator_of_a_cluster_and_the_share_of_all_are_told(tmp_path):
     assert find_creators(tmp_path, unknown) == [
         {"creator": None, "creator_share": 0.0, "creator_share_of_all": 0.0}
     ]
+
+
+def test_clusters_are_numbered_by_size_with_their_own_centres_and_an_empty_one_is_none():
+    directions = np.eye(4, dtype=np.float32)
+    labels = np.array([3, 0, 0, 2, 2, 2])
+    split = _order(list("abcdef"), directions[labels], labels, directions)
+    assert split.labels.tolist() == [2, 1, 1, 0, 0, 0]
+    assert np.array_equal(split.centroids, directions[[2, 0, 3]])
+    assert np.allclose(split.distances, 0)

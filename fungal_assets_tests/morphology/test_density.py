@@ -29,9 +29,10 @@ def test_long_clusters_that_lie_side_by_side_are_parted():
 
 def test_every_point_has_a_cluster_though_some_lie_in_thin_places():
     points, _ = _arcs(100)
-    stray = to_unit(np.array([[0.3, 0.9, 0.35], [0.9, 0.3, -0.35]]))
-    labels, centroids = fit_density(np.concatenate([points, stray]), 60, 0)
-    assert len(labels) == 302 and labels.min() == 0 and labels.max() == len(centroids) - 1
+    strays = to_unit(np.array([[-0.6, -0.8, 0.1], [0.0, -1.0, 0.6], [-0.1, -1.0, -0.7]]))
+    labels, centroids = fit_density(np.concatenate([points, strays]), 60, 0)
+    assert len(labels) == 303 and labels.min() == 0 and labels.max() == len(centroids) - 1
+    assert (labels[-3:] == assign_points(strays, centroids)[0]).all()
 
 
 def test_of_many_points_a_sample_is_clustered_and_the_others_join_it(monkeypatch):

@@ -73,14 +73,14 @@ def keep_dataset(store, *, shards=SHARDS, rows=ROWS, partition="128", code_versi
     return making.output
 
 
-def keep_weights(store, *, retention=0.97):
+def keep_weights(store, *, retention=0.97, unet=b"unet", gallery="{}"):
     """`pruned_weights`, `sample_galleries` and `forgetting_report` outputs of `lora|128`."""
 
     def build_weights(folder):
         for name in ("pipeline/unet", "pipeline/vae", "lora"):
             (folder / name).mkdir(parents=True)
         (folder / "pipeline/model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
-        (folder / "pipeline/unet/diffusion_pytorch_model.safetensors").write_bytes(b"unet" * 100)
+        (folder / "pipeline/unet/diffusion_pytorch_model.safetensors").write_bytes(unet * 100)
         (folder / "pipeline/vae/diffusion_pytorch_model.safetensors").write_bytes(b"vae" * 100)
         (folder / "lora/pytorch_lora_weights.safetensors").write_bytes(b"lora" * 10)
         about = {
@@ -104,7 +104,7 @@ def keep_weights(store, *, retention=0.97):
         return {"retention": retention, "retention_low": 0.91, "retention_high": 1.0}
 
     def build_gallery(folder):
-        (folder / "gallery.json").write_text("{}")
+        (folder / "gallery.json").write_text(gallery)
         return {}
 
     made = []

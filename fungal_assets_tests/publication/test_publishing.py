@@ -188,13 +188,14 @@ def test_a_busy_store_of_large_files_is_asked_again(push, loopback):
         "tree dropped",
     ],
 )
-def test_a_dropped_connection_costs_nothing_but_time(push, loopback, fault):
+def test_a_dropped_connection_costs_nothing_but_time(push, loopback, told, fault):
     loopback.faults = [fault]
     publication = push()
     repo = loopback.repos["dataset", REPO]
     assert fault.times == 0, "it did happen"
     assert set(loopback.puts.values()) == {1} and len(loopback.puts) == SHARDS
     assert len(repo.trees) == 2 and repo.tags == {publication.tag: repo.branches["main"]}
+    assert not any("no commit is made" in line for line in told)
 
 
 def test_a_hub_that_stays_busy_ends_the_push_with_a_sentence_and_loses_nothing(push, loopback):
