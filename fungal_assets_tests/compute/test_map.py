@@ -114,8 +114,9 @@ def check_nothing_is_left(folder, ending):
     """
     script = folder / "sleepers.py"
     script.write_text(
-        "import os, pathlib, sys, time\n"
+        "import os, pathlib, signal, sys, time\n"
         "from fungal_assets import compute\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it\n"
         "def sleep(place):\n"
         "    pathlib.Path(place).write_text(str(os.getpid()))\n"
         "    time.sleep(60)\n"
