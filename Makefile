@@ -16,7 +16,7 @@ ui: setup  ## The Dagster UI on localhost, with the same runs and outputs.
 	$(BIN)/fungal ui $(ARGS)
 
 test: setup  ## The tests.
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest $(ARGS)
 
 lint: setup  ## Ruff, lint and format.
 	$(BIN)/ruff check fungal_assets fungal_assets_tests benchmarks

@@ -167,7 +167,9 @@ def _parse_value(text: str, value: str, example: Any) -> Any:
 def prepare_environment(growth_store: str, profile: Profile, home: Path, *, is_offline: bool = False) -> None:
     """Set what the processes of the steps read, and make the Dagster home.
 
-    Offline nothing reaches for the Hugging Face hub, not even by an oversight.
+    Offline nothing reaches for the Hugging Face hub, not even by an oversight. Threads that wait for each other sleep
+    and do not spin: beside other work on the same cores, spinning threads keep those from running that they wait for
+    (`benchmarks/waiting.py`).
     """
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
@@ -175,6 +177,7 @@ def prepare_environment(growth_store: str, profile: Profile, home: Path, *, is_o
     os.environ["DAGSTER_HOME"] = str(home.absolute())
     os.environ["FUNGAL_STORE"], os.environ["FUNGAL_PROFILE"] = growth_store, profile.name
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if is_offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
 

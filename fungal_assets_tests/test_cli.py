@@ -1,19 +1,21 @@
 """The command: it helps, it answers with exit codes, and it says what a user can mend without a traceback."""
 
 import json
+import os
 
 import pytest
 from click.testing import CliRunner
 
 from fungal_assets.cli import main
-from fungal_assets.growth import NOTE, plan_growth, select_assets
+from fungal_assets.growth import NOTE, plan_growth, prepare_environment, select_assets
+from fungal_assets.profiles import get_profile
 from fungal_assets.store import Store
 
 
 @pytest.fixture
 def run(monkeypatch, tmp_path):
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
-    for name in ("FUNGAL_STORE", "FUNGAL_PROFILE", "HF_HUB_OFFLINE"):
+    for name in ("FUNGAL_STORE", "FUNGAL_PROFILE", "HF_HUB_OFFLINE", "OMP_WAIT_POLICY"):
         monkeypatch.setenv(name, "")  # so that what the command sets is taken back
         monkeypatch.delenv(name)
     return lambda *words: CliRunner().invoke(main, [str(word) for word in words])
@@ -33,6 +35,16 @@ def grown(tmp_path):
         NOTE, {"profile": "pocket", "outputs": {"clusters": None, "species": None}, "seconds": 3.0}
     )
     return store
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_of_steps_sleep_while_they_wait_unless_told_otherwise(
+    run, monkeypatch, tmp_path, before, after
+):
+    if before:
+        monkeypatch.setenv("OMP_WAIT_POLICY", before)
+    prepare_environment(str(tmp_path), get_profile("pocket"), tmp_path / "home")
+    assert os.environ["OMP_WAIT_POLICY"] == after
 
 
 @pytest.mark.parametrize("command", ["grow", "ui", "where", "publish", "report", "audit", "doctor"])

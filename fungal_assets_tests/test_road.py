@@ -84,7 +84,7 @@ def source(tmp_path_factory):
 def grown(source, tmp_path_factory):
     root = tmp_path_factory.mktemp("grown")
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("DAGSTER_HOME", "FUNGAL_STORE", "FUNGAL_PROFILE", "HF_HUB_OFFLINE"):
+        for name in ("DAGSTER_HOME", "FUNGAL_STORE", "FUNGAL_PROFILE", "HF_HUB_OFFLINE", "OMP_WAIT_POLICY"):
             patch.setenv(name, "1")
         store = root / "store"
         prepare_environment(
