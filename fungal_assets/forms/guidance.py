@@ -90,9 +90,12 @@ class DiffusionGuide:
         return encoder(tokens.input_ids.to(encoder.device))[0].to("cpu", torch.float32)
 
     def paint(
-        self, text: str, seeds: Sequence[int], *, guidance_scale: float, steps: int = 20
+        self, text: str, seeds: Sequence[int], *, guidance_scale: float, steps: int = 12
     ) -> list[np.ndarray]:
-        """Pictures of a text at the model's native side, one per seed: uint8, each (H, W, 3), sRGB."""
+        """Pictures of a text at the model's native side by DPM++ 2M, one per seed: uint8, each (H, W, 3), sRGB."""
+        from diffusers import DPMSolverMultistepScheduler
+
+        self.pipeline.scheduler = DPMSolverMultistepScheduler.from_config(self.pipeline.scheduler.config)
         self.pipeline.set_progress_bar_config(disable=True)
         at_once = _PAINTED_AT_ONCE if self.native_px <= 256 else 1
         pictures: list[np.ndarray] = []

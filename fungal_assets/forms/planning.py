@@ -19,7 +19,7 @@ from typing import Any
 
 from fungal_assets.errors import InputError
 
-WORK_VERSION = "6"
+WORK_VERSION = "7"
 """Of the code that grows a form; the asset's code version is the same."""
 NOTES_NAME = "form.json"
 _FEW = 2 / 3
