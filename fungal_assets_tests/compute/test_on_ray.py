@@ -51,7 +51,7 @@ def test_a_function_that_the_workers_cannot_import_is_an_error_that_says_so(on_r
 
     with pytest.raises(
         FungalError,
-        match="^1: a worker of the Ray cluster could not run it: No module named 'only_here'.*one image",
+        match="^1: a worker of the Ray cluster could not run it: .*No module named 'only_here'.*one image",
     ):
         compute.map(double, [1], processes=1)
 
