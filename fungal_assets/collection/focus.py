@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fungal_assets.morphology.extractors import EfficientNetLite0
 
 LEAST_PROBABILITY = 0.2
-"""Of a fungus, from which on its place is believed: none of 248 photographs of other things, ImageNet's own, reaches it."""
+"""Of a fungus, from which on its place is believed: none of 248 photographs of other things, ImageNet's own, does."""
 _LEAST_ASPECT = 1.03
 
 
