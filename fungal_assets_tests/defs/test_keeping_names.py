@@ -105,6 +105,18 @@ def test_a_third_growth_keeps_what_the_second_kept(store, growth, tmp_path):
     assert third.record.inputs[EARLIER] == second.record.content_hash
 
 
+def test_names_are_kept_from_the_output_in_force_not_from_the_one_made_last(store, growth, tmp_path):
+    first = name(store)
+    put_clusters(store, growth, tmp_path / "second", lambda row: 2 - row["cluster_id"])
+    assert name(store).record.inputs[EARLIER] == first.record.content_hash
+    put(store, "clusters", growth.clusters)
+    assert name(store).record.fingerprint == first.record.fingerprint
+    put_clusters(
+        store, growth, tmp_path / "third", lambda row: row["cluster_id"] if row["distance"] else None
+    )
+    assert name(store).record.inputs[EARLIER] == first.record.content_hash
+
+
 def test_more_words_in_the_lexicon_change_no_name(store, growth, tmp_path):
     first = name(store)
     table, lexicon = tmp_path / "own.csv", tmp_path / "lexicon"

@@ -91,6 +91,14 @@ def test_binomials_of_a_growth_share_no_word_and_no_nearly_equal_genus():
     assert all(edit_distance(a, b, limit=3) == 3 for a in genera for b in genera if a != b)
 
 
+def test_a_genus_nearly_that_of_another_species_of_the_growth_is_not_coined():
+    """Lepido- and Lepto- are two edits apart."""
+    used = [f"Lepto{end.stem} x" for end in _stems("genus_end")]
+    for seed in range(200):
+        name = coin_binomial(Random(seed), measured_colours=["red"], genera=GENERA, used=used)
+        assert not name.startswith(("Lepto", "Lepido"))
+
+
 def test_used_up_stems_are_told():
     used = [f"{start.stem}{end.stem} x" for start in _stems("genus_start") for end in _stems("genus_end")]
     with pytest.raises(InputError, match="stems.csv"):
