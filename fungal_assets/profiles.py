@@ -79,7 +79,7 @@ _SHARED: dict[str, dict[str, Any]] = {
     "feature_vectors": {"extractor": "efficientnet-lite0", "batch_size": 16},
     "clusters": {"algorithm": "kmeans", "min_clusters": 8, "max_clusters": 16, "seed": 0},
     "name_lexicon": {"extra_names": ""},
-    "species": {"seed": 0},
+    "species": {"keeps_names": True, "seed": 0},
     "captions": {"class_noun": "mushroom", "cluttered_opening": "a snapshot of", "seed": 0},
     "prompts": {
         "class_noun": "mushroom",
@@ -91,6 +91,9 @@ _SHARED: dict[str, dict[str, Any]] = {
             "above": "seen from above",
             "below": "seen from below",
         },
+        "context_groups": ["habitat", "closeness", "season", "weather", "company"],
+        "templates": "",
+        "extra_controls": "",
         "seed": 0,
     },
     "captioned_dataset": {"max_shard_mb": 256.0, "has_imagefolder": True},
@@ -126,7 +129,10 @@ PROFILES: Mapping[str, Profile] = {
         network="none",
         expected="792 s on two CPU cores without bfloat16 units, 305 s with them (before); 2.3 GB",
         settings=_row(
-            prompts={"view_words": _WORDS_OF_THE_POCKET_MODEL},
+            prompts={
+                "view_words": _WORDS_OF_THE_POCKET_MODEL,
+                "context_groups": ["habitat", "closeness"],
+            },
             fine_tuned_weights={
                 "base_model": "pocket",
                 "max_steps": 300,

@@ -1,6 +1,8 @@
 """Assets of the stage `nomenclature`: words, invented names, captions and prompts."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -10,7 +12,7 @@ from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, 
 from fungal_assets.defs.morphology import clusters, feature_vectors
 from fungal_assets.defs.previewing import sheets
 from fungal_assets.defs.resources import ProfileResource, StoreResource
-from fungal_assets.store import Output
+from fungal_assets.store import Figures, Output, is_file_intact
 from fungal_assets.verdicts import Verdict
 
 
@@ -19,7 +21,8 @@ class NameLexiconConfig(StageConfig):
 
     extra_names: str | None = Field(
         default=None,
-        description="CSV of your own names (common_name, scientific_name, family); empty for none.",
+        description="CSV of your own names (common_name, scientific_name, family); empty for none. Bad lines are "
+        "left out and told.",
     )
 
 
@@ -35,6 +38,15 @@ def _lexicon_is_clean(output: Output, inputs: Inputs) -> Verdict:
     return check_lexicon_is_clean(output.path)
 
 
+def _every_line_used(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.nomenclature.bad_lines import check_every_line_is_used
+
+    return check_every_line_is_used(output.path)
+
+
+EVERY_LINE_USED = Check(
+    "every_line_used", "No line of your own tables was left out as bad.", _every_line_used
+)
 LEXICON_CHECKS = (
     Check(
         "lexicon_is_rich",
@@ -45,11 +57,12 @@ LEXICON_CHECKS = (
     Check(
         "lexicon_is_clean", "No word of the lexicon is a stopword or rude.", _lexicon_is_clean, blocking=True
     ),
+    EVERY_LINE_USED,
 )
 
 
-def hash_tables(*, extra_names: str = "") -> str:
-    """Hash of the shipped tables, all of which a person may edit, and of the user's own names."""
+def hash_tables(**own: str) -> str:
+    """Hash of the shipped tables, all of which a person may edit, and of a person's own files, by setting."""
     import hashlib
 
     from fungal_assets import nomenclature
@@ -58,19 +71,20 @@ def hash_tables(*, extra_names: str = "") -> str:
 
     tables = Path(nomenclature.__file__).parent
     paths = sorted([*tables.glob("*.csv"), *tables.glob("*.npz")])
-    if extra_names:
-        if not Path(extra_names).is_file():
-            raise InputError(
-                f"extra_names {extra_names!r} is not a file; give a CSV of names, or leave it empty."
-            )
-        paths.append(Path(extra_names))
-    return hashlib.sha256("".join(hash_file(path) for path in paths).encode()).hexdigest()
+    given = {setting: Path(path) for setting, path in own.items() if path}
+    missing = [f"{setting} {str(path)!r}" for setting, path in given.items() if not path.is_file()]
+    if missing:
+        raise InputError(
+            f"{' and '.join(missing)}: not a file; give a CSV table, or leave the setting empty."
+        )
+    hashed = "".join(hash_file(path) for path in [*paths, *given.values()])
+    return hashlib.sha256(hashed.encode()).hexdigest()
 
 
 @dg.asset(
     group_name="nomenclature",
     kinds={"csv", "parquet"},
-    code_version="1",
+    code_version="2",
     check_specs=check_specs("name_lexicon", LEXICON_CHECKS),
 )
 def name_lexicon(
@@ -100,7 +114,14 @@ def name_lexicon(
 class SpeciesConfig(StageConfig):
     """How names are drawn."""
 
-    seed: int | None = Field(default=None, ge=0, description="Seed of the names.")
+    keeps_names: bool | None = Field(
+        default=None,
+        description="Whether a cluster that was there in an earlier growth, with this seed, keeps its names; false "
+        "names all anew.",
+    )
+    seed: int | None = Field(
+        default=None, ge=0, description="Seed of new names; another seed gives all species new ones."
+    )
 
 
 def _names_are_new(output: Output, inputs: Inputs) -> Verdict:
@@ -126,30 +147,79 @@ SPECIES_CHECKS = (
 )
 
 
+SPECIES_CODE_VERSION = "4"
+EARLIER = "earlier species"
+"""What an earlier `species` output is called among the inputs in the record of the one that keeps names of it."""
+
+
+def _find_earlier(
+    store: StoreResource, inputs: Sequence[Output], settings: dict[str, Any], sources: dict[str, str]
+) -> Output | None:
+    """The earlier output that names are kept from, or None.
+
+    It is the newest of this seed that has an image in common with the clusters. But what was named once is named the
+    same again: for inputs and settings that have an output already it is what that one kept its names from.
+    """
+    from fungal_assets.nomenclature.species import MEMBERS_NAME, shares_images
+
+    known = [
+        output
+        for output in _named_before(store)
+        if output.record.config.get("seed") == settings["seed"]
+        and all(is_file_intact(output, name) for name in (MEMBERS_NAME, "species.json"))
+    ]
+    by_hash = {output.record.content_hash: output for output in known}
+    asked = {output.name: output.record.content_hash for output in inputs} | sources
+    for output in known:
+        named = dict(output.record.inputs)
+        before = named.pop(EARLIER, "")
+        is_same = named == asked and output.record.config == settings
+        if (
+            is_same
+            and output.record.code_version == SPECIES_CODE_VERSION
+            and (not before or before in by_hash)
+        ):
+            return by_hash.get(before)
+    return next((output for output in known if shares_images(output.path, inputs[0].path)), None)
+
+
+def _named_before(store: StoreResource) -> list[Output]:
+    """All outputs of species on this machine: the one in force, then the others, newest first."""
+    in_force, kept = store.open().find("species"), store.open().kept_here("species")
+    others = [output for output in kept if in_force is None or output.path != in_force.path]
+    return others if in_force is None else [in_force, *others]
+
+
 @dg.asset(
     group_name="nomenclature",
     kinds={"json"},
-    code_version="3",
+    code_version=SPECIES_CODE_VERSION,
     deps=[clusters, raw_images, feature_vectors, name_lexicon],
     check_specs=check_specs("species", SPECIES_CHECKS),
 )
 def species(
     context: dg.AssetExecutionContext, config: SpeciesConfig, store: StoreResource, profile: ProfileResource
 ) -> dg.MaterializeResult:
-    """One invented common name and Latin binomial per cluster, proven new."""
+    """One invented common name and Latin binomial per cluster, proven new; kept while the cluster persists."""
     from fungal_assets.nomenclature.species import name_species
 
-    grouped, raw = store.get("clusters"), store.get("raw_images")
-    vectors, lexicon = store.get("feature_vectors"), store.get("name_lexicon")
+    inputs = [store.get(name) for name in ("clusters", "raw_images", "feature_vectors", "name_lexicon")]
+    settings, sources = config.fill("species", profile), {"tables": hash_tables()}
+    keeps_names = settings.pop("keeps_names")
+    earlier = _find_earlier(store, inputs, settings, sources) if keeps_names else None
+
+    def build(folder: Path, **settings: Any) -> Figures:
+        grouped, raw, vectors, lexicon = (output.path for output in inputs)
+        before = earlier.path if earlier else None
+        return name_species(grouped, raw, vectors, lexicon, folder, earlier=before, **settings)
+
     return keep(
         context,
         store,
-        inputs=[grouped, raw, vectors, lexicon],
-        settings=config.fill("species", profile),
-        sources={"tables": hash_tables()},
-        build=lambda folder, **settings: name_species(
-            grouped.path, raw.path, vectors.path, lexicon.path, folder, **settings
-        ),
+        inputs=inputs,
+        settings=settings,
+        sources=sources | ({EARLIER: earlier.record.content_hash} if earlier else {}),
+        build=build,
         checks=SPECIES_CHECKS,
         preview=sheets(),
     )
@@ -225,7 +295,7 @@ def captions(
 
 
 class PromptsConfig(StageConfig):
-    """How many prompts there are."""
+    """What is asked for."""
 
     class_noun: str | None = Field(default=None, description=CLASS_NOUN)
     mutants: int | None = Field(
@@ -234,6 +304,18 @@ class PromptsConfig(StageConfig):
     view_words: dict[str, str] | None = Field(
         default=None,
         description="What the base model calls the views front, side, back, angled, above and below of a 3D form.",
+    )
+    context_groups: list[str] | None = Field(
+        default=None,
+        description="Which context lines of the templates are used, by their group, such as habitat; none for none.",
+    )
+    templates: str | None = Field(
+        default=None,
+        description="Your own templates in place of nomenclature/templates.csv; empty for those.",
+    )
+    extra_controls: str | None = Field(
+        default=None,
+        description="CSV of your own control prompts (text, expected, group, use) after the shipped; empty for none.",
     )
     seed: int | None = Field(default=None, ge=0, description="Seed of the recombination.")
 
@@ -251,13 +333,14 @@ PROMPT_CHECKS = (
         _prompts_are_complete,
         blocking=True,
     ),
+    EVERY_LINE_USED,
 )
 
 
 @dg.asset(
     group_name="nomenclature",
     kinds={"json"},
-    code_version="2",
+    code_version="3",
     deps=[species, name_lexicon],
     check_specs=check_specs("prompts", PROMPT_CHECKS),
 )
@@ -268,12 +351,15 @@ def prompts(
     from fungal_assets.nomenclature.prompts import write_prompts
 
     named, lexicon = store.get("species"), store.get("name_lexicon")
+    settings = config.fill("prompts", profile)
+    with told_plainly():
+        tables = hash_tables(**{name: settings[name] for name in ("templates", "extra_controls")})
     return keep(
         context,
         store,
         inputs=[named, lexicon],
-        settings=config.fill("prompts", profile),
-        sources={"tables": hash_tables()},
+        settings=settings,
+        sources={"tables": tables},
         build=lambda folder, **settings: write_prompts(named.path, lexicon.path, folder, **settings),
         checks=PROMPT_CHECKS,
         preview=sheets(),

@@ -1,17 +1,25 @@
 """Latin binomials for invented species: a genus of two Greek stems and an epithet in its gender.
 
-The end of the genus gives the gender (Code of nomenclature for algae, fungi and plants, articles 23.5 and
-62), the epithet takes the ending of that gender. Belongs here: Latin. English names (`grammar`) do not.
+The end of the genus gives the gender (International Code of Nomenclature for algae, fungi, and plants, articles 23.5
+and 62.2); an adjective takes the ending of that gender, a noun in apposition (`lignicola`) and an adjective of one
+ending (`elegans`) none. Stems are joined by the vowel of their language, o in Greek and i in Latin (article 60.10 and
+recommendation 60G), which `stems.csv` spells out.
+
+A new genus makes the binomial new, and nearly all of the proof is there. Two binomials within two edits of each other
+have genera within two edits, or their spaces are not matched; that alone costs two edits, so the rest is letter for
+letter the same and one genus begins with the whole other one. Genera of both kinds are refused, whatever the epithet,
+so no table of species is needed. Belongs here: Latin. English names (`grammar`) do not.
 """
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Container, Iterable, Sequence
 from random import Random
 
 from fungal_assets.errors import InputError
-from fungal_assets.nomenclature.novelty import nearest_known
-from fungal_assets.nomenclature.tables import Stem, shipped_stems, taken_genera
+from fungal_assets.nomenclature.novelty import KnownNames
+from fungal_assets.nomenclature.tables import Stem, real_genera, shipped_stems
 
 GENDERS = ("masculine", "feminine", "neuter")
 _TRIES = 2000
@@ -28,33 +36,62 @@ def fits(said: Sequence[str], measured: Container[str]) -> bool:
     return not said or any(trait in measured for trait in said)
 
 
+class Genera:
+    """Genera that are taken, so that a new one can be told.
+
+    Args:
+        genera: Of real fungi beside those that ship.
+    """
+
+    def __init__(self, genera: Iterable[str] = ()):
+        self._sorted = sorted({*real_genera(), *genera})
+        self._known = KnownNames(self._sorted)
+        self._told: dict[str, bool] = {}
+
+    def __len__(self) -> int:
+        return len(self._sorted)
+
+    def is_new(self, genus: str) -> bool:
+        """Whether it is three edits or more from every taken one, and neither begins with the other."""
+        if genus not in self._told:
+            self._told[genus] = not self._shares_start(genus) and self._known.nearest(genus) is None
+        return self._told[genus]
+
+    def _shares_start(self, genus: str) -> bool:
+        """Whether a taken genus begins with the whole of this one, or this one with the whole of a taken one."""
+        place = bisect(self._sorted, genus)
+        is_start = place < len(self._sorted) and self._sorted[place].startswith(genus)
+        starts_so = any(
+            self._sorted[bisect(self._sorted, genus[:length]) - 1] == genus[:length]
+            for length in range(2, len(genus))
+        )
+        return is_start or starts_so
+
+
 def coin_binomial(
-    rng: Random, *, measured_colours: Sequence[str], known: Iterable[str], used: Container[str]
+    rng: Random, *, measured_colours: Sequence[str], genera: Genera, used: Sequence[str] = ()
 ) -> str:
     """Coin one binomial that fits the colours and is new.
 
     Args:
         rng: Decides the choice.
         measured_colours: Basic colour terms of the thing.
-        known: Binomials of real fungi.
-        used: Words of the binomials that the growth has given already.
+        genera: Those of real fungi.
+        used: Binomials that the growth has given already; none of their words is used again, nor a genus near theirs.
 
     Raises:
         InputError: The stems are used up.
     """
-    known = list(known)
-    genera = {name.split()[0] for name in known}
     starts, ends, epithets = (_of(part, measured_colours) for part in ("genus_start", "genus_end", "epithet"))
+    words = {word for name in used for word in name.split()}
+    own = KnownNames(name.split()[0] for name in used)
     for _ in range(_TRIES):
         start, end, epithet = rng.choice(starts), rng.choice(ends), rng.choice(epithets)
         genus = start.stem + end.stem
-        name = f"{genus} {decline(epithet, end.form)}"
         is_double = bool(start.colours and epithet.colours)
-        is_used = genus in used or any(decline(epithet, gender) in used for gender in GENDERS)
-        if is_double or is_used or genus in taken_genera():
-            continue
-        if nearest_known(genus, genera) is None and nearest_known(name, known) is None:
-            return name
+        is_used = any(decline(epithet, gender) in words for gender in GENDERS)
+        if not (is_double or is_used) and own.nearest(genus) is None and genera.is_new(genus):
+            return f"{genus} {decline(epithet, end.form)}"
     raise InputError(
         f"no new binomial found in {_TRIES} tries for the colours {list(measured_colours)!r}; "
         "add stems to fungal_assets/nomenclature/stems.csv or find fewer clusters."

@@ -1,20 +1,20 @@
 """The lexicon: real names of fungi, split into words that are tagged by the part they play in a name.
 
-Shipped words have their part from a table. A user's own table adds names; its unknown words are tagged by
-where they stand in the name. Belongs here: compiling and reading the lexicon. Making new names (`grammar`,
-`latin`) does not.
+Shipped words have their part from a table. A user's own table adds names; its unknown words are tagged by where they
+stand in the name, and its bad lines are left out and told. Belongs here: compiling and reading the lexicon. Making
+new names (`grammar`, `latin`) does not.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import pyarrow as pa
 
-from fungal_assets.errors import InputError
+from fungal_assets.nomenclature.bad_lines import BadLine, keep_bad_lines, refuse_if_none_is_good
 from fungal_assets.nomenclature.tables import Name, Word, read_csv, shipped_names, shipped_words, stopwords
 from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.shards import read_table, write_table
@@ -23,7 +23,9 @@ from fungal_assets.store import Figures
 _COMMON = re.compile(r"[a-z]+(?:['-][a-z]+)*(?: [a-z]+(?:['-][a-z]+)*)*'?(?: [a-z]+)*")
 _SCIENTIFIC = re.compile(r"[A-Z][a-z]+ [a-z]+(?:-[a-z]+)?")
 _WORDS = pa.schema([("word", pa.string()), ("part", pa.string()), ("source", pa.string())])
-_NAMES = pa.schema([(name, pa.string()) for name in ("common_name", "scientific_name", "family")])
+_NAMES = pa.schema([(field.name, pa.string()) for field in fields(Name)])
+_FAMILY = re.compile(r"(?:[A-Z][a-z]+aceae)?")
+EXTRA = "extra names"
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Lexicon:
 
 
 def compile_lexicon(folder: Path, *, extra_names: str | None, tell: Tell = stay_silent) -> Figures:
-    """Write the lexicon: `words.parquet` and `names.parquet`.
+    """Write the lexicon: `words.parquet`, `names.parquet`, and `bad_lines.json` with what was left out.
 
     Args:
         folder: Where the tables go.
@@ -53,22 +55,26 @@ def compile_lexicon(folder: Path, *, extra_names: str | None, tell: Tell = stay_
         tell: Progress.
 
     Raises:
-        InputError: The CSV has bad rows; all of them are named by line.
+        InputError: The CSV cannot be read, or none of its lines is good.
     """
     names = list(shipped_names())
-    if extra_names:
-        names += _new_names(read_names(Path(extra_names)), names)
+    extra, bad = read_names(Path(extra_names)) if extra_names else ([], [])
+    new = _new_names(extra, names)
+    names += new
     words = tag_words(names)
     write_table(folder / "names.parquet", [asdict(name) for name in names], _NAMES)
     rows = [{"word": word.word, "part": word.part, "source": word.source} for word in words.values()]
     write_table(folder / "words.parquet", rows, _WORDS)
+    told = keep_bad_lines(folder, bad, tell)
     tell(f"lexicon: {len(words)} words out of {len(names)} real names")
     heads = sum(word.part == "head" for word in words.values())
     return {
         "names": len(names),
         "words": len(words),
         "head_words": heads,
-        "extra": len(names) - len(shipped_names()),
+        "extra": len(new),
+        "extra_known_already": len(extra) - len(new),
+        **told,
     }
 
 
@@ -82,30 +88,29 @@ def read_lexicon(name_lexicon: Path) -> Lexicon:
     return Lexicon(words, tuple(Name(**row) for row in read_table(name_lexicon / "names.parquet")))
 
 
-def read_names(path: Path) -> list[Name]:
-    """Read a user's table of names.
+def read_names(path: Path) -> tuple[list[Name], list[BadLine]]:
+    """The good lines of a user's table of names as names, and the bad ones with all that is wrong with each.
 
     Raises:
-        InputError: Rows are bad; each is named by its line with what is wrong.
+        InputError: The table cannot be read, or has no good line.
     """
-    rows = read_csv(path, ("common_name", "scientific_name"))
-    names = [
-        (line, Name(_plain(row["common_name"]), row["scientific_name"], row.get("family", "")))
-        for line, row in rows
-    ]
-    faults = [f"line {line}: {fault}" for line, name in names for fault in _faults(name)]
-    if faults:
-        raise InputError(
-            f"{path} has {len(faults)} bad entries: {'; '.join(faults)}. Mend those lines and run again."
-        )
-    return [name for _, name in names]
+    good, bad = [], []
+    for line, row in read_csv(path, ("common_name", "scientific_name")):
+        name = Name(_plain(row["common_name"]), row["scientific_name"], row.get("family", ""), EXTRA, EXTRA)
+        faults = list(_faults(name))
+        if faults:
+            bad.append(BadLine(path.name, line, "; ".join(faults)))
+        else:
+            good.append(name)
+    refuse_if_none_is_good(path, good, bad)
+    return good, bad
 
 
 def tag_words(names: Iterable[Name]) -> dict[str, Word]:
     """Every usable word of the names and of the shipped table, by word in alphabetical order."""
     words = dict(shipped_words())
     for word, part in _untagged(names):
-        words.setdefault(word, Word(word, part, "extra names"))
+        words.setdefault(word, Word(word, part, EXTRA))
     return {word: words[word] for word in sorted(words)}
 
 
@@ -134,3 +139,5 @@ def _faults(name: Name) -> Iterator[str]:
         yield f"common_name {name.common_name!r} is not plain English words"
     if not _SCIENTIFIC.fullmatch(name.scientific_name):
         yield f"scientific_name {name.scientific_name!r} is not a genus and an epithet"
+    if not _FAMILY.fullmatch(name.family):
+        yield f"family {name.family!r} does not end in -aceae; leave it empty if it has none"

@@ -1,27 +1,31 @@
 """Prompts: what the tuned model is asked for.
 
 Species by name and main colours, subspecies (a name with one more word), mutants (words of several names recombined),
-species in a habitat, and control prompts, which have nothing to do with fungi and show what was forgotten. Others like
-them are rehearsed while a model is tuned; none is both, for a model that practised the questions proves nothing by
-answering them. Both stand in `controls.csv`, the artist's three first; that file is edited without code. Belongs here:
-the texts. Pictures of them do not.
+species in a context, and control prompts, which have nothing to do with fungi and show what was forgotten. Others
+like them are rehearsed while a model is tuned; none is both, for a model that practised the questions proves nothing
+by answering them. Both stand in `controls.csv`, the artist's three first, and the sentences of the others in
+`templates.csv`; these files are edited without code. Every prompt says what it is for. Belongs here: the texts.
+Pictures of them do not.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from fungal_assets.errors import InputError
+from fungal_assets.nomenclature.bad_lines import BadLine, keep_bad_lines, refuse_if_none_is_good
 from fungal_assets.nomenclature.captions import depict
-from fungal_assets.nomenclature.habitats import HABITAT_WORDS
+from fungal_assets.nomenclature.grammar import reads_well
 from fungal_assets.nomenclature.lexicon import Lexicon, read_lexicon
-from fungal_assets.nomenclature.novelty import nearest_known
+from fungal_assets.nomenclature.novelty import KnownNames
 from fungal_assets.nomenclature.species import Species, read_species, slug_of
 from fungal_assets.nomenclature.tables import read_csv, stopwords
+from fungal_assets.nomenclature.templates import TEMPLATES_PATH, Template, of_groups, of_kind, read_templates
 from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.store import Figures, write_atomically
 
@@ -29,6 +33,11 @@ CONTROLS_PATH = Path(__file__).with_name("controls.csv")
 ARTISTS_CONTROLS = ("hamburger", "girl holding a basket", "flower")
 USES = {"measured": "control", "rehearsed": "rehearsal"}
 """What a row of `controls.csv` is used for, and the kind of prompt that this makes it."""
+PURPOSES = {
+    "control": "whether the tuned model still knows things that are no fungi; never practised",
+    "rehearsal": "what the base model knows, practised while the tuned one learns fungi; never measured",
+    "view_words": "from which side a 3D form is asked for while it grows",
+}
 VIEWS = ("front", "side", "back", "angled", "above", "below")
 _TRIES = 200
 
@@ -43,10 +52,13 @@ def write_prompts(
     class_noun: str,
     mutants: int,
     view_words: Mapping[str, str],
+    context_groups: Sequence[str],
+    templates: str,
+    extra_controls: str,
     seed: int,
     tell: Tell = stay_silent,
 ) -> Figures:
-    """Write `prompts.json`.
+    """Write `prompts.json`, and `bad_lines.json` with what was left out of a person's own files.
 
     Args:
         species: A `species` output.
@@ -56,108 +68,173 @@ def write_prompts(
         mutants: How many mutants to make, 0 or more; fewer come out where the names have too few words.
         view_words: What the base model calls the views 'front', 'side', 'back', 'angled' (from halfway up), 'above'
             and 'below'; one that is left out has no word.
+        context_groups: Groups of the context lines that species are dealt out to; none for no contexts.
+        templates: Path of a file of templates in place of the shipped one; empty for that.
+        extra_controls: Path of a table of control prompts beside the shipped ones; empty for none.
         seed: Decides the words of subspecies, mutants and contexts.
         tell: Progress.
 
     Raises:
-        InputError: `view_words` names a view that there is not.
+        InputError: `view_words` or `context_groups` names what there is not, or a file cannot be read or has no good
+            line.
     """
     unknown = sorted(set(view_words) - set(VIEWS))
     if unknown:
         raise InputError(f"view_words names {unknown!r}; the views are {', '.join(VIEWS)}.")
     kinds, lexicon, rng = read_species(species), read_lexicon(name_lexicon), Random(seed)
+    lines, bad = read_templates(Path(templates) if templates else TEMPLATES_PATH)
+    controls, bad_controls = read_all_controls(extra_controls)
+    write = _Writer(lines, class_noun)
     prompts = [
-        *(_prompt("species", one.common_name, one, class_noun) for one in kinds),
-        *_subspecies(kinds, lexicon, class_noun, rng),
-        *_mutants(kinds, lexicon, mutants, class_noun, rng),
-        *_contexts(kinds, class_noun, rng),
-        *read_controls(CONTROLS_PATH),
+        *(write.of("species", one.common_name, one) for one in kinds),
+        *(write.of("subspecies", name, one) for name, one in _subspecies(kinds, lexicon, rng, lines)),
+        *(write.of("mutant", name) for name in _mutants(kinds, lexicon, mutants, rng, lines)),
+        *(
+            write.in_context(line, one)
+            for line, one in _contexts(kinds, of_groups(lines, context_groups), rng)
+        ),
+        *controls,
     ]
-    document = {"prompts": prompts, "view_words": dict(view_words), "negative_prompt": ""}
+    document = {
+        "prompts": prompts,
+        "purposes": PURPOSES,
+        "view_words": dict(view_words),
+        "negative_prompt": "",
+    }
     write_atomically(folder / "prompts.json", json.dumps(document, indent=1))
+    told = keep_bad_lines(folder, [*bad, *bad_controls], tell)
     tell(f"prompts: {len(prompts)}")
     counts = {
-        kind: sum(one["kind"] == kind for one in prompts) for kind in ("species", "subspecies", "mutant")
+        kind: sum(one["kind"] == kind for one in prompts)
+        for kind in ("species", "subspecies", "mutant", "context", "rehearsal")
     }
-    return {"prompts": len(prompts), "controls": sum(one["kind"] == "control" for one in prompts), **counts}
+    controls_count = sum(one["kind"] == "control" for one in prompts)
+    return {"prompts": len(prompts), "controls": controls_count, **counts, **told}
 
 
-def read_controls(path: Path) -> list[Prompt]:
-    """Prompts of the kinds control and rehearsal, of a CSV with the columns text, expected, group and use.
+def read_all_controls(extra_controls: str) -> tuple[list[Prompt], list[BadLine]]:
+    """The shipped prompts of the kinds control and rehearsal, then those of a person's own table, and its bad lines.
 
     Raises:
-        InputError: Rows lack a value, say a text twice or have an unknown use; each is named by its line.
+        InputError: The table cannot be read or has no good line.
     """
-    rows = read_csv(path, ("text", "expected", "group", "use"))
-    faults = [
-        f"line {line}: {name} is empty"
-        for line, row in rows
-        for name in ("text", "expected", "group")
-        if not row[name]
-    ]
-    texts = [row["text"] for _, row in rows]
-    faults += [
-        f"line {line}: {row['text']!r} is there twice" for line, row in rows if texts.count(row["text"]) > 1
-    ]
-    faults += [
-        f"line {line}: use {row['use']!r} is none of {', '.join(USES)}"
-        for line, row in rows
-        if row["use"] not in USES
-    ]
-    if faults:
-        raise InputError(f"{path} has {len(faults)} faults: {'; '.join(faults)}. Mend those lines.")
-    return [_control(**row) for _, row in rows]
+    shipped, _ = read_controls(CONTROLS_PATH)
+    if not extra_controls:
+        return shipped, []
+    extra, bad = read_controls(Path(extra_controls), taken=[one["text"] for one in shipped])
+    return [*shipped, *extra], bad
 
 
-def _control(*, text: str, expected: str, group: str, use: str) -> Prompt:
-    kind = USES[use]
-    named = {"prompt_id": f"{kind}-{slug_of(text)}", "kind": kind, "species_id": None}
-    return named | {"text": text, "expected": expected, "group": group}
+def read_controls(path: Path, *, taken: Sequence[str] = ()) -> tuple[list[Prompt], list[BadLine]]:
+    """Prompts of a CSV with the columns text, expected, group and use, and its bad lines with all that is wrong.
+
+    Args:
+        path: The table.
+        taken: Texts that are there already.
+
+    Raises:
+        InputError: The table cannot be read or has no good line.
+    """
+    good: dict[str, Prompt] = {}
+    bad = []
+    for line, row in read_csv(path, ("text", "expected", "group", "use")):
+        prompt_id = slug_of(row["text"])
+        faults = [f"{name} is empty" for name in ("text", "expected", "group") if not row[name]]
+        if prompt_id in {*good, *map(slug_of, taken)}:
+            faults.append(f"{row['text']!r} is there twice")
+        if row["use"] not in USES:
+            faults.append(f"use {row['use']!r} is none of {', '.join(USES)}")
+        if faults:
+            bad.append(BadLine(path.name, line, "; ".join(faults)))
+        else:
+            good[prompt_id] = _control(row)
+    refuse_if_none_is_good(path, list(good), bad)
+    return list(good.values()), bad
 
 
-def _prompt(kind: str, words: str, species: Species | None, class_noun: str, *, place: str = "") -> Prompt:
-    colours = " and ".join(species.colour_names) if species else ""
-    text = ", ".join(filter(None, (depict(words, class_noun), colours, place)))
-    species_id = species.species_id if species else None
+def _control(row: Mapping[str, str]) -> Prompt:
+    kind = USES[row["use"]]
     return {
-        "prompt_id": f"{kind}-{slug_of(f'{words} {place}')}",
+        "prompt_id": f"{kind}-{slug_of(row['text'])}",
         "kind": kind,
-        "species_id": species_id,
-        "text": text,
+        "species_id": None,
+        "text": row["text"],
+        "purpose": PURPOSES[kind],
+        "expected": row["expected"],
+        "group": row["group"],
     }
 
 
-def _subspecies(kinds: Sequence[Species], lexicon: Lexicon, class_noun: str, rng: Random) -> Iterator[Prompt]:
+class _Writer:
+    """Fills templates.
+
+    Args:
+        templates: The lines.
+        class_noun: What every species is.
+    """
+
+    def __init__(self, templates: Sequence[Template], class_noun: str):
+        self._templates, self._class_noun = templates, class_noun
+
+    def of(self, kind: str, name: str, species: Species | None = None) -> Prompt:
+        """The prompt of a kind that has one template."""
+        template = of_kind(self._templates, kind)
+        assert template is not None, kind
+        return self._fill(template, name, species, name)
+
+    def in_context(self, template: Template, species: Species) -> Prompt:
+        """A species in a context."""
+        name = species.common_name
+        return self._fill(template, name, species, f"{name} {template.ending or template.group}")
+
+    def _fill(self, template: Template, name: str, species: Species | None, told: str) -> Prompt:
+        colours = " and ".join(species.colour_names) if species else ""
+        subject = depict(name, self._class_noun, opening="").strip()
+        return {
+            "prompt_id": f"{template.kind}-{slug_of(told)}",
+            "kind": template.kind,
+            "species_id": species.species_id if species else None,
+            "text": template.fill(subject, colours),
+            "purpose": template.purpose,
+        }
+
+
+def _subspecies(
+    kinds: Sequence[Species], lexicon: Lexicon, rng: Random, templates: Sequence[Template]
+) -> Iterator[tuple[str, Species]]:
     """Each species with one more word in front, such as `dwarf amber hollow bonnet`."""
     qualities = [
         word.word for word in lexicon.of_part("quality") if not word.colours and word.word not in stopwords()
     ]
-    for one in kinds:
+    for one in kinds if of_kind(templates, "subspecies") else ():
         fresh = [word for word in qualities if word not in one.common_name.split()]
-        yield _prompt("subspecies", f"{rng.choice(fresh)} {one.common_name}", one, class_noun)
+        yield f"{rng.choice(fresh)} {one.common_name}", one
 
 
 def _mutants(
-    kinds: Sequence[Species], lexicon: Lexicon, count: int, class_noun: str, rng: Random
-) -> Iterator[Prompt]:
+    kinds: Sequence[Species], lexicon: Lexicon, count: int, rng: Random, templates: Sequence[Template]
+) -> Iterator[str]:
     """New names out of the describing words and head nouns of two or three species."""
-    taken = [name.common_name for name in lexicon.names] + [one.common_name for one in kinds]
+    taken = KnownNames([*(name.common_name for name in lexicon.names), *(one.common_name for one in kinds)])
     made: list[str] = []
-    for _ in range(_TRIES * count if len(kinds) > 1 else 0):
+    is_asked = len(kinds) > 1 and of_kind(templates, "mutant") is not None
+    for _ in range(_TRIES * count if is_asked else 0):
         if len(made) == count:
             break
         first, last = rng.sample(range(len(kinds)), 2)
         middle = rng.randrange(len(kinds))
         words = [kinds[first].common_name.split()[0], *kinds[middle].common_name.split()[1:-1]]
         name = " ".join([*words, kinds[last].common_name.split()[-1]])
-        if len(set(name.split())) == len(name.split()) and not nearest_known(name, [*taken, *made]):
+        is_new = taken.nearest(name) is None and KnownNames(made).nearest(name) is None
+        if is_new and reads_well(name.split()):
             made.append(name)
-            yield _prompt("mutant", name, None, class_noun)
+            yield name
 
 
-def _contexts(kinds: Sequence[Species], class_noun: str, rng: Random) -> Iterator[Prompt]:
-    """Each species in one habitat, the habitats dealt out in turn."""
-    places = list(HABITAT_WORDS.values())
-    rng.shuffle(places)
-    for index, one in enumerate(kinds):
-        yield _prompt("context", one.common_name, one, class_noun, place=places[index % len(places)])
+def _contexts(
+    kinds: Sequence[Species], contexts: Sequence[Template], rng: Random
+) -> Iterator[tuple[Template, Species]]:
+    """Each species in one context, the lines dealt out in turn."""
+    lines = list(contexts)
+    rng.shuffle(lines)
+    yield from zip(cycle(lines), kinds, strict=False)

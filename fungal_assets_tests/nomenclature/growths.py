@@ -23,6 +23,7 @@ KINDS = (("brown", (120, 74, 40), "snow"), ("red", (200, 30, 24), "moss"), ("whi
 CLASS_NOUN = "mushroom"
 CLUTTERED_OPENING = "a snapshot of"
 VIEW_WORDS = {"side": "side view", "above": "seen from above"}
+ASKED = {"context_groups": ["habitat", "closeness"], "templates": "", "extra_controls": ""}
 GROUNDS = {"snow": (226, 230, 240), "moss": (80, 110, 40), "dark": (6, 6, 6)}
 
 
@@ -79,11 +80,12 @@ def grow(root: Path, *, per_cluster: int = 4, seed: int = 7) -> Growth:
         mutants=4,
         view_words=VIEW_WORDS,
         seed=seed,
+        **ASKED,
     )
     return folders
 
 
-def name_growth(folders: Growth, folder: Path, *, seed: int) -> None:
+def name_growth(folders: Growth, folder: Path, *, seed: int, earlier: Path | None = None) -> None:
     """Name the clusters of a growth, into a folder of one's own."""
     name_species(
         folders.clusters,
@@ -92,6 +94,7 @@ def name_growth(folders: Growth, folder: Path, *, seed: int) -> None:
         folders.name_lexicon,
         folder,
         seed=seed,
+        earlier=earlier,
     )
 
 

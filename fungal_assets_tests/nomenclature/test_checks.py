@@ -53,6 +53,14 @@ def test_a_real_name_among_the_species_is_found(growth, tmp_path):
     assert "'death cap'" in verdict.finding
 
 
+def test_a_genus_that_is_nearly_a_real_one_among_the_species_is_found(growth, tmp_path):
+    def change(document):
+        document["species"][0]["scientific_name"] = "Agaricuss aureus"
+
+    spoilt = _spoil(growth.species, tmp_path, "species.json", change)
+    assert "the genus of 'Agaricuss aureus'" in check_species_are_new(spoilt, growth.name_lexicon).finding
+
+
 def test_a_name_given_twice_and_a_cluster_without_species_are_found(growth, tmp_path):
     def change(document):
         document["species"][1] = dict(document["species"][0])

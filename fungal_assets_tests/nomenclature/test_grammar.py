@@ -1,13 +1,15 @@
 from random import Random
 
-from fungal_assets.nomenclature.grammar import coin_common_name
+import pytest
+
+from fungal_assets.nomenclature.grammar import coin_common_name, reads_well
 from fungal_assets.nomenclature.lexicon import read_lexicon
-from fungal_assets.nomenclature.novelty import nearest_known
+from fungal_assets.nomenclature.novelty import KnownNames
 from fungal_assets.nomenclature.tables import stopwords
 
 
 def _names(lexicon, count, colours, *, morphotype="agaric", seed=0):
-    known = [name.common_name for name in lexicon.names]
+    known = KnownNames(name.common_name for name in lexicon.names)
     names: list[str] = []
     for index in range(count):
         rng = Random(f"{seed}:{index}")
@@ -59,12 +61,30 @@ def test_names_of_a_growth_share_no_word_while_words_last(growth):
 
 def test_names_are_new_and_the_same_for_the_same_seed(growth):
     lexicon = read_lexicon(growth.name_lexicon)
-    known = [name.common_name for name in lexicon.names]
+    known = KnownNames(name.common_name for name in lexicon.names)
     names = _names(lexicon, 12, ["brown"], seed=3)
     assert names == _names(lexicon, 12, ["brown"], seed=3) != _names(lexicon, 12, ["brown"], seed=4)
-    assert not [name for name in names if nearest_known(name, known)]
+    assert not [name for name in names if known.nearest(name)]
 
 
 def test_many_clusters_still_get_distinct_names_when_words_run_out(growth):
     names = _names(read_lexicon(growth.name_lexicon), 60, ["purple"])
     assert len(set(names)) == 60
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["dwarf agaric", "lilac umbrella bonnet", "swan knight", "cup cupcap"],
+    ids=["over a space", "over the first of two", "over the other", "nested"],
+)
+def test_no_rude_word_reaches_over_a_space_and_no_word_holds_another(name):
+    assert not reads_well(name.split())
+
+
+def test_a_rude_word_that_lies_within_a_harmless_one_is_no_fault():
+    assert reads_well(["amber", "grass", "bonnet"])
+
+
+def test_a_species_is_one_thing(growth):
+    names = _names(read_lexicon(growth.name_lexicon), 40, ["brown"], morphotype="coral")
+    assert "spindles" not in {name.split()[-1] for name in names}

@@ -7,15 +7,36 @@ from fungal_assets.nomenclature.captions import depict
 from fungal_assets.nomenclature.prompts import (
     ARTISTS_CONTROLS,
     CONTROLS_PATH,
+    PURPOSES,
+    read_all_controls,
     read_controls,
     write_prompts,
 )
 from fungal_assets.nomenclature.species import read_species
-from fungal_assets_tests.nomenclature.growths import CLASS_NOUN, VIEW_WORDS
+from fungal_assets.nomenclature.templates import KINDS
+from fungal_assets.pocket.world import WORLD_CONCEPTS
+from fungal_assets.profiles import PROFILES
+from fungal_assets_tests.nomenclature.growths import ASKED, CLASS_NOUN, VIEW_WORDS
+
+LEARNT_THINGS = 100
+"""How many of the world's things the shipped model was taught (README, Limits)."""
 
 
 def _prompts(growth):
     return json.loads((growth.prompts / "prompts.json").read_text())
+
+
+def _write(growth, folder, **changed):
+    asked = {"class_noun": CLASS_NOUN, "mutants": 0, "view_words": VIEW_WORDS, "seed": 1, **ASKED}
+    figures = write_prompts(growth.species, growth.name_lexicon, folder, **asked | changed)
+    return figures, json.loads((folder / "prompts.json").read_text())["prompts"]
+
+
+def test_every_prompt_and_the_view_words_say_what_they_are_for(growth):
+    found = _prompts(growth)
+    assert all(one["purpose"] for one in found["prompts"])
+    assert {one["kind"] for one in found["prompts"]} == {*KINDS, "control", "rehearsal"}
+    assert found["purposes"] == PURPOSES and found["purposes"]["view_words"]
 
 
 def test_every_species_has_its_four_kinds_of_prompts(growth):
@@ -42,16 +63,32 @@ def test_mutants_are_new_names_of_words_that_species_have(growth):
     assert all(set(mutant.split()) <= words and mutant not in names for mutant in mutants)
 
 
-@pytest.mark.parametrize("kind", ["control", "rehearsal"])
-def test_thirty_prompts_and_more_of_each_kind_are_spread_over_ten_groups(kind):
-    groups = [one["group"] for one in read_controls(CONTROLS_PATH) if one["kind"] == kind]
-    assert len(groups) >= 30
+@pytest.mark.parametrize(("kind", "least"), [("control", 53), ("rehearsal", 30)])
+def test_prompts_of_each_kind_are_many_and_spread_over_ten_groups(kind, least):
+    groups = [one["group"] for one in read_controls(CONTROLS_PATH)[0] if one["kind"] == kind]
+    assert len(groups) >= least
     assert len(set(groups)) == 10 and min(groups.count(group) for group in groups) >= 2
+
+
+def test_every_control_is_a_thing_that_the_pocket_model_was_taught():
+    """Else its retention would be measured on things that it never drew."""
+    learnt = {concept.name for concept in WORLD_CONCEPTS[:LEARNT_THINGS]}
+    shipped, bad = read_controls(CONTROLS_PATH)
+    assert bad == []
+    assert {one["expected"] for one in shipped} <= learnt
+    assert len({one["expected"] for one in shipped}) == len(shipped)
+
+
+def test_the_first_controls_of_every_profile_are_of_many_groups():
+    controls = [one for one in read_controls(CONTROLS_PATH)[0] if one["kind"] == "control"]
+    for profile in PROFILES.values():
+        asked = controls[: profile.settings["sample_galleries"]["controls"]]
+        assert len({one["group"] for one in asked}) >= 4
 
 
 def test_the_artists_prompts_are_measured_and_no_measured_prompt_is_rehearsed():
     texts = {
-        kind: [one["text"] for one in read_controls(CONTROLS_PATH) if one["kind"] == kind]
+        kind: [one["text"] for one in read_controls(CONTROLS_PATH)[0] if one["kind"] == kind]
         for kind in ("control", "rehearsal")
     }
     assert tuple(texts["control"][:3]) == ARTISTS_CONTROLS
@@ -66,17 +103,51 @@ def test_prompt_ids_are_unique_and_file_names(growth):
 
 
 def test_no_mutants_are_made_where_none_are_asked_for(growth, tmp_path):
-    figures = write_prompts(
-        growth.species,
-        growth.name_lexicon,
-        tmp_path,
-        class_noun=CLASS_NOUN,
-        mutants=0,
-        view_words=VIEW_WORDS,
-        seed=1,
-    )
+    figures, _ = _write(growth, tmp_path)
     assert figures["mutant"] == 0
     assert figures["species"] == 3
+
+
+def test_contexts_are_of_the_groups_that_are_asked_for_dealt_out_over_the_species(growth, tmp_path):
+    _, prompts = _write(growth, tmp_path, context_groups=["closeness"])
+    endings = [one["text"].split(", ")[-1] for one in prompts if one["kind"] == "context"]
+    assert sorted(set(endings)) == ["from afar", "up close"] and len(endings) == 3
+    figures, prompts = _write(growth, tmp_path, context_groups=[])
+    assert figures["context"] == 0 and not [one for one in prompts if one["kind"] == "context"]
+
+
+def test_ones_own_templates_take_the_place_of_the_shipped_and_bad_lines_are_told(growth, tmp_path):
+    path = tmp_path / "own.csv"
+    path.write_text(
+        "kind,group,template,purpose\n"
+        'species,,"an oil painting of {subject}",for the wall\n'
+        "mutant,,{nonsense},why\n"
+        'context,season,"{subject} at {colours} dusk",for the mood\n'
+    )
+    figures, prompts = _write(
+        growth, tmp_path, templates=str(path), context_groups=["season"], mutants=3, class_noun=""
+    )
+    own = {one["kind"]: one for one in prompts if one["species_id"] == "species-00"}
+    name, colours = read_species(growth.species)[0].common_name, read_species(growth.species)[0].colour_names
+    assert own["species"]["text"].startswith("an oil painting of a") and own["species"]["text"].endswith(name)
+    assert own["species"]["purpose"] == "for the wall"
+    assert own["context"]["text"].endswith(f"{name} at {' and '.join(colours)} dusk")
+    assert "subspecies" not in own and figures["mutant"] == figures["subspecies"] == 0
+    assert figures["bad_lines"] == 1
+    assert json.loads((tmp_path / "bad_lines.json").read_text())[0]["line"] == 3
+
+
+def test_ones_own_controls_come_after_the_shipped_and_bad_lines_are_told(tmp_path):
+    path = tmp_path / "own.csv"
+    rows = ["cat,cat,animals,measured", "yak,yak,animals,measured", "dog sled,,animals,measured"]
+    path.write_text("\n".join(["text,expected,group,use", *rows]))
+    prompts, bad = read_all_controls(str(path))
+    assert [one["text"] for one in prompts][-1] == "yak"
+    assert [one["text"] for one in prompts][:3] == list(ARTISTS_CONTROLS)
+    assert [str(one) for one in bad] == [
+        "own.csv line 2: 'cat' is there twice",
+        "own.csv line 4: expected is empty",
+    ]
 
 
 def test_faults_of_a_control_table_are_named_by_line(tmp_path):
@@ -88,22 +159,24 @@ def test_faults_of_a_control_table_are_named_by_line(tmp_path):
         "bee,bee,animals,eaten",
     ]
     path.write_text("\n".join(["text,expected,group,use", *rows]))
-    with pytest.raises(InputError) as caught:
+    good, bad = read_controls(path)
+    assert [one["text"] for one in good] == ["cat"]
+    assert [str(one) for one in bad] == [
+        "controls.csv line 3: 'cat' is there twice",
+        "controls.csv line 4: expected is empty",
+        "controls.csv line 5: use 'eaten' is none of measured, rehearsed",
+    ]
+
+
+def test_a_control_table_without_a_good_line_is_refused(tmp_path):
+    path = tmp_path / "controls.csv"
+    path.write_text("text,expected,group,use\ndog,,animals,measured\n")
+    with pytest.raises(InputError, match="no line that can be used: controls.csv line 2: expected is empty"):
         read_controls(path)
-    assert "line 4: expected is empty; line 2: 'cat' is there twice" in str(caught.value)
-    assert "line 5: use 'eaten' is none of measured, rehearsed" in str(caught.value)
 
 
 def test_a_view_that_there_is_not_is_named(growth, tmp_path):
     with pytest.raises(
         InputError, match=r"\['inside'\]; the views are front, side, back, angled, above, below"
     ):
-        write_prompts(
-            growth.species,
-            growth.name_lexicon,
-            tmp_path,
-            class_noun=CLASS_NOUN,
-            mutants=0,
-            view_words={"side": "side view", "inside": "cut open"},
-            seed=1,
-        )
+        _write(growth, tmp_path, view_words={"side": "side view", "inside": "cut open"})

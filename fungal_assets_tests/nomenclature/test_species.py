@@ -1,6 +1,13 @@
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+
 from fungal_assets.nomenclature.checks import check_species_are_distinct, check_species_are_new
-from fungal_assets.nomenclature.lexicon import read_lexicon
-from fungal_assets.nomenclature.species import read_species, slug_of
+from fungal_assets.nomenclature.lexicon import compile_lexicon, read_lexicon
+from fungal_assets.nomenclature.species import MEMBERS_NAME, read_species, shares_images, slug_of
+from fungal_assets.shards import read_table, write_table
 from fungal_assets_tests.nomenclature.growths import KINDS, name_growth
 
 
@@ -40,3 +47,127 @@ def test_the_names_stand_the_checks(growth):
 
 def test_a_slug_is_a_file_name():
     assert slug_of("widow's amber cap") == "widows-amber-cap"
+
+
+@pytest.fixture
+def regrown(growth, tmp_path):
+    """Names the growth once more, by another seed, keeping the growth's names, after its clusters were changed."""
+
+    def name(change=lambda owners: owners, *, earlier=growth.species, **folders):
+        """`change` gets the cluster of each image, by id; gives it anew, some of them left out."""
+        rows = read_table(growth.clusters / "assignments.parquet")
+        owners = change({row["image_id"]: row["cluster_id"] for row in rows})
+        clusters, out = tmp_path / "clusters", tmp_path / "named"
+        shutil.rmtree(out, ignore_errors=True)
+        clusters.mkdir(exist_ok=True)
+        out.mkdir()
+        kept = [{**row, "cluster_id": owners[row["image_id"]]} for row in rows if row["image_id"] in owners]
+        write_table(clusters / "assignments.parquet", kept)
+        found = [
+            {"cluster_id": one, "size": list(owners.values()).count(one), "medoid_id": ids[0]}
+            for one in sorted(set(owners.values()))
+            if (ids := sorted(image_id for image_id, owner in owners.items() if owner == one))
+        ]
+        (clusters / "clusters.json").write_text(json.dumps({"clusters": found}))
+        name_growth(replace(growth, clusters=clusters, **folders), out, seed=99, earlier=earlier)
+        return read_species(out)
+
+    return name
+
+
+def _names(species):
+    return [(one.common_name, one.scientific_name) for one in species]
+
+
+def test_clusters_that_persist_keep_their_names_whatever_the_seed_and_say_from_where(growth, regrown):
+    before, after = read_species(growth.species), regrown()
+    assert _names(after) == _names(before)
+    assert [one.kept_from for one in before] == [None] * 3
+    assert [one.kept_from for one in after] == [growth.species.name] * 3
+
+
+def test_renumbered_clusters_take_their_names_with_them(growth, regrown):
+    before = read_species(growth.species)
+    after = regrown(lambda owners: {image_id: 2 - owner for image_id, owner in owners.items()})
+    assert _names(after) == _names(before)[::-1]
+    assert [one.species_id for one in after] == ["species-00", "species-01", "species-02"]
+    assert [one.cluster_id for one in after] == [0, 1, 2]
+
+
+def test_a_new_cluster_gets_a_new_name_and_the_others_keep_theirs(growth, regrown):
+    """One image of four is a cluster of its own by now."""
+
+    def split(owners):
+        moved = sorted(image_id for image_id, owner in owners.items() if owner == 0)[:1]
+        return owners | dict.fromkeys(moved, 7)
+
+    before, after = read_species(growth.species), regrown(split)
+    assert _names(after)[:3] == _names(before)
+    assert after[3].kept_from is None
+    words = [
+        word for one in after for name in (one.common_name, one.scientific_name) for word in name.split()
+    ]
+    assert len(words) == len(set(words))
+
+
+def test_merged_clusters_have_one_name_and_a_vanished_one_leaves_none(growth, regrown):
+    before = read_species(growth.species)
+    merged = regrown(lambda owners: {image_id: max(owner, 1) for image_id, owner in owners.items()})
+    assert len(merged) == 2 and _names(merged)[1] == _names(before)[2]
+    assert merged[0].common_name in {before[0].common_name, before[1].common_name}
+    gone = regrown(lambda owners: {image_id: owner for image_id, owner in owners.items() if owner != 1})
+    assert _names(gone) == [_names(before)[0], _names(before)[2]]
+
+
+def test_no_earlier_names_means_that_all_are_new(growth, regrown):
+    after = regrown(earlier=None)
+    assert not set(_names(after)) & set(_names(read_species(growth.species)))
+    assert [one.kept_from for one in after] == [None] * 3
+
+
+def _spoilt(growth, folder, **changed):
+    """A copy of the growth's species whose first has other values."""
+    shutil.copytree(growth.species, folder)
+    document = json.loads((folder / "species.json").read_text())
+    document["species"][0] |= changed
+    (folder / "species.json").write_text(json.dumps(document))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"common_name": "azure hollow bonnet"},
+        {"common_name": "flumphy hollow bonnet"},
+        {"common_name": "death caps"},
+        {"scientific_name": "Agaricas aureus"},
+    ],
+    ids=["a colour that is not there", "a word that the lexicon lacks", "a real name", "a real genus"],
+)
+def test_a_name_that_does_not_hold_any_more_is_not_kept(growth, regrown, tmp_path, changed):
+    earlier = _spoilt(growth, tmp_path / "earlier", **changed)
+    after = regrown(earlier=earlier)
+    assert [one.kept_from for one in after] == [None, "earlier", "earlier"]
+    assert not set(changed.values()) & {after[0].common_name, after[0].scientific_name}
+
+
+def test_a_name_that_the_users_table_holds_by_now_is_not_kept(growth, regrown, tmp_path):
+    first = read_species(growth.species)[0]
+    table = tmp_path / "own.csv"
+    table.write_text(f"common_name,scientific_name\n{first.common_name},Flumphus bonus\n")
+    lexicon = tmp_path / "lexicon"
+    lexicon.mkdir()
+    compile_lexicon(lexicon, extra_names=str(table))
+    after = regrown(name_lexicon=lexicon)
+    assert after[0].common_name != first.common_name and after[1].kept_from
+
+
+def test_members_are_kept_for_the_growth_that_comes_after(growth, tmp_path):
+    owners = {one.cluster_id: one.species_id for one in read_species(growth.species)}
+    rows = read_table(growth.clusters / "assignments.parquet")
+    expected = {row["image_id"]: owners[row["cluster_id"]] for row in rows}
+    found = read_table(growth.species / MEMBERS_NAME)
+    assert {row["image_id"]: row["species_id"] for row in found} == expected
+    assert shares_images(growth.species, growth.clusters)
+    write_table(tmp_path / "assignments.parquet", [{"image_id": "another", "cluster_id": 0, "distance": 0.0}])
+    assert not shares_images(growth.species, tmp_path)
