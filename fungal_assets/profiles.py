@@ -80,7 +80,14 @@ _SHARED: dict[str, dict[str, Any]] = {
     "clusters": {"algorithm": "kmeans", "min_clusters": 8, "max_clusters": 16, "seed": 0},
     "name_lexicon": {"extra_names": ""},
     "species": {"seed": 0},
-    "captions": {"class_noun": "mushroom", "cluttered_opening": "a snapshot of", "seed": 0},
+    "captions": {
+        "class_noun": "mushroom",
+        "cluttered_opening": "a snapshot of",
+        "wordings": 5,
+        "class_wordings": 2,
+        "captioner": "",
+        "seed": 0,
+    },
     "prompts": {
         "class_noun": "mushroom",
         "mutants": 4,

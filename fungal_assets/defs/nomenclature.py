@@ -166,6 +166,19 @@ class CaptionsConfig(StageConfig):
         default=None,
         description="First words of the caption of a picture full of clutter, such as a snapshot of.",
     )
+    wordings: int | None = Field(
+        default=None, ge=1, le=8, description="Distinct wordings of each picture, its caption among them."
+    )
+    class_wordings: int | None = Field(
+        default=None,
+        ge=0,
+        le=8,
+        description="Further wordings of each picture that say the class noun or fungus and not the name.",
+    )
+    captioner: str | None = Field(
+        default=None,
+        description="Card, folder or hub id of a model that adds a wording of its own to each picture; empty for none.",
+    )
     seed: int | None = Field(default=None, ge=0, description="Seed of the order and choice of words.")
 
 
@@ -173,6 +186,13 @@ def _captions_say_more(output: Output, inputs: Inputs) -> Verdict:
     from fungal_assets.nomenclature.checks import check_captions_say_enough
 
     return check_captions_say_enough(output.path, inputs["species"].path)
+
+
+def _wordings_are_many(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.nomenclature.checks import check_wordings
+
+    counts = {name: output.record.config[name] for name in ("wordings", "class_wordings")}
+    return check_wordings(output.path, inputs["species"].path, **counts)
 
 
 def _every_image_captioned(output: Output, inputs: Inputs) -> Verdict:
@@ -194,28 +214,37 @@ CAPTION_CHECKS = (
         _captions_say_more,
         blocking=True,
     ),
+    Check(
+        "worded_in_many_ways",
+        "Every image has as many distinct wordings as were asked for, with its name and without.",
+        _wordings_are_many,
+        blocking=True,
+    ),
 )
 
 
 @dg.asset(
     group_name="nomenclature",
     kinds={"parquet"},
-    code_version="4",
+    code_version="5",
     deps=[raw_images, clusters, species],
     check_specs=check_specs("captions", CAPTION_CHECKS),
 )
 def captions(
     context: dg.AssetExecutionContext, config: CaptionsConfig, store: StoreResource, profile: ProfileResource
 ) -> dg.MaterializeResult:
-    """Per image: the species' name and measured attributes, as columns and as one sentence."""
+    """Per image: the species' name and measured attributes, as columns and in several wordings."""
+    from fungal_assets.nomenclature.captioners import licences_of
     from fungal_assets.nomenclature.captions import caption_images
 
     raw, grouped, named = store.get("raw_images"), store.get("clusters"), store.get("species")
+    settings = config.fill("captions", profile)
     return keep(
         context,
         store,
         inputs=[raw, grouped, named],
-        settings=config.fill("captions", profile),
+        settings=settings,
+        licences=licences_of(settings["captioner"]),
         build=lambda folder, **settings: caption_images(
             raw.path, grouped.path, named.path, folder, **settings
         ),

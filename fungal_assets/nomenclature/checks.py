@@ -9,12 +9,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from fungal_assets.nomenclature.captions import LEAST_ATTRIBUTES
 from fungal_assets.nomenclature.lexicon import read_lexicon
 from fungal_assets.nomenclature.novelty import nearest_known
 from fungal_assets.nomenclature.prompts import ARTISTS_CONTROLS
 from fungal_assets.nomenclature.species import read_species
 from fungal_assets.nomenclature.tables import PARTS, stopwords
+from fungal_assets.nomenclature.wordings import LEAST_ATTRIBUTES
 from fungal_assets.shards import count_rows, read_table
 from fungal_assets.verdicts import Verdict
 
@@ -99,6 +99,31 @@ def check_captions_say_enough(captions: Path, species: Path) -> Verdict:
     return _verdict(
         faults, f"{len(rows)} captions name their species and at least {LEAST_ATTRIBUTES} attributes"
     )
+
+
+def check_wordings(captions: Path, species: Path, *, wordings: int, class_wordings: int) -> Verdict:
+    """Every image has so many distinct wordings, the caption first and each with the name, and so many without it.
+
+    Args:
+        captions: A `captions` output.
+        species: The `species` output that names them.
+        wordings: How many wordings each has, by its settings.
+        class_wordings: How many of them without the name.
+    """
+    names = {one.species_id: one.common_name for one in read_species(species)}
+    rows = read_table(captions / "captions.parquet")
+    faults = []
+    for row in rows:
+        named, nameless = row["wordings"], row["class_wordings"]
+        found, name = (len(set(named)), len(set(nameless))), names.get(row["species_id"], "?")
+        if found != (wordings, class_wordings):
+            faults.append(f"{row['image_id']} has {found[0]} wordings and {found[1]} of its class")
+        if named[:1] != [row["caption"]]:
+            faults.append(f"{row['image_id']} has a caption that is not its first wording")
+        faults += [f"{row['image_id']} does not say {name!r}: {text!r}" for text in named if name not in text]
+        faults += [f"{row['image_id']} says {name!r}: {text!r}" for text in nameless if name in text]
+    praise = f"{len(rows)} images, each in {wordings} wordings and {class_wordings} without its name"
+    return _verdict(faults, praise)
 
 
 def check_prompts_are_complete(prompts: Path, species: Path) -> Verdict:

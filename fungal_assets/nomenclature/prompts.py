@@ -16,12 +16,12 @@ from random import Random
 from typing import Any
 
 from fungal_assets.errors import InputError
-from fungal_assets.nomenclature.captions import depict
 from fungal_assets.nomenclature.habitats import HABITAT_WORDS
 from fungal_assets.nomenclature.lexicon import Lexicon, read_lexicon
 from fungal_assets.nomenclature.novelty import nearest_known
 from fungal_assets.nomenclature.species import Species, read_species, slug_of
 from fungal_assets.nomenclature.tables import read_csv, stopwords
+from fungal_assets.nomenclature.wordings import depict
 from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.store import Figures, write_atomically
 

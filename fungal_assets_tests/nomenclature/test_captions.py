@@ -8,10 +8,11 @@ from PIL import Image
 
 from fungal_assets.errors import InputError
 from fungal_assets.nomenclature.attributes import Attributes
-from fungal_assets.nomenclature.captions import OPENING, caption_images, depict, word_caption
+from fungal_assets.nomenclature.captions import caption_images
 from fungal_assets.nomenclature.species import read_species
+from fungal_assets.nomenclature.wordings import OPENING, depict, word_caption
 from fungal_assets.shards import ShardWriter, image_schema, read_rows, read_table, write_table
-from fungal_assets_tests.nomenclature.growths import CLASS_NOUN, CLUTTERED_OPENING
+from fungal_assets_tests.nomenclature.growths import CLASS_NOUN, CLUTTERED_OPENING, WORDED
 
 DISC = np.hypot(*(np.indices((128, 128)) - 64)) < 36
 FULL = Attributes(("brown", "white"), "small", "in moss", "a group", "from afar", "in dim light", False)
@@ -64,7 +65,7 @@ def test_the_order_of_a_caption_varies_by_image_and_is_the_same_again():
 
 
 def test_the_captions_are_the_same_when_made_again(growth, tmp_path):
-    settings = {"class_noun": CLASS_NOUN, "cluttered_opening": CLUTTERED_OPENING, "seed": 7}
+    settings = {"class_noun": CLASS_NOUN, "cluttered_opening": CLUTTERED_OPENING, **WORDED, "seed": 7}
     caption_images(growth.raw_images, growth.clusters, growth.species, tmp_path, **settings)
     assert (tmp_path / "captions.parquet").read_bytes() == (growth.captions / "captions.parquet").read_bytes()
 
@@ -94,6 +95,7 @@ def test_a_picture_full_of_clutter_is_called_a_snapshot(growth, tmp_path):
         tmp_path,
         class_noun=CLASS_NOUN,
         cluttered_opening=CLUTTERED_OPENING,
+        **WORDED,
         seed=7,
     )
     captions = {row["image_id"]: row["caption"] for row in read_table(tmp_path / "captions.parquet")}
@@ -115,5 +117,6 @@ def test_specimens_without_a_cluster_are_named_and_refused(growth, tmp_path):
             tmp_path,
             class_noun=CLASS_NOUN,
             cluttered_opening=CLUTTERED_OPENING,
+            **WORDED,
             seed=7,
         )

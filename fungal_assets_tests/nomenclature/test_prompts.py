@@ -3,7 +3,6 @@ import json
 import pytest
 
 from fungal_assets.errors import InputError
-from fungal_assets.nomenclature.captions import depict
 from fungal_assets.nomenclature.prompts import (
     ARTISTS_CONTROLS,
     CONTROLS_PATH,
@@ -11,6 +10,7 @@ from fungal_assets.nomenclature.prompts import (
     write_prompts,
 )
 from fungal_assets.nomenclature.species import read_species
+from fungal_assets.nomenclature.wordings import depict
 from fungal_assets_tests.nomenclature.growths import CLASS_NOUN, VIEW_WORDS
 
 
