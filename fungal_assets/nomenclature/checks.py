@@ -115,9 +115,10 @@ def check_wordings(captions: Path, species: Path, *, wordings: int, class_wordin
     faults = []
     for row in rows:
         named, nameless = row["wordings"], row["class_wordings"]
-        found, name = (len(set(named)), len(set(nameless))), names.get(row["species_id"], "?")
-        if found != (wordings, class_wordings):
-            faults.append(f"{row['image_id']} has {found[0]} wordings and {found[1]} of its class")
+        name = names.get(row["species_id"], "?")
+        if (len(named), len(nameless)) != (wordings, class_wordings):
+            faults.append(f"{row['image_id']} has {len(named)} wordings and {len(nameless)} of its class")
+        faults += [f"{row['image_id']} says twice: {text!r}" for text in _repeated([*named, *nameless])]
         if named[:1] != [row["caption"]]:
             faults.append(f"{row['image_id']} has a caption that is not its first wording")
         faults += [f"{row['image_id']} does not say {name!r}: {text!r}" for text in named if name not in text]
@@ -146,6 +147,10 @@ def check_prompts_are_complete(prompts: Path, species: Path) -> Verdict:
     return _verdict(
         faults, f"{len(found)} prompts, {len(controls)} of them controls, the artist's three first"
     )
+
+
+def _repeated(texts: Sequence[str]) -> list[str]:
+    return sorted({text for text in texts if texts.count(text) > 1})
 
 
 def _verdict(faults: Sequence[str], praise: str) -> Verdict:

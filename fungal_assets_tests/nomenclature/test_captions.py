@@ -105,6 +105,42 @@ def test_a_picture_full_of_clutter_is_called_a_snapshot(growth, tmp_path):
     assert figures["cluttered"] == len(rows) // 2
 
 
+def test_what_the_source_says_of_the_habitat_goes_before_what_was_measured(growth, tmp_path):
+    """Discs on snow, moss and black, each said to grow on a log by its source, or at a place without coordinates."""
+    told = ({"habitat": "forest", "substrate": "old log"}, {"habitat": "51 N", "substrate": None})
+    schema = {
+        "image_id": pa.string(),
+        "focus": pa.float64(),
+        "habitat": pa.string(),
+        "substrate": pa.string(),
+    }
+    rows = list(read_rows(growth.raw_images, ["image", "image_id"]))
+    with ShardWriter(tmp_path / "raw", image_schema(schema), shards=1, stem="images") as raw:
+        for index, row in enumerate(rows):
+            raw.write({**row, "focus": 0.5, **told[index % 2]})
+    settings = {"class_noun": CLASS_NOUN, "cluttered_opening": CLUTTERED_OPENING, **WORDED, "seed": 7}
+    figures = caption_images(tmp_path / "raw", growth.clusters, growth.species, tmp_path, **settings)
+    found = {row["image_id"]: row for row in read_table(tmp_path / "captions.parquet")}
+    before = {row["image_id"]: row for row in read_table(growth.captions / "captions.parquet")}
+    for index, row in enumerate(rows):
+        own, measured = found[row["image_id"]], before[row["image_id"]]
+        expected = measured["habitat"] if index % 2 else "on a log"
+        assert own["habitat"] == expected and expected in own["caption"]
+        assert own["is_habitat_told"] == (index % 2 == 0)
+        assert index % 2 or not any(measured["habitat"] in text for text in own["wordings"])
+    assert figures["habitats_told_by_source"] == len(rows) // 2
+
+
+@pytest.mark.parametrize("change", [{"wordings": 0, "class_wordings": 9}, {"captioner": "nowhere"}], ids=str)
+def test_settings_that_cannot_be_are_refused(growth, tmp_path, change):
+    settings = {"class_noun": CLASS_NOUN, "cluttered_opening": CLUTTERED_OPENING, **WORDED, "seed": 7}
+    message = (
+        "wordings is 0, 1 to 8 expected; class_wordings is 9" if "wordings" in change else "not a folder"
+    )
+    with pytest.raises(InputError, match=message):
+        caption_images(growth.raw_images, growth.clusters, growth.species, tmp_path, **settings | change)
+
+
 def test_specimens_without_a_cluster_are_named_and_refused(growth, tmp_path):
     shutil.copy(growth.clusters / "clusters.json", tmp_path)
     rows = read_table(growth.clusters / "assignments.parquet")
