@@ -24,20 +24,19 @@ HABITAT_WORDS: Mapping[str, str] = {
     "snow": "in snow",
     "dark": "on a black background",
 }
-LEAST_SCORE = 0.55
 _MARGIN_PX = 3
 _LEAST_GROUND_PX = 400
 _FLOOR_ROW = 70
 
 
-def guess_habitat(subject: Subject) -> str | None:
-    """The words of the likeliest habitat, such as `"in moss"`, or None where nothing is sure."""
+def guess_habitat(subject: Subject, *, least_score: float) -> str | None:
+    """The words of the likeliest habitat, such as `"in moss"`, or None where its score is under `least_score`."""
     ground = _ground(subject)
     if ground.sum() < _LEAST_GROUND_PX:
         return None
     scores = _scores(_shares(subject.lab, ground))
     best = max(scores, key=lambda habitat: scores[habitat])
-    return HABITAT_WORDS[best] if scores[best] >= LEAST_SCORE else None
+    return HABITAT_WORDS[best] if scores[best] >= least_score else None
 
 
 def roughness(subject: Subject) -> float:
