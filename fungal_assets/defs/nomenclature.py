@@ -1,5 +1,6 @@
 """Assets of the stage `nomenclature`: words, invented names, captions and prompts."""
 
+import functools
 from pathlib import Path
 
 import dagster as dg
@@ -129,7 +130,7 @@ SPECIES_CHECKS = (
 @dg.asset(
     group_name="nomenclature",
     kinds={"json"},
-    code_version="3",
+    code_version="4",
     deps=[clusters, raw_images, feature_vectors, name_lexicon],
     check_specs=check_specs("species", SPECIES_CHECKS),
 )
@@ -227,7 +228,7 @@ CAPTION_CHECKS = (
     group_name="nomenclature",
     kinds={"parquet"},
     code_version="5",
-    deps=[raw_images, clusters, species],
+    deps=[raw_images, clusters, species, feature_vectors],
     check_specs=check_specs("captions", CAPTION_CHECKS),
 )
 def captions(
@@ -236,18 +237,20 @@ def captions(
     """Per image: the species' name and measured attributes, as columns and in several wordings."""
     from fungal_assets.nomenclature.captioners import licences_of
     from fungal_assets.nomenclature.captions import caption_images
+    from fungal_assets.nomenclature.counting import COUNTS_PATH
+    from fungal_assets.store import hash_file
 
-    raw, grouped, named = store.get("raw_images"), store.get("clusters"), store.get("species")
+    names = ("raw_images", "clusters", "species", "feature_vectors")
+    inputs = [store.get(name) for name in names]
     settings = config.fill("captions", profile)
     return keep(
         context,
         store,
-        inputs=[raw, grouped, named],
+        inputs=inputs,
         settings=settings,
         licences=licences_of(settings["captioner"]),
-        build=lambda folder, **settings: caption_images(
-            raw.path, grouped.path, named.path, folder, **settings
-        ),
+        sources={"counts": hash_file(COUNTS_PATH)},
+        build=functools.partial(caption_images, *(one.path for one in inputs)),
         checks=CAPTION_CHECKS,
         preview=sheets("sheet.webp"),
     )

@@ -26,7 +26,10 @@ _CLOSE_EXTENT, _CLOSE_SHARE = 0.75, 0.13
 """Longer side of the subject's box in frame sides, and share of the frame, from which on it is seen up close."""
 _FAR_EXTENT, _FAR_SHARE = 0.46, 0.04
 """The same below which it is seen from afar."""
-_GROUP_PARTS = 3
+_GROUP_CHANCE = 0.7
+"""Chance of three or more, by the feature vector, from which on a group is said."""
+_GROUP_PARTS, _DOUBTED_GROUP = 3, 0.3
+"""How many separate parts make a group, and the chance below which they do not: then they are a mask in pieces."""
 _HABITAT_SCORE = 0.55
 """Score of a habitat, 0 to 1, from which on it is said."""
 _BRIGHT, _DIM = 60.0, 33.0
@@ -43,7 +46,7 @@ class Attributes:
         colour_names: One or two basic colour terms of the subject, the greater share first.
         size_in_frame: `"large"`, `"small"` or None in between.
         habitat: Such as `"in moss"`, or None where not sure.
-        count: `"a group"` for three or more separate parts, or None.
+        count: `"a group"` for three or more, or None.
         closeness: `"up close"`, `"from afar"` or None in between.
         light: `"in bright light"`, `"in soft light"` or `"in dim light"`.
         is_cluttered: Whether what is around the subject is rough, as litter in a photograph is.
@@ -58,18 +61,30 @@ class Attributes:
     is_cluttered: bool
 
 
-def measure(image: Image.Image) -> Attributes:
-    """Measure a picture of any size and mode."""
+def measure(image: Image.Image, *, group_chance: float | None = None) -> Attributes:
+    """Measure a picture.
+
+    Args:
+        image: Of any size and mode.
+        group_chance: How likely it shows three or more, as `counting` tells by its feature vector; None where that is
+            not known, and then separate parts alone make a group.
+    """
     subject = find_subject(image)
     return Attributes(
         colour_names=main_colours(colour_shares(subject.lab[subject.mask]), least_share=_COLOUR_SHARE),
         size_in_frame=_size(subject.share),
         habitat=guess_habitat(subject, least_score=_HABITAT_SCORE),
-        count="a group" if subject.parts >= _GROUP_PARTS else None,
+        count="a group" if _is_group(subject, group_chance) else None,
         closeness=_closeness(subject),
         light=_light(subject),
         is_cluttered=roughness(subject) >= _CLUTTER,
     )
+
+
+def _is_group(subject: Subject, chance: float | None) -> bool:
+    if chance is None or _DOUBTED_GROUP <= chance < _GROUP_CHANCE:
+        return subject.parts >= _GROUP_PARTS
+    return chance >= _GROUP_CHANCE
 
 
 def _size(share: float) -> str | None:

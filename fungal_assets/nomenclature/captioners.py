@@ -23,9 +23,8 @@ from fungal_assets.errors import InputError
 _MOST_TOKENS = 24
 _MOST_CHARACTERS = 120
 _HUB_PATTERNS = ["*.json", "*.txt", "model*.safetensors"]
-_OPENING = re.compile(
-    r"^(?:there (?:is|are) |(?:an? )?(?:close up |closeup )?(?:photo|picture|image|view) of )+"
-)
+_CLOSE = r"close[ -]?up(?: (?:photo|picture|view|shot))?"
+_OPENING = re.compile(rf"^(?:there (?:is|are) |(?:an? )?(?:{_CLOSE}|photo|picture|image|view) of )+")
 
 
 class Captioner(Protocol):

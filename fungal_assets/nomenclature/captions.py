@@ -16,13 +16,17 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from PIL import Image
 
 from fungal_assets.collection.decoding import read_specimen
 from fungal_assets.errors import InputError
+from fungal_assets.morphology.efficientnet import EfficientNetLite0
+from fungal_assets.morphology.features import vectors_by
 from fungal_assets.nomenclature.attributes import Attributes, measure
 from fungal_assets.nomenclature.captioners import find_captioner
+from fungal_assets.nomenclature.counting import group_chances
 from fungal_assets.nomenclature.places import word_place
 from fungal_assets.nomenclature.species import Species, read_species
 from fungal_assets.nomenclature.subjects import MEASURED_PX
@@ -81,6 +85,7 @@ def caption_images(
     raw_images: Path,
     clusters: Path,
     species: Path,
+    feature_vectors: Path,
     folder: Path,
     *,
     class_noun: str,
@@ -97,6 +102,7 @@ def caption_images(
         raw_images: The `raw_images` output.
         clusters: The `clusters` output that assigns them.
         species: The `species` output that names the clusters.
+        feature_vectors: The `feature_vectors` output, by any extractor.
         folder: Where the files go.
         class_noun: What every species is, such as `"mushroom"`; empty to say the name alone.
         cluttered_opening: First words of the caption of a picture full of clutter, instead of `OPENING`.
@@ -120,6 +126,7 @@ def caption_images(
     tiles: list[tuple[Image.Image, Sequence[str]]] = []
     total = count_rows(raw_images)
     _refuse_unnamed(raw_images, cluster_of, names)
+    chances = _group_chances(raw_images, feature_vectors)
     step = max(1, total // _SHEET_TILES)
     pictures = iter(follow(read_rows(raw_images, _READ), tell, "captioning", total))
     while seen := list(islice(pictures, _AT_ONCE)):
@@ -127,7 +134,11 @@ def caption_images(
         told = eye.describe(images) if eye else [None] * len(images)
         for row, picture, described in zip(seen, images, told, strict=True):
             own = names[cluster_of[row["image_id"]]]
-            rows.append(_caption_row(row, own, picture, described, manner))
+            rows.append(
+                _caption_row(
+                    row, own, measure(picture, group_chance=chances[row["image_id"]]), described, manner
+                )
+            )
             if (len(rows) - 1) % step == 0 and len(tiles) < _SHEET_TILES:
                 tiles.append((picture.resize((_TILE_PX, _TILE_PX)), _sheet_texts(rows[-1])))
     write_table(folder / "captions.parquet", sorted(rows, key=lambda row: row["image_id"]), _SCHEMA)
@@ -136,10 +147,10 @@ def caption_images(
 
 
 def _caption_row(
-    row: Mapping[str, Any], own: Species, picture: Image.Image, described: str | None, manner: Manner
+    row: Mapping[str, Any], own: Species, found: Attributes, described: str | None, manner: Manner
 ) -> dict[str, Any]:
     """The row of one picture; a habitat that its source tells goes before what was measured."""
-    image_id, found = row["image_id"], measure(picture)
+    image_id = row["image_id"]
     told = word_place(habitat=row.get("habitat"), substrate=row.get("substrate"))
     said = replace(found, habitat=told or found.habitat)
     opening, seed = manner.opening(said), manner.seed
@@ -168,6 +179,14 @@ def _caption_row(
         "is_cluttered": said.is_cluttered,
         "described": described,
     }
+
+
+def _group_chances(raw_images: Path, feature_vectors: Path) -> dict[str, float]:
+    """How likely each specimen shows a group, by image id."""
+    ids = [row["image_id"] for row in read_rows(raw_images, ["image_id"])]
+    vectors = vectors_by(EfficientNetLite0(), ids, feature_vectors, raw_images)
+    chances = group_chances(np.stack([vectors[image_id] for image_id in ids]))
+    return dict(zip(ids, chances.tolist(), strict=True))
 
 
 def _refuse_unnamed(raw_images: Path, cluster_of: dict[str, int], names: dict[int, Any]) -> None:

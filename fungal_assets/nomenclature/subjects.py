@@ -2,9 +2,9 @@
 
 The border is described by the few colours it is made of (k-means in CIE Lab); a pixel's distance from the
 nearest of them, weighed by its nearness to the centre, is split in two by Otsu's threshold (1979). A row of the
-picture whose two ends are alike passes behind the subject, so its own ends count as the border too: a haze over the
-horizon, which is little of the border, is ground all the same. Small parts are dropped and holes are filled. Belongs here: masks. What is measured inside and outside of them
-(`attributes`) does not.
+picture whose two ends are alike passes behind the subject, so its own ends count as the border too: a haze over
+the horizon, which is little of the border, is ground all the same. Small parts are dropped and holes are filled.
+Belongs here: masks. What is measured inside and outside of them (`attributes`) does not.
 """
 
 from __future__ import annotations

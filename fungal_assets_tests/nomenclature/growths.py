@@ -67,6 +67,7 @@ def grow(root: Path, *, per_cluster: int = 4, seed: int = 7) -> Growth:
         folders.raw_images,
         folders.clusters,
         folders.species,
+        folders.feature_vectors,
         folders.captions,
         class_noun=CLASS_NOUN,
         cluttered_opening=CLUTTERED_OPENING,

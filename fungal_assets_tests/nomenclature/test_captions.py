@@ -66,7 +66,9 @@ def test_the_order_of_a_caption_varies_by_image_and_is_the_same_again():
 
 def test_the_captions_are_the_same_when_made_again(growth, tmp_path):
     settings = {"class_noun": CLASS_NOUN, "cluttered_opening": CLUTTERED_OPENING, **WORDED, "seed": 7}
-    caption_images(growth.raw_images, growth.clusters, growth.species, tmp_path, **settings)
+    caption_images(
+        growth.raw_images, growth.clusters, growth.species, growth.feature_vectors, tmp_path, **settings
+    )
     assert (tmp_path / "captions.parquet").read_bytes() == (growth.captions / "captions.parquet").read_bytes()
 
 
@@ -92,6 +94,7 @@ def test_a_picture_full_of_clutter_is_called_a_snapshot(growth, tmp_path):
         tmp_path / "raw",
         growth.clusters,
         growth.species,
+        growth.feature_vectors,
         tmp_path,
         class_noun=CLASS_NOUN,
         cluttered_opening=CLUTTERED_OPENING,
@@ -119,7 +122,9 @@ def test_what_the_source_says_of_the_habitat_goes_before_what_was_measured(growt
         for index, row in enumerate(rows):
             raw.write({**row, "focus": 0.5, **told[index % 2]})
     settings = {"class_noun": CLASS_NOUN, "cluttered_opening": CLUTTERED_OPENING, **WORDED, "seed": 7}
-    figures = caption_images(tmp_path / "raw", growth.clusters, growth.species, tmp_path, **settings)
+    figures = caption_images(
+        tmp_path / "raw", growth.clusters, growth.species, growth.feature_vectors, tmp_path, **settings
+    )
     found = {row["image_id"]: row for row in read_table(tmp_path / "captions.parquet")}
     before = {row["image_id"]: row for row in read_table(growth.captions / "captions.parquet")}
     for index, row in enumerate(rows):
@@ -138,7 +143,14 @@ def test_settings_that_cannot_be_are_refused(growth, tmp_path, change):
         "wordings is 0, 1 to 8 expected; class_wordings is 9" if "wordings" in change else "not a folder"
     )
     with pytest.raises(InputError, match=message):
-        caption_images(growth.raw_images, growth.clusters, growth.species, tmp_path, **settings | change)
+        caption_images(
+            growth.raw_images,
+            growth.clusters,
+            growth.species,
+            growth.feature_vectors,
+            tmp_path,
+            **settings | change,
+        )
 
 
 def test_specimens_without_a_cluster_are_named_and_refused(growth, tmp_path):
@@ -150,6 +162,7 @@ def test_specimens_without_a_cluster_are_named_and_refused(growth, tmp_path):
             growth.raw_images,
             tmp_path,
             growth.species,
+            growth.feature_vectors,
             tmp_path,
             class_noun=CLASS_NOUN,
             cluttered_opening=CLUTTERED_OPENING,
