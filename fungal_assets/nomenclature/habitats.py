@@ -82,6 +82,7 @@ def _shares(lab: np.ndarray, ground: np.ndarray) -> dict[str, float]:
     shares["upright"] = _uprightness(lightness, kinds["bark"] & ground)
     shares["green_spread"] = float(lightness[kinds["green"] & ground].std()) if shares["green"] else 0.0
     shares["green_b"] = float(b[kinds["green"] & ground].mean()) if shares["green"] else 0.0
+    shares["snow_b"] = float(b[kinds["snow"] & ground].mean()) if shares["snow"] else 0.0
     across, down = _changes(lightness, ground)
     shares |= {"roughness": across, "grain": (across + down) / 2}
     return shares
@@ -109,10 +110,13 @@ def _scores(shares: Mapping[str, float]) -> dict[str, float]:
         and shares["green"] < 0.05
         and shares["bark"] < 0.35
     )
+    is_bluish = shares["snow_b"] < 0  # a white table is not
     is_lying = shares["upright"] < -0.25 and shares["grain"] < 6
     return {
         "dark": shares["dark"] if shares["dark"] >= 0.75 and shares["grain"] < 1.5 else 0.0,
-        "snow": shares["snow_floor"] if shares["pale"] > 0.5 and shares["roughness"] < 4 else 0.0,
+        "snow": shares["snow_floor"]
+        if is_bluish and shares["pale"] > 0.5 and shares["roughness"] < 4
+        else 0.0,
         "sand": shares["sand_floor"] if shares["green"] < 0.1 else 0.0,
         "field": green if is_meadow else 0.0,
         "moss": 0.0 if is_meadow else green,
