@@ -31,3 +31,15 @@ def test_an_even_picture_of_any_mode_has_a_subject(mode):
 def test_the_same_picture_has_the_same_mask():
     image = picture((120, 74, 40), GROUNDS["snow"])
     assert np.array_equal(find_subject(image).mask, find_subject(image.copy()).mask)
+
+
+def test_a_haze_over_the_horizon_is_ground():
+    """A fade from sky to field as high as the subject, of which the border has little."""
+    image = picture((120, 74, 40), (70, 110, 40), radius_px=26)
+    pixels = np.asarray(image).astype(float)
+    is_disc = np.hypot(*(np.indices((SIDE_PX, SIDE_PX)) - SIDE_PX // 2)) <= 26
+    fade = np.clip((np.arange(SIDE_PX) - 40) / 30, 0, 1)[:, None, None]
+    hazy = (1 - fade) * np.array([205.0, 222, 205]) + fade * pixels
+    shown = np.where(is_disc[..., None], pixels, hazy).astype(np.uint8)
+    mask = find_subject(Image.fromarray(shown)).mask
+    assert (is_disc & mask).sum() / (is_disc | mask).sum() > 0.85
