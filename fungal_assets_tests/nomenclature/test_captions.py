@@ -136,6 +136,19 @@ def test_what_the_source_says_of_the_habitat_goes_before_what_was_measured(growt
     assert figures["habitats_told_by_source"] == len(rows) // 2
 
 
+def test_a_group_is_told_by_the_feature_vectors(growth, tmp_path, monkeypatch):
+    """With weights by which every vector is a group."""
+    counts = tmp_path / "counts.npz"
+    np.savez_compressed(counts, weights=np.zeros(1280, np.float32), bias=9.0)
+    monkeypatch.setattr("fungal_assets.nomenclature.counting.COUNTS_PATH", counts)
+    settings = {"class_noun": CLASS_NOUN, "cluttered_opening": CLUTTERED_OPENING, **WORDED, "seed": 7}
+    inputs = (growth.raw_images, growth.clusters, growth.species, growth.feature_vectors)
+    caption_images(*inputs, tmp_path, **settings)
+    rows = read_table(tmp_path / "captions.parquet")
+    assert all(row["count"] == "a group" and "a group of" in row["wordings"][1] for row in rows)
+    assert {row["count"] for row in read_table(growth.captions / "captions.parquet")} == {None}
+
+
 @pytest.mark.parametrize("change", [{"wordings": 0, "class_wordings": 9}, {"captioner": "nowhere"}], ids=str)
 def test_settings_that_cannot_be_are_refused(growth, tmp_path, change):
     settings = {"class_noun": CLASS_NOUN, "cluttered_opening": CLUTTERED_OPENING, **WORDED, "seed": 7}
