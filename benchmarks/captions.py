@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fungal_assets.nomenclature.wordings import depict
 
 from fungal_assets.diffusion.base_models import load_pipeline
 from fungal_assets.diffusion.pruning import prune_weights
 from fungal_assets.diffusion.training import tune
 from fungal_assets.nomenclature.habitats import HABITAT_WORDS
 from fungal_assets.nomenclature.species import Species, read_species
+from fungal_assets.nomenclature.wordings import depict
 from fungal_assets.pocket import JUDGE_DIR, MODEL_DIR
 from fungal_assets.pocket.contrasting import ClipJudge
 from fungal_assets.pocket.facts import word_fungus

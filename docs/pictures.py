@@ -1,4 +1,4 @@
-"""The README's pictures of a growth: `python docs/pictures.py STORE` writes growth.webp and forms.webp beside it.
+"""The pictures of a growth: `python docs/pictures.py STORE` writes captions.webp, growth.webp and forms.webp beside it.
 
 The species are those that are recognised best; no picture is chosen by hand.
 """
@@ -6,6 +6,7 @@ The species are those that are recognised best; no picture is chosen by hand.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -61,8 +62,9 @@ def draw_forms(store: Store, partition: str) -> Image.Image:
 
 
 def main() -> None:
-    """Draw both from the newest growth in a store."""
+    """Draw all from the newest growth in a store, which must be of the shipped specimens."""
     store, here = Store(sys.argv[1]), Path(__file__).parent
+    shutil.copyfile(store.get("captions").path / "sheet.webp", here / "captions.webp")
     partition = str(store.newest_partition("forms_3d"))
     draw_growth(store, partition).save(here / "growth.webp", quality=85)
     draw_forms(store, partition).save(here / "forms.webp", quality=85)

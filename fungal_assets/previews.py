@@ -70,7 +70,7 @@ def contact_sheet(
     Args:
         images: The pictures, any size and mode.
         columns: Tiles in a row.
-        labels: One text per picture, or none at all.
+        labels: One text per picture, of one or several lines, or none at all.
         tile_px: Side of a tile.
         gap_px: Space between tiles.
         ground: Colour between tiles.
@@ -78,7 +78,8 @@ def contact_sheet(
     Returns:
         An RGB picture.
     """
-    label_px = 14 if labels else 0
+    line_px = 14
+    label_px = line_px * max((label.count("\n") + 1 for label in labels), default=0)
     rows = -(-len(images) // columns)
     step_px = tile_px + gap_px
     canvas = Image.new("RGB", (columns * step_px + gap_px, rows * (step_px + label_px) + gap_px), ground)
@@ -86,8 +87,9 @@ def contact_sheet(
     for index, image in enumerate(images):
         left, top = gap_px + index % columns * step_px, gap_px + index // columns * (step_px + label_px)
         canvas.paste(image.convert("RGB").resize((tile_px, tile_px), Image.Resampling.LANCZOS), (left, top))
-        if labels:
-            draw.text((left + 1, top + tile_px + 1), _fit(labels[index], tile_px, font), "#e8e4da", font=font)
+        for number, line in enumerate(labels[index].split("\n") if labels else ()):
+            place = (left + 1, top + tile_px + 1 + number * line_px)
+            draw.text(place, _fit(line, tile_px, font), "#e8e4da", font=font)
     return canvas
 
 

@@ -38,6 +38,8 @@ def image_schema(columns: Mapping[str, pa.DataType]) -> pa.Schema:
 
 
 def _feature(kind: pa.DataType) -> dict[str, Any]:
+    if pa.types.is_list(kind):
+        return {"feature": _feature(kind.value_type), "_type": "List"}
     return {"dtype": {"double": "float64", "float": "float32"}.get(str(kind), str(kind)), "_type": "Value"}
 
 

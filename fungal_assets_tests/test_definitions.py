@@ -39,7 +39,7 @@ GRAPH = {
     "clusters": ["feature_vectors", "raw_images"],
     "name_lexicon": [],
     "species": ["clusters", "feature_vectors", "name_lexicon", "raw_images"],
-    "captions": ["clusters", "raw_images", "species"],
+    "captions": ["clusters", "feature_vectors", "raw_images", "species"],
     "prompts": ["name_lexicon", "species"],
     "captioned_dataset": ["captions", "prepared_images", "raw_images", "species"],
     "fine_tuned_weights": ["captioned_dataset", "prompts"],

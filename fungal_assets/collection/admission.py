@@ -43,7 +43,8 @@ _TEXTS = ("origin", "source", "creator", "licence", "page")
 SPECIMENS = image_schema(
     {"image_id": pa.string(), "sha256": pa.string()}
     | {name: pa.string() for name in _TEXTS}
-    | {"width": pa.int64(), "height": pa.int64(), "format": pa.string(), "label": pa.string()}
+    | {"width": pa.int64(), "height": pa.int64(), "format": pa.string()}
+    | {name: pa.string() for name in ("label", "habitat", "substrate")}
     | {name: pa.float64() for name in ("sharpness", "blockiness", "pixelation", "focus")}
 )
 REJECTS = pa.schema([(name, pa.string()) for name in ("origin", "sha256", "reason", "detail")])
@@ -282,6 +283,8 @@ def _take_in(candidate: Candidate, look: Look, tally: Tally) -> dict[str, Any]:
         "height": look.height_px,
         "format": look.file_format,
         "label": candidate.label,
+        "habitat": candidate.habitat,
+        "substrate": candidate.substrate,
         "sharpness": look.quality.sharpness,
         "blockiness": look.quality.blockiness,
         "pixelation": look.quality.pixelation,

@@ -31,7 +31,9 @@ from fungal_assets.store import Figures
 
 DATA, IMAGEFOLDER = "data", "imagefolder"
 _COLUMNS = ("image_id", "text", "species", "species_id", "creator", "licence", "source")
-SCHEMA = image_schema(dict.fromkeys(_COLUMNS, pa.string()))
+_LISTS = {"texts": "wordings", "class_texts": "class_wordings"}
+"""Columns of several texts, and those of the captions that they come from."""
+SCHEMA = image_schema(dict.fromkeys(_COLUMNS, pa.string()) | dict.fromkeys(_LISTS, pa.list_(pa.string())))
 _CREDITS = ("image_id", "creator", "licence", "source", "origin", "page")
 _SHOWN = 5
 
@@ -122,6 +124,7 @@ def _join(
         "image": {"bytes": prepared["image"]["bytes"], "path": f"{image_id}{suffix}"},
         "image_id": image_id,
         "text": text["caption"],
+        **{name: text[column] for name, column in _LISTS.items()},
         "species": names[text["species_id"]].common_name,
         "species_id": text["species_id"],
         "creator": credit["creator"],

@@ -122,6 +122,7 @@ def _front_matter(contents: Contents) -> str:
         "configs:\n- config_name: default\n  data_files:\n  - split: train\n    path: data/train-*.parquet",
         "dataset_info:\n  features:\n  - name: image\n    dtype: image",
         *(f"  - name: {name}\n    dtype: string" for name in columns),
+        *(f"  - name: {name}\n    list: string" for name in ("texts", "class_texts")),
         f"  splits:\n  - name: train\n    num_examples: {contents.rows}",
     ]
     return "".join(f"{line}\n" for line in lines)
@@ -155,7 +156,9 @@ def _body(contents: Contents) -> str:
         "## Captions",
         "",
         "Written by a program: the name of the species and what was measured in the picture (colours, "
-        "habitat, closeness, count, light). A guess that was not sure is left out, and some that are told are wrong.",
+        "habitat, closeness, count, light). A guess that was not sure is left out, and some that are told are wrong. "
+        "`text` is the fullest caption, `texts` are several wordings of it, it among them, and `class_texts` say the "
+        "same without the name.",
         "",
         *(f"- {sample}" for sample in contents.samples),
         "",

@@ -15,7 +15,7 @@ from fungal_assets.progress import Tell
 from fungal_assets.store import Figures, Output, is_file_intact, mismatches
 from fungal_assets.verdicts import Verdict
 
-RAW_CODE_VERSION = "4"
+RAW_CODE_VERSION = "5"
 MOST_NUDITY = 0.8
 
 

@@ -68,7 +68,7 @@ DATASET_CHECKS = (
 @dg.asset(
     group_name="dataset",
     kinds={"huggingface", "parquet"},
-    code_version="2",
+    code_version="3",
     partitions_def=resolution_partitions,
     deps=[prepared_images, captions, species, raw_images],
     check_specs=check_specs("captioned_dataset", DATASET_CHECKS, resolution_partitions),

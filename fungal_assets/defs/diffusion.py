@@ -35,6 +35,12 @@ class FineTunedWeightsConfig(StageConfig):
         description="Control prompts that the base model itself illustrates for rehearsal.",
     )
     rehearsal_share: float | None = Field(default=None, ge=0, lt=1, description="Their share of every batch.")
+    class_share: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="Share of the dataset's draws with a wording that says what all species are and no name.",
+    )
     min_snr_gamma: float | None = Field(default=None, gt=0, description="Gamma of the min-SNR weighting.")
     checkpoint_every_s: float | None = Field(
         default=None, gt=0, description="Time between checkpoints, seconds."
@@ -60,6 +66,12 @@ def _weights_changed(output: Output, inputs: Inputs) -> Verdict:
     return check_weights_changed(output.path, base_model=output.record.config["base_model"])
 
 
+def _class_share_met(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.diffusion.checks import check_class_share
+
+    return check_class_share(output.path, class_share=output.record.config["class_share"])
+
+
 TUNED_CHECKS = (
     Check(
         "loss_moves",
@@ -72,6 +84,12 @@ TUNED_CHECKS = (
         "Training read every row of every shard: the artist's read one file of several.",
         _every_row_trained_on,
         blocking=True,
+    ),
+    Check(
+        "class_share_met",
+        "As many draws came without a name as was asked for, and several wordings were drawn.",
+        _class_share_met,
+        is_severe=True,
     ),
     Check(
         "weights_changed",
@@ -93,7 +111,7 @@ def base_licences(base_model: str) -> list[str]:
 @dg.asset(
     group_name="models",
     kinds={"pytorch", "safetensors"},
-    code_version="1",
+    code_version="2",
     partitions_def=growth_partitions,
     pool=GPU_POOL,
     deps=[captioned_dataset, prompts],

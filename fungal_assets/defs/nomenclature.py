@@ -1,5 +1,6 @@
 """Assets of the stage `nomenclature`: words, invented names, captions and prompts."""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -147,7 +148,7 @@ SPECIES_CHECKS = (
 )
 
 
-SPECIES_CODE_VERSION = "4"
+SPECIES_CODE_VERSION = "5"
 EARLIER = "earlier species"
 """What an earlier `species` output is called among the inputs in the record of the one that keeps names of it."""
 
@@ -236,6 +237,19 @@ class CaptionsConfig(StageConfig):
         default=None,
         description="First words of the caption of a picture full of clutter, such as a snapshot of.",
     )
+    wordings: int | None = Field(
+        default=None, ge=1, le=8, description="Distinct wordings of each picture, its caption among them."
+    )
+    class_wordings: int | None = Field(
+        default=None,
+        ge=0,
+        le=8,
+        description="Further wordings of each picture that say the class noun or fungus and not the name.",
+    )
+    captioner: str | None = Field(
+        default=None,
+        description="Card, folder or hub id of a model that adds a wording of its own to each picture; empty for none.",
+    )
     seed: int | None = Field(default=None, ge=0, description="Seed of the order and choice of words.")
 
 
@@ -243,6 +257,13 @@ def _captions_say_more(output: Output, inputs: Inputs) -> Verdict:
     from fungal_assets.nomenclature.checks import check_captions_say_enough
 
     return check_captions_say_enough(output.path, inputs["species"].path)
+
+
+def _wordings_are_many(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.nomenclature.checks import check_wordings
+
+    counts = {name: output.record.config[name] for name in ("wordings", "class_wordings")}
+    return check_wordings(output.path, inputs["species"].path, **counts)
 
 
 def _every_image_captioned(output: Output, inputs: Inputs) -> Verdict:
@@ -264,31 +285,42 @@ CAPTION_CHECKS = (
         _captions_say_more,
         blocking=True,
     ),
+    Check(
+        "worded_in_many_ways",
+        "Every image has as many distinct wordings as were asked for, with its name and without.",
+        _wordings_are_many,
+        blocking=True,
+    ),
 )
 
 
 @dg.asset(
     group_name="nomenclature",
     kinds={"parquet"},
-    code_version="4",
-    deps=[raw_images, clusters, species],
+    code_version="5",
+    deps=[raw_images, clusters, species, feature_vectors],
     check_specs=check_specs("captions", CAPTION_CHECKS),
 )
 def captions(
     context: dg.AssetExecutionContext, config: CaptionsConfig, store: StoreResource, profile: ProfileResource
 ) -> dg.MaterializeResult:
-    """Per image: the species' name and measured attributes, as columns and as one sentence."""
+    """Per image: the species' name and measured attributes, as columns and in several wordings."""
+    from fungal_assets.nomenclature.captioners import licences_of
     from fungal_assets.nomenclature.captions import caption_images
+    from fungal_assets.nomenclature.counting import COUNTS_PATH
+    from fungal_assets.store import hash_file
 
-    raw, grouped, named = store.get("raw_images"), store.get("clusters"), store.get("species")
+    names = ("raw_images", "clusters", "species", "feature_vectors")
+    inputs = [store.get(name) for name in names]
+    settings = config.fill("captions", profile)
     return keep(
         context,
         store,
-        inputs=[raw, grouped, named],
-        settings=config.fill("captions", profile),
-        build=lambda folder, **settings: caption_images(
-            raw.path, grouped.path, named.path, folder, **settings
-        ),
+        inputs=inputs,
+        settings=settings,
+        licences=licences_of(settings["captioner"]),
+        sources={"counts": hash_file(COUNTS_PATH)},
+        build=functools.partial(caption_images, *(one.path for one in inputs)),
         checks=CAPTION_CHECKS,
         preview=sheets("sheet.webp"),
     )

@@ -1,8 +1,9 @@
 """What each training step sees, decided by the seed and the step's number alone.
 
 There is no generator whose state could be lost: step 217 draws the same rows, noise and noise levels in any
-run. Rows come in a fresh random order per epoch, so each is seen equally often. The share of rehearsal is met
-exactly over time, by rounding its running total, which also works at a batch size of one.
+run. Rows come in a fresh random order per epoch, so each is seen equally often. Each comes with one of its wordings, by
+chance. The shares of rehearsal and of wordings without a name are met exactly over time, by rounding their running
+totals, which also works at a batch size of one.
 
 A numeric kernel: imports torch at module level, so import this module inside functions only.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch  # noqa: TID253
 
@@ -53,6 +55,8 @@ class Batches:
         objective: Noise schedule and weights.
         batch_size: Rows in a step, rehearsal included.
         rehearsal_share: Share of them that is rehearsal, 0 to below 1; without `rehearsal` it must be 0.
+        class_share: Share of the draws from the dataset that come with a wording without the species' name, 0 to
+            below 1; above 0 every row must have such a wording.
         seed: Decides everything drawn.
         device: Where batches go.
     """
@@ -62,6 +66,7 @@ class Batches:
     objective: Objective
     batch_size: int
     rehearsal_share: float
+    class_share: float
     seed: int
     device: torch.device
 
@@ -79,6 +84,39 @@ class Batches:
         return torch.tensor(
             [int(orders[at // count][at % count]) for at in range(first, last)], dtype=torch.int64
         )
+
+    def texts_of(self, step: int) -> torch.Tensor:
+        """The texts of these rows, int64: indices in the dataset's embeddings."""
+        rows, encoded = self.rows_of(step), self.encoded
+        chances = torch.rand(len(rows), generator=self._generator("wording", step))
+        texts = encoded.wordings.pick(rows, chances)
+        is_class = self._is_class(step)
+        texts[is_class] = encoded.class_wordings.pick(rows[is_class], chances[is_class])
+        return texts
+
+    def _is_class(self, step: int) -> torch.Tensor:
+        """Which of a step's draws come without a name, bool."""
+        first, last = self._specimens_before(step), self._specimens_before(step + 1)
+        totals = [self._classes_before(at) for at in range(first, last + 1)]
+        return torch.tensor([after > before for before, after in pairwise(totals)], dtype=torch.bool)
+
+    def _classes_before(self, draw: int) -> int:
+        return math.floor(draw * self.class_share + 1e-9)
+
+    def count_texts(self, steps: int) -> dict[str, int]:
+        """What the first `steps` steps draw, counted as they are drawn.
+
+        Returns:
+            `specimens_drawn`; `class_texts_drawn`, how many of these draws are without a name; `texts`, how many
+            distinct texts the dataset has; `texts_drawn`, how many of them are drawn.
+        """
+        drawn = [self.texts_of(step) for step in range(steps)]
+        return {
+            "specimens_drawn": sum(map(len, drawn)),
+            "class_texts_drawn": sum(int(self._is_class(step).sum()) for step in range(steps)),
+            "texts": len(self.encoded.embeddings) - 1,
+            "texts_drawn": len(set(torch.cat(drawn).tolist())),
+        }
 
     def rows_seen(self, steps: int) -> int:
         """How many different rows the first `steps` steps train on, counted as they are drawn."""
@@ -107,7 +145,8 @@ class Batches:
     def at(self, step: int) -> Batch:
         """The batch of a step."""
         generator = self._generator("step", step)
-        specimens = self._specimens(self.rows_of(step), generator, dropout=CAPTION_DROPOUT, has_flips=True)
+        drawn = (self.rows_of(step), self.texts_of(step))
+        specimens = self._specimens(*drawn, generator, dropout=CAPTION_DROPOUT, has_flips=True)
         rehearsed = self._rehearsed_before(step + 1) - self._rehearsed_before(step)
         if self.rehearsal is None or rehearsed == 0:
             return self._sent(*specimens, specimens=len(specimens[0]))
@@ -115,22 +154,31 @@ class Batches:
         return self._sent(*(torch.cat(pair) for pair in both), specimens=len(specimens[0]))
 
     def probe(self, number: int, count: int) -> Batch:
-        """A fixed batch to measure by: `count` rows from the `number`-th on, no flips, every caption."""
+        """A fixed batch to measure by: `count` rows from the `number`-th on, no flips, captions only."""
         rows = torch.arange(number * count, (number + 1) * count) % self.encoded.row_count
-        drawn = self._specimens(rows, self._generator("probe", number), dropout=0.0, has_flips=False)
+        captions = self.encoded.wordings.pick(rows, torch.zeros(count))
+        drawn = self._specimens(
+            rows, captions, self._generator("probe", number), dropout=0.0, has_flips=False
+        )
         return self._sent(*drawn, specimens=count)
 
     def _specimens(
-        self, rows: torch.Tensor, generator: torch.Generator, *, dropout: float, has_flips: bool
+        self,
+        rows: torch.Tensor,
+        texts: torch.Tensor,
+        generator: torch.Generator,
+        *,
+        dropout: float,
+        has_flips: bool,
     ) -> tuple[torch.Tensor, ...]:
-        """x_t, timesteps, text, target of dataset rows."""
+        """x_t, timesteps, text, target of dataset rows with these texts."""
         count, encoded = len(rows), self.encoded
         variants = torch.randint(VARIANTS if has_flips else 1, (count,), generator=generator)
         x_0 = encoded.latents[rows, variants]
         e = torch.randn(x_0.shape, generator=generator)
         t = stratified_steps(count, self.objective.steps, generator)
         is_dropped = torch.rand(count, generator=generator) < dropout
-        text = encoded.embeddings[torch.where(is_dropped, EMPTY_PROMPT, encoded.caption_ids[rows])]
+        text = encoded.embeddings[torch.where(is_dropped, EMPTY_PROMPT, texts)]
         on_cpu = Objective(self.objective.alpha_bar.cpu(), self.objective.prediction_type, 0.0)
         return on_cpu.noised(x_0, e, t), t, text, on_cpu.target(x_0, e, t)
 

@@ -61,6 +61,30 @@ def check_every_row_trained_on(fine_tuned_weights: Path, captioned_dataset: Path
     return Verdict(False, f"{finding} Raise max_steps to at least {needed}, or batch_size.", figures)
 
 
+def check_class_share(fine_tuned_weights: Path, *, class_share: float) -> Verdict:
+    """So many draws from the dataset came without a name as the share says, to less than one draw.
+
+    Args:
+        fine_tuned_weights: A complete output.
+        class_share: By its settings.
+    """
+    training = read_json(fine_tuned_weights / "training.json")
+    drawn, nameless = training["specimens_drawn"], training["class_texts_drawn"]
+    share = nameless / max(1, drawn)
+    figures = {
+        "class_share": round(share, 4),
+        "texts": training["texts"],
+        "texts_drawn": training["texts_drawn"],
+    }
+    finding = (
+        f"{nameless} of {drawn} draws came without a name ({share:.1%}), {class_share:.1%} were asked for; "
+        f"{training['texts_drawn']} of {training['texts']} texts were drawn."
+    )
+    if abs(nameless - class_share * drawn) < 1:
+        return Verdict(True, finding, figures)
+    return Verdict(False, f"{finding} Grow fine_tuned_weights again.", figures)
+
+
 def check_weights_changed(fine_tuned_weights: Path, *, base_model: str) -> Verdict:
     """The tuned weights are finite and differ from the base model's.
 

@@ -1,8 +1,10 @@
 """The captioned dataset as the model sees it: latents and text embeddings, encoded once and cached.
 
 The autoencoder and the text encoder stay frozen in fine-tuning, so nothing is lost by running them once. Each
-picture is encoded as it is and flipped left to right. The cache is a safetensors file in the working folder,
-under the hash of all that decides it, so a resumed run reads it and a changed dataset never meets an old one.
+picture is encoded as it is and flipped left to right, each distinct text once, however many rows it is said of. The
+cache lies in the working folder under the hash of all that decides it, so a resumed run reads it and a changed dataset
+never meets an old one. Texts are several times as many as pictures and their embeddings larger than latents (236 kB
+each for Stable Diffusion 1.5), so these go to their file as they are made, and are read from there as they are drawn.
 
 A numeric kernel: imports torch at module level, so import this module inside functions only.
 """
@@ -35,18 +37,50 @@ EMPTY_PROMPT = 0
 
 
 @dataclass(frozen=True)
+class Choices:
+    """The texts that each row may come with; those of row r are `ids[starts[r] : starts[r + 1]]`.
+
+    Args:
+        ids: int64, shape (T,): indices in `EncodedDataset.embeddings`.
+        starts: int64, shape (N + 1,).
+    """
+
+    ids: torch.Tensor
+    starts: torch.Tensor
+
+    def counts(self, rows: torch.Tensor) -> torch.Tensor:
+        """How many texts rows have, int64 (B,)."""
+        return self.starts[rows + 1] - self.starts[rows]
+
+    def pick(self, rows: torch.Tensor, chances: torch.Tensor) -> torch.Tensor:
+        """One text of each row, each equally likely.
+
+        Args:
+            rows: int64, shape (B,), of rows that have a text.
+            chances: float32, shape (B,), uniform, 0 to below 1.
+
+        Returns:
+            int64, shape (B,): indices in `EncodedDataset.embeddings`.
+        """
+        counts = self.counts(rows)
+        return self.ids[self.starts[rows] + torch.minimum((chances * counts).long(), counts - 1)]
+
+
+@dataclass(frozen=True)
 class EncodedDataset:
     """All rows of a captioned dataset, encoded.
 
     Args:
         latents: float32, shape (N, 2, C, H, W): each picture and its mirror image, scaled to about unit
             variance.
-        caption_ids: int64, shape (N,): index of each row's caption in `embeddings`.
-        embeddings: float32, shape (M + 1, L, D): the distinct captions; index 0 is the empty prompt.
+        wordings: Each row's wordings, its caption first.
+        class_wordings: Each row's wordings without the name of the species; may be none.
+        embeddings: float32, shape (M + 1, L, D): the distinct texts; index 0 is the empty prompt. Mapped from its file.
     """
 
     latents: torch.Tensor
-    caption_ids: torch.Tensor
+    wordings: Choices
+    class_wordings: Choices
     embeddings: torch.Tensor
 
     @property
@@ -71,11 +105,13 @@ def encode_dataset(
         TrainingError: A row cannot be read, pictures differ in size, or rows were lost on the way.
         ProvenanceError: A shard is missing.
     """
-    path = cache / f"encoded-{key_of(hash_folder(data), base_sha256, ENCODE_ROWS)}.safetensors"
-    tensors = read_tensors(path) if path.exists() else _encode(data, pipeline, tell)
-    if not path.exists():
+    key = key_of(hash_folder(data), base_sha256, ENCODE_ROWS)
+    path, embeddings = cache / f"encoded-{key}.safetensors", cache / f"embeddings-{key}.npy"
+    if not (path.exists() and embeddings.exists()):
+        tensors, texts = _encode(data, pipeline, tell)
+        write_embeddings(embeddings, pipeline, texts, tell)
         write_tensors(path, tensors)
-    encoded = EncodedDataset(**tensors)
+    encoded = _read(path, embeddings)
     promised = count_rows(data)
     if encoded.row_count != promised:
         raise TrainingError(
@@ -85,31 +121,45 @@ def encode_dataset(
     return encoded
 
 
-def _encode(data: Path, pipeline: StableDiffusionPipeline, tell: Tell) -> dict[str, torch.Tensor]:
-    latents, captions, shape = [], [], None
+def _encode(
+    data: Path, pipeline: StableDiffusionPipeline, tell: Tell
+) -> tuple[dict[str, torch.Tensor], list[str]]:
+    """What the cache keeps but for the embeddings, and the distinct texts in their order."""
+    latents, shape = [], None
+    told: dict[str, list[list[str]]] = {"wordings": [], "class_wordings": []}
     chunks = _chunks(data)
     for rows in follow(chunks, tell, "encoding pictures", -(-count_rows(data) // ENCODE_ROWS)):
         pixels = [_pixels(row) for row in rows]
         shape = shape or pixels[0].shape
         _check_shapes(rows, pixels, shape)
         latents.append(encode_pixels(pipeline, torch.stack(pixels)))
-        captions += [row["text"] for row in rows]
+        told["wordings"] += [row.get("texts") or [row["text"]] for row in rows]
+        told["class_wordings"] += [row.get("class_texts") or [] for row in rows]
     if not latents:
         raise TrainingError(
             f"the shards of {data} hold no rows: there is nothing to learn from. Collect pictures."
         )
-    distinct = ["", *sorted(set(captions) - {""})]
-    index = {caption: number for number, caption in enumerate(distinct)}
-    return {
-        "latents": torch.cat(latents),
-        "caption_ids": torch.tensor([index[caption] for caption in captions]),
-        "embeddings": embed_texts(pipeline, distinct),
-    }
+    every = {text for lists in told.values() for texts in lists for text in texts}
+    distinct = ["", *sorted(every - {""})]
+    index = {text: number for number, text in enumerate(distinct)}
+    tensors = {"latents": torch.cat(latents)}
+    for name, lists in told.items():
+        tensors[f"{name}.ids"] = torch.tensor([index[text] for texts in lists for text in texts]).long()
+        tensors[f"{name}.starts"] = torch.tensor([0, *map(len, lists)]).cumsum(0)
+    return tensors, distinct
+
+
+def _read(path: Path, embeddings: Path) -> EncodedDataset:
+    tensors = read_tensors(path)
+    wordings, class_wordings = (
+        Choices(tensors[f"{name}.ids"], tensors[f"{name}.starts"]) for name in ("wordings", "class_wordings")
+    )
+    return EncodedDataset(tensors["latents"], wordings, class_wordings, read_embeddings(embeddings))
 
 
 def _chunks(data: Path) -> Iterator[list[dict[str, Any]]]:
     chunk: list[dict[str, Any]] = []
-    for row in read_rows(data, ["image", "image_id", "text"]):
+    for row in read_rows(data, ["image", "image_id", "text", "texts", "class_texts"]):
         chunk.append(row)
         if len(chunk) == ENCODE_ROWS:
             yield chunk
@@ -168,6 +218,26 @@ def embed_texts(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> torc
         chunk = list(texts[start : start + ENCODE_ROWS])
         parts.append(pipeline.encode_prompt(chunk, device, 1, False)[0].float().cpu())
     return torch.cat(parts)
+
+
+def write_embeddings(path: Path, pipeline: StableDiffusionPipeline, texts: Sequence[str], tell: Tell) -> None:
+    """Write the embeddings of texts as NumPy's `.npy`, a few at a time, so that memory holds no more of them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.new")
+    starts = range(0, len(texts), ENCODE_ROWS)
+    shape = (len(texts), *embed_texts(pipeline, texts[:1]).shape[1:])
+    file = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+    for start in follow(starts, tell, "encoding texts", len(starts)):
+        chunk = texts[start : start + ENCODE_ROWS]
+        file[start : start + len(chunk)] = embed_texts(pipeline, chunk).numpy()
+    file.flush()
+    del file
+    temporary.replace(path)
+
+
+def read_embeddings(path: Path) -> torch.Tensor:
+    """The tensor of such a file, float32, mapped: what is drawn from it is read, and nothing is written back."""
+    return torch.from_numpy(np.load(path, mmap_mode="c"))
 
 
 def count_truncated(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
 
     from fungal_assets.diffusion.batches import Batches
+    from fungal_assets.diffusion.encoding import EncodedDataset
     from fungal_assets.diffusion.loop import Loop
     from fungal_assets.diffusion.methods import Method
     from fungal_assets.diffusion.states import Progress
@@ -46,6 +47,7 @@ class Recipe:
     lora_rank: int
     rehearsal_prompts: int
     rehearsal_share: float
+    class_share: float
     min_snr_gamma: float
     seed: int
 
@@ -63,8 +65,9 @@ class Recipe:
         ]
         if not self.learning_rate > 0:
             faults.append(f"learning_rate is {self.learning_rate}, above 0 expected")
-        if not 0 <= self.rehearsal_share < 1:
-            faults.append(f"rehearsal_share is {self.rehearsal_share}, 0 to below 1 expected")
+        for name in ("rehearsal_share", "class_share"):
+            if not 0 <= getattr(self, name) < 1:
+                faults.append(f"{name} is {getattr(self, name)}, 0 to below 1 expected")
         if self.rehearsal_share > 0 and self.rehearsal_prompts == 0:
             faults.append("rehearsal_share is above 0 but rehearsal_prompts is 0; set both or neither")
         if faults:
@@ -84,6 +87,7 @@ def tune(
     lora_rank: int,
     rehearsal_prompts: int,
     rehearsal_share: float,
+    class_share: float,
     min_snr_gamma: float,
     checkpoint_every_s: float,
     seed: int,
@@ -105,6 +109,8 @@ def tune(
         lora_rank: Rank of the added matrices; only for `"lora"`.
         rehearsal_prompts: How many rehearsal prompts the base model walks through.
         rehearsal_share: Share of each batch that is rehearsal, 0 to below 1.
+        class_share: Share of the draws from the dataset that come with a wording that says what all species are and no
+            name, 0 to below 1.
         min_snr_gamma: Caps the weight of nearly clean noise levels; 0 for none.
         checkpoint_every_s: Seconds between two resume states.
         seed: Decides everything random.
@@ -125,6 +131,7 @@ def tune(
         lora_rank,
         rehearsal_prompts,
         rehearsal_share,
+        class_share,
         min_snr_gamma,
         seed,
     )
@@ -154,6 +161,7 @@ def tune(
         "steps": progress.step,
         "epochs": round(batches.epochs(recipe.max_steps), 3),
         "captions_truncated": truncated,
+        **batches.count_texts(recipe.max_steps),
         "rehearsal_points": batches.rehearsal.row_count if batches.rehearsal else 0,
         "probe_loss_before": progress.probe_loss,
         "probe_loss_after": last_probe_loss,
@@ -181,11 +189,13 @@ def _prepare(
     device, cache = pick_device(), folder / CACHE_NAME
     pipeline = load_pipeline(base.path, device=device, dtype=torch.float32)
     encoded = encode_dataset(data, pipeline, base_sha256=base.sha256, cache=cache, tell=tell)
-    captions = sorted({row["text"] for row in read_rows(data, ["text"])})
-    truncated = count_truncated(pipeline, captions)
+    if recipe.class_share > 0:
+        _refuse_nameless(encoded, data)
+    told = sorted({text for row in read_rows(data, ["text", "texts", "class_texts"]) for text in _texts(row)})
+    truncated = count_truncated(pipeline, told)
     if truncated:
         tell(
-            f"{truncated} of {len(captions)} captions are longer than the text encoder reads; their ends "
+            f"{truncated} of {len(told)} texts are longer than the text encoder reads; their ends "
             f"are not learnt"
         )
     objective = Objective.of(pipeline.scheduler, recipe.min_snr_gamma, device)
@@ -203,9 +213,32 @@ def _prepare(
     pipeline.unet.train()
     suit_attention(pipeline.unet, device)
     batches = Batches(
-        encoded, rehearsal, objective, recipe.batch_size, recipe.rehearsal_share, recipe.seed, device
+        encoded,
+        rehearsal,
+        objective,
+        recipe.batch_size,
+        recipe.rehearsal_share,
+        recipe.class_share,
+        recipe.seed,
+        device,
     )
     return pipeline, batches, texts, truncated
+
+
+def _texts(row: Mapping[str, Any]) -> list[str]:
+    """All texts of a row; a dataset of before has one caption alone."""
+    return [*(row.get("texts") or [row["text"]]), *(row.get("class_texts") or [])]
+
+
+def _refuse_nameless(encoded: EncodedDataset, data: Path) -> None:
+    """Raise where rows have no wording without a name though some are to be drawn."""
+    counts = encoded.class_wordings.starts.diff()
+    missing = int((counts == 0).sum())
+    if missing:
+        raise InputError(
+            f"class_share is above 0, but {missing} of {len(counts)} rows of {data} have no class_texts. Set "
+            "fine_tuned_weights.class_share to 0, or captions.class_wordings to 1 or more and grow captions again."
+        )
 
 
 def _for_every_row(recipe: Recipe, batches: Batches, tell: Tell) -> Recipe:

@@ -1,7 +1,10 @@
 """What can be measured in one picture and said in a caption.
 
-Colours, size in the frame, closeness, count, light and habitat; what is not sure is None and is not said.
-Belongs here: the measurements together. Masks, colour terms and habitats have modules of their own.
+Colours, size in the frame, closeness, count, light and habitat; what is not sure is None and is not said: a wrong word
+teaches the model worse than none. How sure is sure enough stands here, in one place. The bounds were set on the shipped
+specimens, every trait of which is known, so that nine words in ten or so are true (`docs/log.md`); a view is not said,
+because nothing here tells a side from a front. Belongs here: the measurements together, and their bounds. Masks, colour
+terms and habitats have modules of their own.
 """
 
 from __future__ import annotations
@@ -15,12 +18,22 @@ from fungal_assets.nomenclature.colours import colour_shares, main_colours
 from fungal_assets.nomenclature.habitats import guess_habitat, roughness
 from fungal_assets.nomenclature.subjects import Subject, find_subject
 
-_COLOUR_SHARE = 0.25
-_LARGE_SHARE = 0.26
-_SMALL_SHARE = 0.08
-_CLOSE_EXTENT, _CLOSE_SHARE = 0.8, 0.16
-_FAR_EXTENT = 0.46
+_COLOUR_SHARE = 0.3
+"""Share of the subject from which on a second colour is said."""
+_LARGE_SHARE, _SMALL_SHARE = 0.26, 0.06
+"""Share of the frame above which the subject is large, and below which it is small."""
+_CLOSE_EXTENT, _CLOSE_SHARE = 0.75, 0.13
+"""Longer side of the subject's box in frame sides, and share of the frame, from which on it is seen up close."""
+_FAR_EXTENT, _FAR_SHARE = 0.46, 0.04
+"""The same below which it is seen from afar."""
+_GROUP_CHANCE = 0.7
+"""Chance of three or more, by the feature vector, from which on a group is said."""
+_GROUP_PARTS, _DOUBTED_GROUP = 3, 0.3
+"""How many separate parts make a group, and the chance below which they do not: then they are a mask in pieces."""
+_HABITAT_SCORE = 0.55
+"""Score of a habitat, 0 to 1, from which on it is said."""
 _BRIGHT, _DIM = 60.0, 33.0
+"""Mean CIE lightness of the picture above which the light is bright, and below which it is dim."""
 _CLUTTER = 4.5
 """CIE lightness between neighbours: 97 % of the specimens are calmer, 74 % of 149 field photographs are not."""
 
@@ -33,7 +46,7 @@ class Attributes:
         colour_names: One or two basic colour terms of the subject, the greater share first.
         size_in_frame: `"large"`, `"small"` or None in between.
         habitat: Such as `"in moss"`, or None where not sure.
-        count: `"a group"` for three or more separate parts, or None.
+        count: `"a group"` for three or more, or None.
         closeness: `"up close"`, `"from afar"` or None in between.
         light: `"in bright light"`, `"in soft light"` or `"in dim light"`.
         is_cluttered: Whether what is around the subject is rough, as litter in a photograph is.
@@ -48,18 +61,30 @@ class Attributes:
     is_cluttered: bool
 
 
-def measure(image: Image.Image) -> Attributes:
-    """Measure a picture of any size and mode."""
+def measure(image: Image.Image, *, group_chance: float | None = None) -> Attributes:
+    """Measure a picture.
+
+    Args:
+        image: Of any size and mode.
+        group_chance: How likely it shows three or more, as `counting` tells by its feature vector; None where that is
+            not known, and then separate parts alone make a group.
+    """
     subject = find_subject(image)
     return Attributes(
         colour_names=main_colours(colour_shares(subject.lab[subject.mask]), least_share=_COLOUR_SHARE),
         size_in_frame=_size(subject.share),
-        habitat=guess_habitat(subject),
-        count="a group" if subject.parts >= 3 else None,
+        habitat=guess_habitat(subject, least_score=_HABITAT_SCORE),
+        count="a group" if _is_group(subject, group_chance) else None,
         closeness=_closeness(subject),
         light=_light(subject),
         is_cluttered=roughness(subject) >= _CLUTTER,
     )
+
+
+def _is_group(subject: Subject, chance: float | None) -> bool:
+    if chance is None or _DOUBTED_GROUP <= chance < _GROUP_CHANCE:
+        return subject.parts >= _GROUP_PARTS
+    return chance >= _GROUP_CHANCE
 
 
 def _size(share: float) -> str | None:
@@ -72,7 +97,7 @@ def _closeness(subject: Subject) -> str | None:
     extent = max(np.ptp(rows), np.ptp(columns)) / (subject.mask.shape[0] - 1)
     if extent >= _CLOSE_EXTENT and subject.share >= _CLOSE_SHARE:
         return "up close"
-    return "from afar" if extent <= _FAR_EXTENT and subject.share < _SMALL_SHARE else None
+    return "from afar" if extent <= _FAR_EXTENT and subject.share < _FAR_SHARE else None
 
 
 def _light(subject: Subject) -> str:

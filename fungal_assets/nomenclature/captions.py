@@ -1,57 +1,98 @@
-"""Captions: the species' name and at least two measured attributes, worded differently for each picture.
+"""Captions: what every picture shows in words, as a table; several wordings of each, and some without the name.
 
-A caption reads "a photo of an amber hollow bonnet mushroom, brown and white, in moss, up close". The noun after the
-name is what all species are: a base model that has never heard the name still knows that, and begins there (Ruiz et
-al. 2022, arXiv:2208.12242). A picture full of clutter opens as "a snapshot of": what a caption says, the name need not
-carry, so that a prompt without it asks for the species in a calm place. Which parts are said and in what order is drawn
-with a seed of the image's id, so that the model learns the words and not the template, and a caption is the same in any
-batch. Belongs here: the wording and the table. The measurements (`attributes`) do not.
+`caption` is the fullest wording, such as "a photo of an amber hollow bonnet mushroom, brown and white, in moss, up
+close", and the first of `wordings`; `class_wordings` say "a mushroom" or "a fungus" instead of the name. All that was
+measured stands in columns of its own. What a source says of the habitat goes before what was measured. Everything drawn
+is drawn with a seed of the image's id, so that a caption is the same in any batch. Belongs here: the table. The grammar
+(`wordings`), the measurements (`attributes`) and the vocabulary of places (`places`) do not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from random import Random
+from textwrap import wrap
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from PIL import Image
 
 from fungal_assets.collection.decoding import read_specimen
 from fungal_assets.errors import InputError
+from fungal_assets.morphology.efficientnet import EfficientNetLite0
+from fungal_assets.morphology.features import vectors_by
 from fungal_assets.nomenclature.attributes import Attributes, measure
-from fungal_assets.nomenclature.species import read_species
+from fungal_assets.nomenclature.captioners import find_captioner
+from fungal_assets.nomenclature.counting import group_chances
+from fungal_assets.nomenclature.places import word_place
+from fungal_assets.nomenclature.species import Species, read_species
 from fungal_assets.nomenclature.subjects import MEASURED_PX
+from fungal_assets.nomenclature.wordings import MOST_WORDINGS, OPENING, word_class, word_image
 from fungal_assets.previews import contact_sheet
 from fungal_assets.progress import Tell, follow, stay_silent
 from fungal_assets.shards import count_rows, read_rows, read_table, write_table
 from fungal_assets.store import Figures
-from fungal_assets.words import with_article
 
-OPENING = "a photo of"
-LEAST_ATTRIBUTES = 2
-_MOST_ATTRIBUTES = 4
-_DROP_CHANCE = 0.15
 _SHEET_TILES = 24
 _TILE_PX = 192
+_AT_ONCE = 8
+_LINE = 60
 _TEXT = ("size_in_frame", "habitat", "count", "closeness", "light")
+_READ = ("image", "image_id", "focus", "habitat", "substrate")
+_LISTS = ("wordings", "class_wordings", "colour_names")
 _SCHEMA = pa.schema(
     [("image_id", pa.string()), ("species_id", pa.string()), ("caption", pa.string())]
-    + [("colour_names", pa.list_(pa.string()))]
+    + [(name, pa.list_(pa.string())) for name in _LISTS]
     + [(name, pa.string()) for name in _TEXT]
-    + [("is_cluttered", pa.bool_())]
+    + [("is_habitat_told", pa.bool_()), ("is_cluttered", pa.bool_()), ("described", pa.string())]
 )
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How captions are worded; the fields are those of `caption_images`."""
+
+    class_noun: str
+    cluttered_opening: str
+    wordings: int
+    class_wordings: int
+    seed: int
+
+    def check(self) -> None:
+        """Refuse settings that cannot be, all at once.
+
+        Raises:
+            InputError: Some cannot be.
+        """
+        least = {"wordings": 1, "class_wordings": 0}
+        faults = [
+            f"{name} is {getattr(self, name)}, {bound} to {MOST_WORDINGS} expected"
+            for name, bound in least.items()
+            if not bound <= getattr(self, name) <= MOST_WORDINGS
+        ]
+        if faults:
+            raise InputError(f"these settings of captions cannot be: {'; '.join(faults)}.")
+
+    def opening(self, attributes: Attributes) -> str:
+        """The first words of what is said of a picture."""
+        return self.cluttered_opening if attributes.is_cluttered else OPENING
 
 
 def caption_images(
     raw_images: Path,
     clusters: Path,
     species: Path,
+    feature_vectors: Path,
     folder: Path,
     *,
     class_noun: str,
     cluttered_opening: str,
+    wordings: int,
+    class_wordings: int,
+    captioner: str,
     seed: int,
     tell: Tell = stay_silent,
 ) -> Figures:
@@ -61,80 +102,91 @@ def caption_images(
         raw_images: The `raw_images` output.
         clusters: The `clusters` output that assigns them.
         species: The `species` output that names the clusters.
+        feature_vectors: The `feature_vectors` output, by any extractor.
         folder: Where the files go.
         class_noun: What every species is, such as `"mushroom"`; empty to say the name alone.
         cluttered_opening: First words of the caption of a picture full of clutter, instead of `OPENING`.
+        wordings: How many distinct wordings each picture has, its caption among them, 1 to `MOST_WORDINGS`.
+        class_wordings: How many more each has that say what all species are instead of the name, 0 to `MOST_WORDINGS`.
+        captioner: Card name, folder or hub id of a model that says what a picture shows, in a wording of its own; empty
+            for none.
         seed: Decides the wording.
         tell: Progress.
 
     Raises:
-        InputError: Images have no cluster, or clusters have no species; the ids are listed.
+        InputError: Images have no cluster, or clusters have no species; the ids are listed. A setting cannot be, or the
+            captioner cannot be used.
     """
+    manner = Manner(class_noun, cluttered_opening, wordings, class_wordings, seed)
+    manner.check()
+    eye = find_captioner(captioner) if captioner else None
     names = {one.cluster_id: one for one in read_species(species)}
     cluster_of = {row["image_id"]: row["cluster_id"] for row in read_table(clusters / "assignments.parquet")}
     rows: list[dict[str, Any]] = []
-    tiles: list[tuple[Image.Image, str]] = []
+    tiles: list[tuple[Image.Image, Sequence[str]]] = []
     total = count_rows(raw_images)
     _refuse_unnamed(raw_images, cluster_of, names)
+    chances = _group_chances(raw_images, feature_vectors)
     step = max(1, total // _SHEET_TILES)
-    pictures = read_rows(raw_images, ["image", "image_id", "focus"])
-    for index, row in enumerate(follow(pictures, tell, "captioning", total)):
-        picture = read_specimen(row, MEASURED_PX)
-        own = names[cluster_of[row["image_id"]]]
-        found = measure(picture)
-        opening = cluttered_opening if found.is_cluttered else OPENING
-        subject = depict(own.common_name, class_noun, opening=opening)
-        rows.append(_caption_row(row["image_id"], own.species_id, subject, found, seed))
-        if index % step == 0 and len(tiles) < _SHEET_TILES:
-            tiles.append((picture.resize((_TILE_PX, _TILE_PX)), rows[-1]["caption"]))
+    pictures = iter(follow(read_rows(raw_images, _READ), tell, "captioning", total))
+    while seen := list(islice(pictures, _AT_ONCE)):
+        images = [read_specimen(row, MEASURED_PX) for row in seen]
+        told = eye.describe(images) if eye else [None] * len(images)
+        for row, picture, described in zip(seen, images, told, strict=True):
+            own = names[cluster_of[row["image_id"]]]
+            rows.append(
+                _caption_row(
+                    row, own, measure(picture, group_chance=chances[row["image_id"]]), described, manner
+                )
+            )
+            if (len(rows) - 1) % step == 0 and len(tiles) < _SHEET_TILES:
+                tiles.append((picture.resize((_TILE_PX, _TILE_PX)), _sheet_texts(rows[-1])))
     write_table(folder / "captions.parquet", sorted(rows, key=lambda row: row["image_id"]), _SCHEMA)
     _draw_sheet(tiles).save(folder / "sheet.webp", quality=80)
     return _count(rows)
 
 
-def depict(name: str, class_noun: str, *, opening: str = OPENING) -> str:
-    """The first words of a caption or prompt: "a photo of an amber hollow bonnet mushroom"."""
-    words = name if class_noun in ("", name.split()[-1]) else f"{name} {class_noun}"
-    return f"{opening} {with_article(words)}"
-
-
-def word_caption(subject: str, attributes: Attributes, image_id: str, *, seed: int) -> str:
-    """Word one caption of a subject (`depict`); the same id and seed give the same text."""
-    rng = Random(f"{seed}:{image_id}")
-    said = _choose(attributes, rng)
-    rng.shuffle(said)
-    return ", ".join([subject, *said])
-
-
-def _choose(attributes: Attributes, rng: Random) -> list[str]:
-    """What is said: the colours, then what was measured surely; the light fills up to the least number."""
-    colours = list(attributes.colour_names)
-    words = [rng.choice([" and ", " with "]).join(colours)]
-    sure = [attributes.habitat, attributes.closeness or _size_words(attributes), attributes.count]
-    words += [word for word in sure if word and rng.random() >= _DROP_CHANCE]
-    spare = [word for word in (*sure, attributes.light) if word and word not in words]
-    words += spare[: max(0, LEAST_ATTRIBUTES - len(words))]
-    return words[:_MOST_ATTRIBUTES]
-
-
-def _size_words(attributes: Attributes) -> str | None:
-    return f"{attributes.size_in_frame} in the frame" if attributes.size_in_frame else None
-
-
 def _caption_row(
-    image_id: str, species_id: str, subject: str, attributes: Attributes, seed: int
+    row: Mapping[str, Any], own: Species, found: Attributes, described: str | None, manner: Manner
 ) -> dict[str, Any]:
-    measured = {text: getattr(attributes, text) for text in _TEXT}
-    caption = word_caption(subject, attributes, image_id, seed=seed)
-    colours = list(attributes.colour_names)
+    """The row of one picture; a habitat that its source tells goes before what was measured."""
+    image_id = row["image_id"]
+    told = word_place(habitat=row.get("habitat"), substrate=row.get("substrate"))
+    said = replace(found, habitat=told or found.habitat)
+    opening, seed = manner.opening(said), manner.seed
+    texts = word_image(
+        own.common_name,
+        manner.class_noun,
+        said,
+        image_id,
+        opening=opening,
+        count=manner.wordings,
+        seed=seed,
+        described=described,
+    )
+    nameless = word_class(
+        manner.class_noun, said, image_id, opening=opening, count=manner.class_wordings, seed=seed
+    )
     return {
         "image_id": image_id,
-        "species_id": species_id,
-        "caption": caption,
-        "colour_names": colours,
-        **measured,
-        "is_cluttered": attributes.is_cluttered,
+        "species_id": own.species_id,
+        "caption": texts[0],
+        "wordings": texts,
+        "class_wordings": nameless,
+        "colour_names": list(said.colour_names),
+        **{text: getattr(said, text) for text in _TEXT},
+        "is_habitat_told": told is not None,
+        "is_cluttered": said.is_cluttered,
+        "described": described,
     }
+
+
+def _group_chances(raw_images: Path, feature_vectors: Path) -> dict[str, float]:
+    """How likely each specimen shows a group, by image id."""
+    ids = [row["image_id"] for row in read_rows(raw_images, ["image_id"])]
+    vectors = vectors_by(EfficientNetLite0(), ids, feature_vectors, raw_images)
+    chances = group_chances(np.stack([vectors[image_id] for image_id in ids]))
+    return dict(zip(ids, chances.tolist(), strict=True))
 
 
 def _refuse_unnamed(raw_images: Path, cluster_of: dict[str, int], names: dict[int, Any]) -> None:
@@ -147,10 +199,14 @@ def _refuse_unnamed(raw_images: Path, cluster_of: dict[str, int], names: dict[in
         )
 
 
-def _draw_sheet(tiles: Sequence[tuple[Image.Image, str]]) -> Image.Image:
-    return contact_sheet(
-        [tile for tile, _ in tiles], columns=4, labels=[text for _, text in tiles], tile_px=320
-    )
+def _sheet_texts(row: Mapping[str, Any]) -> list[str]:
+    """What the sheet shows below a picture: its caption, another wording and one without the name."""
+    return [row["caption"], *row["wordings"][1:2], *row["class_wordings"][:1]]
+
+
+def _draw_sheet(tiles: Sequence[tuple[Image.Image, Sequence[str]]]) -> Image.Image:
+    labels = ["\n".join(line for text in texts for line in wrap(text, _LINE)) for _, texts in tiles]
+    return contact_sheet([tile for tile, _ in tiles], columns=4, labels=labels, tile_px=320)
 
 
 def _count(rows: Sequence[dict[str, Any]]) -> Figures:
@@ -160,6 +216,10 @@ def _count(rows: Sequence[dict[str, Any]]) -> Figures:
         "captions": len(rows),
         "distinct_captions": len({row["caption"] for row in rows}),
         "attributes_per_caption": round(said / max(1, len(rows)), 2),
+        "wordings": len({text for row in rows for text in row["wordings"]}),
+        "class_wordings": len({text for row in rows for text in row["class_wordings"]}),
         "with_habitat": habitats,
+        "habitats_told_by_source": sum(row["is_habitat_told"] for row in rows),
+        "described": sum(row["described"] is not None for row in rows),
         "cluttered": sum(row["is_cluttered"] for row in rows),
     }

@@ -9,13 +9,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from fungal_assets.nomenclature.captions import LEAST_ATTRIBUTES
 from fungal_assets.nomenclature.latin import Genera
 from fungal_assets.nomenclature.lexicon import read_lexicon
 from fungal_assets.nomenclature.novelty import KnownNames
 from fungal_assets.nomenclature.prompts import ARTISTS_CONTROLS
 from fungal_assets.nomenclature.species import read_species
 from fungal_assets.nomenclature.tables import PARTS, stopwords
+from fungal_assets.nomenclature.wordings import LEAST_ATTRIBUTES
 from fungal_assets.shards import count_rows, read_table
 from fungal_assets.verdicts import Verdict
 
@@ -106,6 +106,32 @@ def check_captions_say_enough(captions: Path, species: Path) -> Verdict:
     )
 
 
+def check_wordings(captions: Path, species: Path, *, wordings: int, class_wordings: int) -> Verdict:
+    """Every image has so many distinct wordings, the caption first and each with the name, and so many without it.
+
+    Args:
+        captions: A `captions` output.
+        species: The `species` output that names them.
+        wordings: How many wordings each has, by its settings.
+        class_wordings: How many of them without the name.
+    """
+    names = {one.species_id: one.common_name for one in read_species(species)}
+    rows = read_table(captions / "captions.parquet")
+    faults = []
+    for row in rows:
+        named, nameless = row["wordings"], row["class_wordings"]
+        name = names.get(row["species_id"], "?")
+        if (len(named), len(nameless)) != (wordings, class_wordings):
+            faults.append(f"{row['image_id']} has {len(named)} wordings and {len(nameless)} of its class")
+        faults += [f"{row['image_id']} says twice: {text!r}" for text in _repeated([*named, *nameless])]
+        if named[:1] != [row["caption"]]:
+            faults.append(f"{row['image_id']} has a caption that is not its first wording")
+        faults += [f"{row['image_id']} does not say {name!r}: {text!r}" for text in named if name not in text]
+        faults += [f"{row['image_id']} says {name!r}: {text!r}" for text in nameless if name in text]
+    praise = f"{len(rows)} images, each in {wordings} wordings and {class_wordings} without its name"
+    return _verdict(faults, praise)
+
+
 def check_prompts_are_complete(prompts: Path, species: Path) -> Verdict:
     """The artist's three prompts come first among the controls, none is rehearsed, and every species has its prompt."""
     found = json.loads((prompts / "prompts.json").read_text())["prompts"]
@@ -126,6 +152,10 @@ def check_prompts_are_complete(prompts: Path, species: Path) -> Verdict:
     return _verdict(
         faults, f"{len(found)} prompts, {len(controls)} of them controls, the artist's three first"
     )
+
+
+def _repeated(texts: Sequence[str]) -> list[str]:
+    return sorted({text for text in texts if texts.count(text) > 1})
 
 
 def _verdict(faults: Sequence[str], praise: str) -> Verdict:

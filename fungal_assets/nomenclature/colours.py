@@ -27,7 +27,9 @@ EXAMPLES: Mapping[str, str] = {
 }
 COLOUR_TERMS = tuple(EXAMPLES)
 _LIGHTNESS_WEIGHT = 0.65
-_SHADED_WHITE = 0.5
+_SHADED_WHITE, _SHADED_WARM = 0.25, 0.7
+"""From which ratio to its shade on, grey and brown, a colour is thought to be lit from one side."""
+_WARM = ("red", "orange", "yellow")
 
 
 def to_lab(rgb: np.ndarray) -> np.ndarray:
@@ -59,13 +61,18 @@ def name_pixels(lab: np.ndarray) -> np.ndarray:
 def colour_shares(lab: np.ndarray) -> dict[str, float]:
     """Share of each basic term among Lab pixels, shape (n, 3), n at least 1; the shares sum to 1.
 
-    Grey beside enough white is white in the shade and counts as white.
+    Grey beside enough white is white in the shade and counts as white; brown beside enough red, orange or yellow
+    counts as the greatest of these.
     """
     counts = np.bincount(name_pixels(lab), minlength=len(COLOUR_TERMS))
     shares = {term: float(count / len(lab)) for term, count in zip(COLOUR_TERMS, counts, strict=True)}
     if shares["white"] >= _SHADED_WHITE * shares["grey"]:
         shares["white"] += shares["grey"]
         shares["grey"] = 0.0
+    warmest = max(_WARM, key=lambda term: shares[term])
+    if shares[warmest] >= _SHADED_WARM * shares["brown"]:
+        shares[warmest] += shares["brown"]
+        shares["brown"] = 0.0
     return shares
 
 

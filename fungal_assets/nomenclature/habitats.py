@@ -24,20 +24,19 @@ HABITAT_WORDS: Mapping[str, str] = {
     "snow": "in snow",
     "dark": "on a black background",
 }
-LEAST_SCORE = 0.55
 _MARGIN_PX = 3
 _LEAST_GROUND_PX = 400
 _FLOOR_ROW = 70
 
 
-def guess_habitat(subject: Subject) -> str | None:
-    """The words of the likeliest habitat, such as `"in moss"`, or None where nothing is sure."""
+def guess_habitat(subject: Subject, *, least_score: float) -> str | None:
+    """The words of the likeliest habitat, such as `"in moss"`, or None where its score is under `least_score`."""
     ground = _ground(subject)
     if ground.sum() < _LEAST_GROUND_PX:
         return None
     scores = _scores(_shares(subject.lab, ground))
     best = max(scores, key=lambda habitat: scores[habitat])
-    return HABITAT_WORDS[best] if scores[best] >= LEAST_SCORE else None
+    return HABITAT_WORDS[best] if scores[best] >= least_score else None
 
 
 def roughness(subject: Subject) -> float:
@@ -63,7 +62,7 @@ def _ground(subject: Subject) -> np.ndarray:
 
 
 def _shares(lab: np.ndarray, ground: np.ndarray) -> dict[str, float]:
-    """Shares of the ground by kind of colour, `_floor` for its lower part, and two measures of grain."""
+    """Shares of the ground by kind of colour, `_floor` for its lower part, and measures of grain."""
     lightness, a, b = np.moveaxis(lab, -1, 0)
     chroma = np.hypot(a, b)
     kinds = {
@@ -83,7 +82,9 @@ def _shares(lab: np.ndarray, ground: np.ndarray) -> dict[str, float]:
     shares["upright"] = _uprightness(lightness, kinds["bark"] & ground)
     shares["green_spread"] = float(lightness[kinds["green"] & ground].std()) if shares["green"] else 0.0
     shares["green_b"] = float(b[kinds["green"] & ground].mean()) if shares["green"] else 0.0
-    shares["roughness"] = _changes(lightness, ground)[0]
+    shares["snow_b"] = float(b[kinds["snow"] & ground].mean()) if shares["snow"] else 0.0
+    across, down = _changes(lightness, ground)
+    shares |= {"roughness": across, "grain": (across + down) / 2}
     return shares
 
 
@@ -103,16 +104,25 @@ def _scores(shares: Mapping[str, float]) -> dict[str, float]:
     green = min(shares["green"] + 0.1, shares["green_floor"]) if shares["green"] >= 0.5 else 0.0
     is_bare = shares["green"] < 0.6 and shares["snow"] < 0.3 and shares["sand_floor"] < 0.4
     bark = min(1.0, 0.4 + shares["bark"])
-    is_rough = shares["roughness"] > 1.0 and shares["green"] < 0.05 and shares["bark"] < 0.35
+    is_rough = (
+        shares["roughness"] > 1.0
+        and shares["grain"] >= 1.4
+        and shares["green"] < 0.05
+        and shares["bark"] < 0.35
+    )
+    is_bluish = shares["snow_b"] < 0  # a white table is not
+    is_lying = shares["upright"] < -0.25 and shares["grain"] < 6
     return {
-        "dark": shares["dark"] if shares["dark"] >= 0.75 else 0.0,
-        "snow": shares["snow_floor"] if shares["pale"] > 0.5 and shares["roughness"] < 4 else 0.0,
+        "dark": shares["dark"] if shares["dark"] >= 0.75 and shares["grain"] < 1.5 else 0.0,
+        "snow": shares["snow_floor"]
+        if is_bluish and shares["pale"] > 0.5 and shares["roughness"] < 4
+        else 0.0,
         "sand": shares["sand_floor"] if shares["green"] < 0.1 else 0.0,
         "field": green if is_meadow else 0.0,
         "moss": 0.0 if is_meadow else green,
         "leaf_litter": shares["leaf_floor"] if is_rough else 0.0,
         "tree_trunk": bark if is_bare and shares["bark"] >= 0.15 and shares["upright"] > 0.4 else 0.0,
         "log": bark + 0.1
-        if is_bare and shares["green"] >= 0.1 and shares["bark"] >= 0.04 and shares["upright"] < -0.25
+        if is_bare and is_lying and shares["green"] >= 0.1 and shares["bark"] >= 0.04
         else 0.0,
     }

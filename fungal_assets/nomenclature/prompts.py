@@ -19,13 +19,13 @@ from typing import Any
 
 from fungal_assets.errors import InputError
 from fungal_assets.nomenclature.bad_lines import BadLine, keep_bad_lines, refuse_if_none_is_good
-from fungal_assets.nomenclature.captions import depict
 from fungal_assets.nomenclature.grammar import reads_well
 from fungal_assets.nomenclature.lexicon import Lexicon, read_lexicon
 from fungal_assets.nomenclature.novelty import KnownNames
 from fungal_assets.nomenclature.species import Species, read_species, slug_of
 from fungal_assets.nomenclature.tables import read_csv, stopwords
 from fungal_assets.nomenclature.templates import TEMPLATES_PATH, Template, of_groups, of_kind, read_templates
+from fungal_assets.nomenclature.wordings import depict
 from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.store import Figures, write_atomically
 

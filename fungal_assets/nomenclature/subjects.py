@@ -1,9 +1,10 @@
 """Where the subject of a picture is: a mask by its distance in colour from the border.
 
 The border is described by the few colours it is made of (k-means in CIE Lab); a pixel's distance from the
-nearest of them, weighed by its nearness to the centre, is split in two by Otsu's threshold (1979). Small
-parts are dropped and holes are filled. Belongs here: masks. What is measured inside and outside of them
-(`attributes`) does not.
+nearest of them, weighed by its nearness to the centre, is split in two by Otsu's threshold (1979). A row of the
+picture whose two ends are alike passes behind the subject, so its own ends count as the border too: a haze over
+the horizon, which is little of the border, is ground all the same. Small parts are dropped and holes are filled.
+Belongs here: masks. What is measured inside and outside of them (`attributes`) does not.
 """
 
 from __future__ import annotations
@@ -26,6 +27,12 @@ _LEAST_PART = 0.2
 _BARK_CHROMA, _BARK_LIGHTNESS = 17.0, 42.0
 _ROUNDS = 12
 _NEAR = 2.5
+_NOISE = np.array([9.0, 4.0, 4.0], np.float32)
+"""Least spread of a border colour per channel of Lab."""
+_ROW_MEAN_PX = 5
+_MIDDLE, _MOST_INNER = slice(48, 80), 0.5
+_ALIKE, _ROW_SPREAD = 1.0, 1.4
+"""How far the ends of a row may differ, and how far what lies between them may from the nearer, in units of noise."""
 _CENTRAL_RATIO = 1.6
 
 
@@ -54,7 +61,8 @@ def find_subject(image: Image.Image) -> Subject:
     image.draft("RGB", (2 * SIDE_PX, 2 * SIDE_PX))
     square = ImageOps.fit(ImageOps.exif_transpose(image).convert("RGB"), (SIDE_PX, SIDE_PX))
     lab = to_lab(np.asarray(square))
-    distance = _blur(_border_distance(lab)) * _centre_weight()
+    distance = np.minimum(_border_distance(lab), _row_distance(lab))
+    distance = _blur(distance) * _centre_weight()
     mask, parts = _keep_parts(_split(distance))
     return Subject(lab, mask, parts)
 
@@ -76,6 +84,24 @@ def _border_distance(lab: np.ndarray) -> np.ndarray:
         ]
     )
     return distances[_is_ground(distances, shares, centres)].min(0)
+
+
+def _row_distance(lab: np.ndarray) -> np.ndarray:
+    """Distance of each pixel from the nearer end of its row: float32 (128, 128).
+
+    It is infinite where the ends differ, and where they are of the colour of the middle of the picture: there a subject
+    runs out of the frame on both sides.
+    """
+    from scipy.ndimage import uniform_filter1d
+
+    ends = np.stack([lab[:, :_BORDER_PX].mean(1), lab[:, -_BORDER_PX:].mean(1)])
+    ends = uniform_filter1d(ends, _ROW_MEAN_PX, axis=1, mode="nearest")
+    is_alike = np.linalg.norm((ends[0] - ends[1]) / _NOISE, axis=-1) < _ALIKE
+    inner = lab[_MIDDLE, _MIDDLE].reshape(1, -1, 3)
+    is_inner = np.linalg.norm((ends.mean(0)[:, None] - inner) / _NOISE, axis=-1) < _NEAR
+    is_alike &= is_inner.mean(1) < _MOST_INNER
+    distances = np.linalg.norm((lab[None] - ends[:, :, None]) / (_ROW_SPREAD * _NOISE), axis=-1).min(0)
+    return np.where(is_alike[:, None], distances, np.inf)
 
 
 def _border_colours(border: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -112,7 +138,7 @@ def _is_ground(distances: np.ndarray, shares: np.ndarray, centres: np.ndarray) -
 
 def _spread(pixels: np.ndarray) -> np.ndarray:
     """Standard deviation per channel, not under what noise makes."""
-    return np.maximum(pixels.std(0), np.array([9.0, 4.0, 4.0], np.float32))
+    return np.maximum(pixels.std(0), _NOISE)
 
 
 def _centre_weight() -> np.ndarray:

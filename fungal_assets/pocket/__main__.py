@@ -139,13 +139,16 @@ def judge(work: Path, art: Path, concepts: int, steps: int, sheets: Path) -> Non
 @click.option("--concepts", default=100, show_default=True, help="Size of the world beside fungi.")
 def references(work: Path, art: Path, concepts: int) -> None:
     """Write the reference vectors of real pictures: the judge's, and those that names are fitted by."""
+    from fungal_assets.nomenclature.counting import COUNTS_PATH
     from fungal_assets.nomenclature.morphotypes import REFERENCES_PATH
-    from fungal_assets.pocket.references import write_morphotypes, write_references
+    from fungal_assets.pocket.references import write_counts, write_morphotypes, write_references
 
     count = write_references(work, art, JUDGE_DIR, concepts=concepts, tell=click.echo)
     click.echo(f"{count} references in {JUDGE_DIR}")
     count = write_morphotypes(work, REFERENCES_PATH, tell=click.echo)
     click.echo(f"{count} rendered fungi in {REFERENCES_PATH}")
+    count = write_counts(COUNTS_PATH, tell=click.echo)
+    click.echo(f"{count} counted fungi in {COUNTS_PATH}")
 
 
 @main.command()

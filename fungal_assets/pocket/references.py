@@ -2,7 +2,7 @@
 
 The network is ImageNet's and never saw the pocket model, so it doesn't flatter it. The references are drawings of the
 training styles on a white ground, and rendered fungi under the concept `mushroom`. The morphotypes' vectors let a
-cluster be named by its form.
+cluster be named by its form, and the counts' let a caption say that there are several.
 """
 
 from __future__ import annotations
@@ -13,12 +13,16 @@ import numpy as np
 from PIL import Image
 
 from fungal_assets.collection.parallel import map_in_order
+from fungal_assets.nomenclature.counting import LEAST_GROUP
 from fungal_assets.pocket.corpus import PART_PICTURES, draw_world, join, render_fungi, traits_of_fungi
-from fungal_assets.progress import Tell
+from fungal_assets.progress import Tell, follow
 
 FUNGUS_CONCEPT = "mushroom"
 FUNGI = 4 * PART_PICTURES
 FUNGI_BY_MORPHOTYPE = 16 * PART_PICTURES
+COUNTED, COUNTED_PX, COUNTED_SEED = 480, 160, 91_000_000
+COUNTS = (1, 1, 2, 3, 4, 5)
+_PENALTY = 10.0
 
 
 def write_references(work: Path, art: Path, folder: Path, *, concepts: int, tell: Tell) -> int:
@@ -43,6 +47,32 @@ def write_morphotypes(work: Path, path: Path, *, tell: Tell) -> int:
     means = np.stack([vectors[morphotypes == name].mean(axis=0) for name in names])
     np.savez_compressed(path, vectors=means.astype(np.float16), morphotype=names)
     return len(fungi)
+
+
+def write_counts(path: Path, *, tell: Tell) -> int:
+    """Write the weights by which a vector tells three fungi or more; returns the number of pictures learnt from.
+
+    Every second picture is a snapshot, so that clutter is not taken for a group.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    counts = np.array([COUNTS[index % len(COUNTS)] for index in range(COUNTED)])
+    numbers = follow(range(COUNTED), tell, "fungi to count", COUNTED)
+    vectors = embed(np.stack([_counted(index, int(counts[index])) for index in numbers]))
+    found = LogisticRegression(C=_PENALTY, max_iter=5000).fit(vectors, counts >= LEAST_GROUP)
+    np.savez_compressed(path, weights=found.coef_[0].astype(np.float32), bias=found.intercept_[0])
+    return COUNTED
+
+
+def _counted(index: int, count: int) -> np.ndarray:
+    """A picture of so many fungi, uint8 (COUNTED_PX, COUNTED_PX, 3)."""
+    from fungal_assets.pocket.fungarium import render, sample_traits
+    from fungal_assets.pocket.fungarium.snapshot import render_snapshot
+
+    traits = sample_traits(COUNTED_SEED + index, count=count)
+    if index // len(COUNTS) % 2:
+        return render_snapshot(traits, size_px=COUNTED_PX)
+    return (render(traits, size_px=COUNTED_PX).clamp(0, 1) * 255).round().byte().numpy()
 
 
 def embed(images: np.ndarray) -> np.ndarray:

@@ -27,6 +27,18 @@ if TYPE_CHECKING:
 SIZE_PX = 512
 WEBP_QUALITY = 82
 SPECIMEN_SEED = 77_000_000
+_SHARE_PX = 128
+_TOLD_TRAITS = (
+    "morphotype",
+    "cap_color",
+    "stem_color",
+    "gill_color",
+    "spots",
+    "habitat",
+    "count",
+    "closeness",
+    "view",
+)
 
 
 @dataclass(frozen=True)
@@ -118,18 +130,21 @@ def _save(image: Image.Image, path: Path, **settings: object) -> None:
 def _write_traits(path: Path, jobs: Sequence[tuple[int, int]]) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(
-            ["file_name", "hidden_morphotype", "morphotype", "cap_color", "habitat", "count", "view"]
-        )
+        writer.writerow(["file_name", "hidden_morphotype", *_TOLD_TRAITS, "frame_share"])
         for job in sorted(jobs, key=lambda job: _file_name(*job)):
             traits = _traits(*job)
             writer.writerow(
                 [_file_name(*job), HIDDEN_MORPHOTYPES[job[0]].name]
-                + [
-                    getattr(traits, name) or ""
-                    for name in ("morphotype", "cap_color", "habitat", "count", "view")
-                ]
+                + [getattr(traits, name) or "" for name in _TOLD_TRAITS]
+                + [f"{_frame_share(traits):.3f}"]
             )
+
+
+def _frame_share(traits: Traits) -> float:
+    """The share of the frame that the fungus covers, by the renderer."""
+    from fungal_assets.pocket.fungarium.rendering import render_picture
+
+    return float((render_picture(traits, size_px=_SHARE_PX).mask > 0.5).float().mean())
 
 
 def _write_metadata(folder: Path) -> None:

@@ -232,12 +232,16 @@ def test_no_picture_at_all_is_refused_with_the_reasons_counted(tmp_path):
 
 def test_labels_and_licences_are_kept_and_counted(tmp_path):
     source = write_pictures(tmp_path / "source", 2)
-    (source / "metadata.csv").write_text("file_name,license,label\n00.png,CC0,bolete\n")
+    (source / "metadata.csv").write_text(
+        "file_name,license,label,habitat,substrate\n00.png,CC0,bolete,meadow,dung\n"
+    )
     figures = _admit(source, tmp_path / "out")
     assert {row["origin"]: row["label"] for row in read_rows(tmp_path / "out")} == {
         "00.png": "bolete",
         "01.png": None,
     }
+    told = {(row["habitat"], row["substrate"]) for row in read_rows(tmp_path / "out")}
+    assert told == {("meadow", "dung"), (None, None)}
     assert (figures["labelled"], figures["licences"]) == (1, "CC0-1.0 (1), unknown (1)")
 
 

@@ -39,6 +39,14 @@ def test_every_admitted_image_is_a_row_with_its_bytes_unchanged(growth, dataset)
     assert {row["image_id"]: row["text"] for row in read_rows(dataset / "data")} == captions
 
 
+def test_every_row_has_the_wordings_of_its_captions(growth, dataset):
+    captions = {row["image_id"]: row for row in read_table(growth.captions / "captions.parquet")}
+    for row in read_rows(dataset / "data"):
+        told = captions[row["image_id"]]
+        assert (row["texts"], row["class_texts"]) == (told["wordings"], told["class_wordings"])
+        assert row["text"] == row["texts"][0]
+
+
 def test_there_are_two_shards_at_least(dataset):
     assert len(shard_paths(dataset / "data")) == 2
 
@@ -99,7 +107,8 @@ def test_the_datasets_library_reads_the_shards_the_stream_and_the_imagefolder(da
         first = next(iter(load_dataset({str(dataset)!r}, split="train", streaming=True)))
         files = load_dataset("imagefolder", data_dir={str(dataset / "imagefolder")!r}, split="train")
         print(json.dumps([whole.num_rows, sorted(whole.column_names), whole[0]["image"].size, first["text"],
-                          files.num_rows, sorted(files.column_names), sorted(whole["text"]) == sorted(files["text"])]))
+                          files.num_rows, sorted(files.column_names), sorted(whole["text"]) == sorted(files["text"]),
+                          [first["texts"], first["class_texts"]]]))
     """
     environment = os.environ | {
         "HF_HUB_OFFLINE": "1",
@@ -114,11 +123,13 @@ def test_the_datasets_library_reads_the_shards_the_stream_and_the_imagefolder(da
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    rows, columns, size, text, file_rows, file_columns, has_same_texts = json.loads(
+    rows, columns, size, text, file_rows, file_columns, has_same_texts, whole_texts = json.loads(
         done.stdout.splitlines()[-1]
     )
     assert (rows, file_rows, size) == (12, 12, [128, 128])
-    assert columns == ["creator", "image", "image_id", "licence", "source", "species", "species_id", "text"]
+    told = ["class_texts", "creator", "image", "image_id", "licence", "source", "species", "species_id"]
+    assert columns == [*told, "text", "texts"]
+    assert set(whole_texts[0]) >= {text} and len(whole_texts[0]) == 4 and len(whole_texts[1]) == 2
     assert file_columns == ["image", "text"]
     assert text.startswith("a photo of ")
     assert has_same_texts

@@ -20,6 +20,7 @@ SETTINGS = {
     "lora_rank": 4,
     "rehearsal_prompts": 2,
     "rehearsal_share": 0.25,
+    "class_share": 0.2,
     "min_snr_gamma": 5.0,
     "checkpoint_every_s": 0.0,
     "seed": 3,
@@ -37,13 +38,17 @@ def picture(seed: int) -> bytes:
     return buffer.getvalue()
 
 
-def write_dataset(folder: Path, rows: int, *, shards: int = 2) -> Path:
-    schema = image_schema({"image_id": pa.string(), "text": pa.string()})
+def write_dataset(folder: Path, rows: int, *, shards: int = 2, class_texts: tuple = ("a mushroom",)) -> Path:
+    """Rows with their caption, another wording and `class_texts`."""
+    lists = dict.fromkeys(("texts", "class_texts"), pa.list_(pa.string()))
+    schema = image_schema({"image_id": pa.string(), "text": pa.string()} | lists)
     with ShardWriter(folder / "data", schema, shards=shards) as writer:
         for number in range(rows):
             image = {"bytes": picture(number), "path": f"{number}.png"}
-            text = f"a photo of {('golden bonnet', 'ashen cap')[number % 2]}"
-            writer.write({"image": image, "image_id": f"{number:016x}", "text": text})
+            name = ("golden bonnet", "ashen cap")[number % 2]
+            told = {"text": f"a photo of {name}", "texts": [f"a photo of {name}", f"in moss, {name}"]}
+            row = {"image": image, "image_id": f"{number:016x}", "class_texts": list(class_texts)}
+            writer.write(row | told)
     return folder
 
 

@@ -56,7 +56,8 @@ def test_pickled_weights_are_not_opened(pipeline, tmp_path):
 def test_the_cards_name_the_model_in_the_package_and_those_of_the_hub():
     cards = read_cards()
     bases = ["pocket", "stable-diffusion-1.5", "stable-diffusion-xl"]
-    assert list(cards) == [*bases, "pocket-judge", "vgg16-fc2", "dinov2-small", "clip-vit-base-patch32"]
+    others = ["pocket-judge", "vgg16-fc2", "dinov2-small", "clip-vit-base-patch32"]
+    assert list(cards) == [*bases, *others, "blip-image-captioning-large"]
     assert [card.name for card in cards_of("base")] == bases
     assert PACKAGE_DIR / cards["pocket"].path == MODEL_DIR
     assert PACKAGE_DIR / cards["pocket-judge"].path == JUDGE_DIR / "clip"

@@ -4,23 +4,32 @@ import pytest
 import torch
 
 from fungal_assets.diffusion.batches import Batches
-from fungal_assets.diffusion.encoding import EncodedDataset
+from fungal_assets.diffusion.encoding import Choices, EncodedDataset
 from fungal_assets.diffusion.objectives import Objective
 from fungal_assets.diffusion.rehearsal import Rehearsal
 
-ROWS, POINTS = 7, 5
+ROWS, POINTS, CLASS_TEXT = 7, 5, 30
 
 
-def batches(*, size: int = 4, share: float = 0.25, seed: int = 0) -> Batches:
-    """Every latent of row r is r, and of its mirror image r + 100; the kept predictions are 50 and 60."""
+def batches(*, size: int = 4, share: float = 0.25, class_share: float = 0.0, seed: int = 0) -> Batches:
+    """Every latent of row r is r, and of its mirror image r + 100; the kept predictions are 50 and 60.
+
+    Row r has r % 3 + 1 wordings: the texts r + 1, r + 11 and r + 21; each has the same class wording.
+    """
     values = torch.arange(ROWS, dtype=torch.float32)
     latents = torch.stack([values, values + 100], dim=1).view(ROWS, 2, 1, 1, 1).expand(-1, -1, 4, 8, 8)
-    encoded = EncodedDataset(latents, torch.arange(ROWS) + 1, torch.arange(ROWS + 1.0).view(-1, 1, 1))
+    told = [[row + 1 + 10 * number for number in range(row % 3 + 1)] for row in range(ROWS)]
+    starts = torch.tensor([0, *map(len, told)]).cumsum(0)
+    wordings = Choices(torch.tensor([text for texts in told for text in texts]), starts)
+    nameless = Choices(torch.full((ROWS,), CLASS_TEXT), torch.arange(ROWS + 1))
+    encoded = EncodedDataset(latents, wordings, nameless, torch.arange(31.0).view(-1, 1, 1))
     plane = torch.ones(POINTS, 4, 8, 8)
     texts = torch.tensor([0.0, 70, 71, 72, 73, 74]).view(-1, 1, 1)
     points = Rehearsal(plane, torch.arange(POINTS), torch.arange(POINTS) + 1, 50 * plane, 60 * plane, texts)
     objective = Objective(torch.linspace(0.999, 0.001, 1000), "epsilon", 5.0)
-    return Batches(encoded, points if share else None, objective, size, share, seed, torch.device("cpu"))
+    return Batches(
+        encoded, points if share else None, objective, size, share, class_share, seed, torch.device("cpu")
+    )
 
 
 @pytest.mark.parametrize(("size", "share"), [(4, 0.25), (4, 0.0), (3, 0.4), (1, 0.5)])
@@ -57,7 +66,7 @@ def test_mirror_images_captions_and_the_empty_prompt_come_in_their_shares():
         found = ((batch.x_t[:count] - noise * batch.target[:count]) / signal).mean(dim=(1, 2, 3)).round()
         assert torch.equal(found % 100, rows.float())
         text = batch.text[:count].flatten()
-        assert ((text == 0) | (text == rows + 1)).all()
+        assert ((text == 0) | (text % 10 == rows + 1)).all()
         seen += collections.Counter(
             total=count, flips=int((found >= 100).sum()), empty=int((text == 0).sum())
         )
@@ -92,3 +101,46 @@ def test_the_probe_is_fixed_and_covers_the_rows():
     assert torch.equal(plan.probe(1, 4).x_t, plan.probe(1, 4).x_t)
     texts = torch.cat([plan.probe(number, 4).text.flatten() for number in range(2)])
     assert set(texts.tolist()) == set(range(1, ROWS + 1))
+
+
+@pytest.mark.parametrize(("size", "share", "class_share"), [(4, 0.25, 0.15), (1, 0.5, 0.2), (3, 0.0, 0.5)])
+def test_the_share_of_wordings_without_a_name_is_met_over_time(size, share, class_share):
+    plan = batches(size=size, share=share, class_share=class_share)
+    for steps in (1, 7, 40, 200):
+        drawn = torch.cat([plan.texts_of(step) for step in range(steps)])
+        assert abs(int((drawn == CLASS_TEXT).sum()) - class_share * len(drawn)) < 1
+    counts = plan.count_texts(200)
+    assert counts["specimens_drawn"] == len(drawn)
+    assert counts["class_texts_drawn"] == int((drawn == CLASS_TEXT).sum())
+    assert counts["texts_drawn"] == len(set(drawn.tolist())) == ROWS + 4 + 2 + 1
+
+
+def test_every_wording_of_a_row_is_drawn_equally_often():
+    plan, seen = batches(size=7, share=0.0), collections.Counter()
+    for step in range(900):
+        seen += collections.Counter(plan.texts_of(step).tolist())
+    for row in range(ROWS):
+        for number in range(row % 3 + 1):
+            assert seen[row + 1 + 10 * number] == pytest.approx(900 / (row % 3 + 1), rel=0.15)
+
+
+def test_the_texts_of_a_step_are_the_same_whenever_they_are_drawn_and_differ_from_step_to_step():
+    plan, again = batches(class_share=0.2), batches(class_share=0.2)
+    drawn = [plan.texts_of(step).tolist() for step in range(40)]
+    assert drawn == [again.texts_of(step).tolist() for step in reversed(range(40))][::-1]
+    assert drawn != [batches(class_share=0.2, seed=1).texts_of(step).tolist() for step in range(40)]
+    rows = [plan.rows_of(step).tolist() for step in range(40)]
+    told = {
+        (row, text)
+        for own, texts in zip(rows, drawn, strict=True)
+        for row, text in zip(own, texts, strict=True)
+    }
+    assert len({text for row, text in told if row == 2}) == 4
+
+
+def test_a_batch_has_the_texts_of_its_step():
+    plan = batches(size=8, class_share=0.3)
+    for step in range(30):
+        batch = plan.at(step)
+        text = batch.text[: batch.specimens].flatten()
+        assert torch.equal(text[text > 0], plan.texts_of(step).float()[text > 0])

@@ -15,7 +15,7 @@ from fungal_assets.diffusion.encoding import (
 )
 from fungal_assets.errors import TrainingError
 from fungal_assets.progress import stay_silent
-from fungal_assets.shards import ShardWriter, image_schema
+from fungal_assets.shards import ShardWriter, image_schema, read_rows
 from fungal_assets_tests.diffusion.conftest import write_dataset
 
 
@@ -28,8 +28,33 @@ def test_every_row_of_every_shard_is_encoded(shards, pipeline, tmp_path):
     encoded = encode(write_dataset(tmp_path / "dataset", 11, shards=shards), pipeline, tmp_path)
     assert encoded.latents.shape == (11, 2, 4, 8, 8)
     assert len(set(encoded.latents[:, 0].sum(dim=(1, 2, 3)).tolist())) == 11
-    assert len(encoded.embeddings) == 3
-    assert sorted(set(encoded.caption_ids.tolist())) == [1, 2]
+    assert len(encoded.embeddings) == 6, "the empty prompt, two wordings of two names, and one without"
+    rows = torch.arange(11)
+    assert encoded.wordings.counts(rows).tolist() == [2] * 11
+    assert encoded.class_wordings.counts(rows).tolist() == [1] * 11
+    assert len(set(encoded.wordings.ids.tolist())) == 4 and len(set(encoded.class_wordings.ids.tolist())) == 1
+
+
+def test_a_row_comes_with_the_embeddings_of_its_own_texts(pipeline, tmp_path):
+    dataset = write_dataset(tmp_path / "dataset", 5)
+    encoded = encode(dataset, pipeline, tmp_path)
+    for number, row in enumerate(read_rows(dataset / "data")):
+        for chance, text in ((0.0, row["texts"][0]), (0.99, row["texts"][1])):
+            (index,) = encoded.wordings.pick(torch.tensor([number]), torch.tensor([chance]))
+            torch.testing.assert_close(encoded.embeddings[index], embed_texts(pipeline, [text])[0])
+        (index,) = encoded.class_wordings.pick(torch.tensor([number]), torch.tensor([0.5]))
+        torch.testing.assert_close(encoded.embeddings[index], embed_texts(pipeline, ["a mushroom"])[0])
+    assert row["text"] == row["texts"][0]
+
+
+def test_a_dataset_of_one_caption_a_row_is_read_as_it_was(pipeline, tmp_path):
+    schema = image_schema({"image_id": pa.string(), "text": pa.string()})
+    with ShardWriter(tmp_path / "data", schema, shards=1) as writer:
+        for number in range(3):
+            row = {"image": {"bytes": png(64, 64), "path": ""}, "image_id": str(number), "text": "a cap"}
+            writer.write(row)
+    encoded = encode(tmp_path, pipeline, tmp_path)
+    assert encoded.wordings.ids.tolist() == [1, 1, 1] and len(encoded.class_wordings.ids) == 0
 
 
 def test_the_second_variant_is_the_latent_of_the_mirror_image(pipeline):
@@ -52,7 +77,12 @@ def test_a_second_call_reads_the_cache_and_another_dataset_has_its_own(pipeline,
     first = encode(dataset, pipeline, tmp_path / "cache")
     (path,) = (tmp_path / "cache").glob("encoded-*.safetensors")
     assert torch.equal(read_tensors(path)["latents"], first.latents)
-    assert torch.equal(encode(dataset, None, tmp_path / "cache").latents, first.latents)
+    again = encode(dataset, None, tmp_path / "cache")
+    assert torch.equal(again.latents, first.latents)
+    assert torch.equal(again.embeddings, first.embeddings)
+    assert torch.equal(again.wordings.ids, first.wordings.ids)
+    next((tmp_path / "cache").glob("embeddings-*.npy")).unlink()
+    assert torch.equal(encode(dataset, pipeline, tmp_path / "cache").embeddings, first.embeddings)
     encode(write_dataset(tmp_path / "b", 4), pipeline, tmp_path / "cache")
     assert len(list((tmp_path / "cache").glob("encoded-*.safetensors"))) == 2
 

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fungal_assets.diffusion.checks import check_class_share
 from fungal_assets.diffusion.training import tune
 from fungal_assets.errors import InputError, ProvenanceError, TrainingError
 from fungal_assets.shards import read_table
@@ -94,6 +96,9 @@ def test_what_is_kept_says_what_was_trained_on(tuned_dir, base_dir):
     assert record["rehearsed_prompts"] == ["hamburger", "girl holding a basket"]
     assert (record["steps"], record["lora_rank"], record["resolution_px"]) == (6, 4, 64)
     assert not [name for name in record if "second" in name]
+    assert record["class_share"] == 0.2
+    assert (record["specimens_drawn"], record["class_texts_drawn"]) == (18, 3)
+    assert record["texts"] == 5 and 4 <= record["texts_drawn"] <= 5
     curve = read_table(tuned_dir / "loss.parquet")
     assert [row["step"] for row in curve] == [1, 2, 3, 4, 5, 6]
     assert all(row["rehearsal_loss"] is not None for row in curve)
@@ -155,12 +160,34 @@ def test_a_missing_shard_is_named(base_dir, prompts_dir, tmp_path):
         ({"method": "hypernetwork"}, "not known; use one of"),
         ({"max_steps": 0, "rehearsal_share": 1.0}, "max_steps is 0.*rehearsal_share is 1.0"),
         ({"rehearsal_prompts": 0}, "set both or neither"),
+        ({"class_share": -0.1}, "class_share is -0.1, 0 to below 1 expected"),
         ({"base_model": "nowhere"}, "not a folder, not a card and not a hub id"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(change, message, base_dir, dataset_dir, prompts_dir, tmp_path):
     with pytest.raises(InputError, match=message):
         tune(dataset_dir, prompts_dir, tmp_path, **{"base_model": str(base_dir)} | SETTINGS | change)
+
+
+def test_a_share_without_names_that_no_row_can_meet_is_refused(base_dir, prompts_dir, tmp_path):
+    dataset = write_dataset(tmp_path / "dataset", 4, class_texts=())
+    with pytest.raises(InputError, match="4 of 4 rows .* have no class_texts. Set .*class_share to 0"):
+        tune(dataset, prompts_dir, tmp_path / "a", base_model=str(base_dir), **SETTINGS)
+    figures = tune(
+        dataset,
+        prompts_dir,
+        tmp_path / "b",
+        base_model=str(base_dir),
+        **SETTINGS | {"class_share": 0.0, "max_steps": 2},
+    )
+    assert figures["class_texts_drawn"] == 0
+
+
+def test_a_share_that_was_not_met_is_found(tuned_dir, tmp_path):
+    shutil.copy(tuned_dir / "training.json", tmp_path)
+    assert check_class_share(tmp_path, class_share=0.2).passed
+    verdict = check_class_share(tmp_path, class_share=0.4)
+    assert not verdict.passed and "3 of 18 draws came without a name (16.7%), 40.0%" in verdict.finding
 
 
 def test_the_module_loads_no_heavy_library():

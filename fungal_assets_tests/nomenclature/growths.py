@@ -22,6 +22,7 @@ from fungal_assets.shards import ShardWriter, image_schema, write_table
 KINDS = (("brown", (120, 74, 40), "snow"), ("red", (200, 30, 24), "moss"), ("white", (244, 240, 232), "dark"))
 CLASS_NOUN = "mushroom"
 CLUTTERED_OPENING = "a snapshot of"
+WORDED = {"wordings": 4, "class_wordings": 2, "captioner": ""}
 VIEW_WORDS = {"side": "side view", "above": "seen from above"}
 ASKED = {"context_groups": ["habitat", "closeness"], "templates": "", "extra_controls": ""}
 GROUNDS = {"snow": (226, 230, 240), "moss": (80, 110, 40), "dark": (6, 6, 6)}
@@ -67,9 +68,11 @@ def grow(root: Path, *, per_cluster: int = 4, seed: int = 7) -> Growth:
         folders.raw_images,
         folders.clusters,
         folders.species,
+        folders.feature_vectors,
         folders.captions,
         class_noun=CLASS_NOUN,
         cluttered_opening=CLUTTERED_OPENING,
+        **WORDED,
         seed=seed,
     )
     write_prompts(

@@ -53,3 +53,35 @@ def test_a_rough_ground_is_clutter_and_an_even_one_is_not():
     around = np.abs(np.asarray(calm).astype(int) - GROUNDS["moss"]).max(-1) < 10
     pixels[around] = litter[around]
     assert measure(Image.fromarray(pixels)).is_cluttered
+
+
+@pytest.mark.parametrize(
+    ("chance", "count"), [(0.9, "a group"), (0.5, None), (0.1, None), (None, None)], ids=str
+)
+def test_a_likely_group_is_said_though_it_is_one_part(chance, count):
+    assert measure(picture((200, 30, 24), GROUNDS["snow"]), group_chance=chance).count == count
+
+
+@pytest.mark.parametrize(("chance", "count"), [(0.5, "a group"), (0.1, None)])
+def test_parts_that_are_surely_no_group_are_a_mask_in_pieces(chance, count):
+    row = Image.new("RGB", (160, 160), GROUNDS["snow"])
+    for left in (5, 58, 111):
+        row.paste(picture((200, 30, 24), GROUNDS["snow"], radius_px=16, side_px=44), (left, 58))
+    assert measure(row, group_chance=chance).count == count
+
+
+@pytest.mark.parametrize(
+    ("ground", "noise", "words"),
+    [
+        pytest.param((226, 230, 240), 3, "in snow", id="snow"),
+        pytest.param((238, 234, 228), 3, None, id="white table"),
+        pytest.param((6, 6, 6), 3, "on a black background", id="black"),
+        pytest.param((6, 6, 6), 30, None, id="dim litter"),
+    ],
+)
+def test_what_only_looks_like_a_habitat_is_not_said(ground, noise, words):
+    pixels = np.asarray(picture((200, 30, 24), ground)).astype(int)
+    around = np.abs(pixels - ground).max(-1) < 10
+    grain = np.random.default_rng(0).integers(-noise, noise + 1, (*pixels.shape[:2], 1))
+    shown = np.where(around[..., None], pixels + grain, pixels).clip(0, 255).astype(np.uint8)
+    assert measure(Image.fromarray(shown)).habitat == words

@@ -8,10 +8,11 @@ from PIL import Image
 
 from fungal_assets.errors import InputError
 from fungal_assets.nomenclature.attributes import Attributes
-from fungal_assets.nomenclature.captions import OPENING, caption_images, depict, word_caption
+from fungal_assets.nomenclature.captions import caption_images
 from fungal_assets.nomenclature.species import read_species
+from fungal_assets.nomenclature.wordings import OPENING, depict, word_caption
 from fungal_assets.shards import ShardWriter, image_schema, read_rows, read_table, write_table
-from fungal_assets_tests.nomenclature.growths import CLASS_NOUN, CLUTTERED_OPENING
+from fungal_assets_tests.nomenclature.growths import CLASS_NOUN, CLUTTERED_OPENING, WORDED
 
 DISC = np.hypot(*(np.indices((128, 128)) - 64)) < 36
 FULL = Attributes(("brown", "white"), "small", "in moss", "a group", "from afar", "in dim light", False)
@@ -64,8 +65,10 @@ def test_the_order_of_a_caption_varies_by_image_and_is_the_same_again():
 
 
 def test_the_captions_are_the_same_when_made_again(growth, tmp_path):
-    settings = {"class_noun": CLASS_NOUN, "cluttered_opening": CLUTTERED_OPENING, "seed": 7}
-    caption_images(growth.raw_images, growth.clusters, growth.species, tmp_path, **settings)
+    settings = {"class_noun": CLASS_NOUN, "cluttered_opening": CLUTTERED_OPENING, **WORDED, "seed": 7}
+    caption_images(
+        growth.raw_images, growth.clusters, growth.species, growth.feature_vectors, tmp_path, **settings
+    )
     assert (tmp_path / "captions.parquet").read_bytes() == (growth.captions / "captions.parquet").read_bytes()
 
 
@@ -91,9 +94,11 @@ def test_a_picture_full_of_clutter_is_called_a_snapshot(growth, tmp_path):
         tmp_path / "raw",
         growth.clusters,
         growth.species,
+        growth.feature_vectors,
         tmp_path,
         class_noun=CLASS_NOUN,
         cluttered_opening=CLUTTERED_OPENING,
+        **WORDED,
         seed=7,
     )
     captions = {row["image_id"]: row["caption"] for row in read_table(tmp_path / "captions.parquet")}
@@ -101,6 +106,64 @@ def test_a_picture_full_of_clutter_is_called_a_snapshot(growth, tmp_path):
         opening = CLUTTERED_OPENING if index % 2 else OPENING
         assert captions[row["image_id"]].startswith(f"{opening} a")
     assert figures["cluttered"] == len(rows) // 2
+
+
+def test_what_the_source_says_of_the_habitat_goes_before_what_was_measured(growth, tmp_path):
+    """Discs on snow, moss and black, each said to grow on a log by its source, or at a place without coordinates."""
+    told = ({"habitat": "forest", "substrate": "old log"}, {"habitat": "51 N", "substrate": None})
+    schema = {
+        "image_id": pa.string(),
+        "focus": pa.float64(),
+        "habitat": pa.string(),
+        "substrate": pa.string(),
+    }
+    rows = list(read_rows(growth.raw_images, ["image", "image_id"]))
+    with ShardWriter(tmp_path / "raw", image_schema(schema), shards=1, stem="images") as raw:
+        for index, row in enumerate(rows):
+            raw.write({**row, "focus": 0.5, **told[index % 2]})
+    settings = {"class_noun": CLASS_NOUN, "cluttered_opening": CLUTTERED_OPENING, **WORDED, "seed": 7}
+    figures = caption_images(
+        tmp_path / "raw", growth.clusters, growth.species, growth.feature_vectors, tmp_path, **settings
+    )
+    found = {row["image_id"]: row for row in read_table(tmp_path / "captions.parquet")}
+    before = {row["image_id"]: row for row in read_table(growth.captions / "captions.parquet")}
+    for index, row in enumerate(rows):
+        own, measured = found[row["image_id"]], before[row["image_id"]]
+        expected = measured["habitat"] if index % 2 else "on a log"
+        assert own["habitat"] == expected and expected in own["caption"]
+        assert own["is_habitat_told"] == (index % 2 == 0)
+        assert index % 2 or not any(measured["habitat"] in text for text in own["wordings"])
+    assert figures["habitats_told_by_source"] == len(rows) // 2
+
+
+def test_a_group_is_told_by_the_feature_vectors(growth, tmp_path, monkeypatch):
+    """With weights by which every vector is a group."""
+    counts = tmp_path / "counts.npz"
+    np.savez_compressed(counts, weights=np.zeros(1280, np.float32), bias=9.0)
+    monkeypatch.setattr("fungal_assets.nomenclature.counting.COUNTS_PATH", counts)
+    settings = {"class_noun": CLASS_NOUN, "cluttered_opening": CLUTTERED_OPENING, **WORDED, "seed": 7}
+    inputs = (growth.raw_images, growth.clusters, growth.species, growth.feature_vectors)
+    caption_images(*inputs, tmp_path, **settings)
+    rows = read_table(tmp_path / "captions.parquet")
+    assert all(row["count"] == "a group" and "a group of" in row["wordings"][1] for row in rows)
+    assert {row["count"] for row in read_table(growth.captions / "captions.parquet")} == {None}
+
+
+@pytest.mark.parametrize("change", [{"wordings": 0, "class_wordings": 9}, {"captioner": "nowhere"}], ids=str)
+def test_settings_that_cannot_be_are_refused(growth, tmp_path, change):
+    settings = {"class_noun": CLASS_NOUN, "cluttered_opening": CLUTTERED_OPENING, **WORDED, "seed": 7}
+    message = (
+        "wordings is 0, 1 to 8 expected; class_wordings is 9" if "wordings" in change else "not a folder"
+    )
+    with pytest.raises(InputError, match=message):
+        caption_images(
+            growth.raw_images,
+            growth.clusters,
+            growth.species,
+            growth.feature_vectors,
+            tmp_path,
+            **settings | change,
+        )
 
 
 def test_specimens_without_a_cluster_are_named_and_refused(growth, tmp_path):
@@ -112,8 +175,10 @@ def test_specimens_without_a_cluster_are_named_and_refused(growth, tmp_path):
             growth.raw_images,
             tmp_path,
             growth.species,
+            growth.feature_vectors,
             tmp_path,
             class_noun=CLASS_NOUN,
             cluttered_opening=CLUTTERED_OPENING,
+            **WORDED,
             seed=7,
         )

@@ -11,6 +11,7 @@ from fungal_assets.nomenclature.checks import (
     check_prompts_are_complete,
     check_species_are_distinct,
     check_species_are_new,
+    check_wordings,
 )
 from fungal_assets.shards import read_table, write_table
 
@@ -23,6 +24,7 @@ def test_a_sound_growth_passes_every_check(growth):
         check_species_are_distinct(growth.species, growth.clusters),
         check_captions_are_complete(growth.captions, growth.raw_images),
         check_captions_say_enough(growth.captions, growth.species),
+        check_wordings(growth.captions, growth.species, wordings=4, class_wordings=2),
         check_prompts_are_complete(growth.prompts, growth.species),
     ]
     assert not [verdict.finding for verdict in verdicts if not verdict.passed]
@@ -83,6 +85,30 @@ def test_a_caption_that_says_too_little_is_found(growth, tmp_path, caption):
     verdict = check_captions_say_enough(tmp_path, growth.species)
     assert verdict.figures["faults"] == 1
     assert rows[0]["image_id"] in verdict.finding
+
+
+@pytest.mark.parametrize(
+    ("change", "finding"),
+    [
+        pytest.param(lambda row: row["wordings"].pop(), "has 3 wordings and 2 of its class", id="few"),
+        pytest.param(
+            lambda row: row["wordings"].__setitem__(2, row["wordings"][1]), "says twice", id="repeated"
+        ),
+        pytest.param(lambda row: row["wordings"].reverse(), "is not its first wording", id="order"),
+        pytest.param(
+            lambda row: row["wordings"].__setitem__(1, "a photo of a mushroom"), "does not say", id="unnamed"
+        ),
+        pytest.param(
+            lambda row: row["class_wordings"].__setitem__(0, f"{row['caption']} again"), "faults", id="named"
+        ),
+    ],
+)
+def test_wordings_that_are_too_few_or_say_the_wrong_thing_are_found(growth, tmp_path, change, finding):
+    rows = read_table(growth.captions / "captions.parquet")
+    change(rows[0])
+    write_table(tmp_path / "captions.parquet", rows)
+    verdict = check_wordings(tmp_path, growth.species, wordings=4, class_wordings=2)
+    assert not verdict.passed and finding in verdict.finding
 
 
 def test_a_missing_caption_is_found(growth, tmp_path):

@@ -28,6 +28,14 @@ def test_grey_beside_enough_white_is_white_in_the_shade():
     assert colour_shares(to_lab(pixels[None])[0])["white"] == 1.0
 
 
+@pytest.mark.parametrize(("orange", "brown", "named"), [(3, 4, "orange"), (1, 4, "brown")])
+def test_brown_beside_enough_of_a_warm_colour_is_its_shade(orange, brown, named):
+    pixels = np.array([FOCAL["orange"]] * orange + [FOCAL["brown"]] * brown, np.uint8)
+    shares = colour_shares(to_lab(pixels[None])[0])
+    assert max(shares, key=lambda term: shares[term]) == named
+    assert sum(shares.values()) == pytest.approx(1.0)
+
+
 def test_main_colours_leave_a_small_share_out():
     assert main_colours({"red": 0.7, "white": 0.25, "blue": 0.05}, least_share=0.25) == ("red", "white")
     assert main_colours({"red": 0.2, "white": 0.1}, least_share=0.25) == ("red",)

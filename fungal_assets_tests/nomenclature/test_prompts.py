@@ -3,7 +3,6 @@ import json
 import pytest
 
 from fungal_assets.errors import InputError
-from fungal_assets.nomenclature.captions import depict
 from fungal_assets.nomenclature.prompts import (
     ARTISTS_CONTROLS,
     CONTROLS_PATH,
@@ -14,6 +13,7 @@ from fungal_assets.nomenclature.prompts import (
 )
 from fungal_assets.nomenclature.species import read_species
 from fungal_assets.nomenclature.templates import KINDS
+from fungal_assets.nomenclature.wordings import depict
 from fungal_assets.pocket.world import WORLD_CONCEPTS
 from fungal_assets.profiles import PROFILES
 from fungal_assets_tests.nomenclature.growths import ASKED, CLASS_NOUN, VIEW_WORDS

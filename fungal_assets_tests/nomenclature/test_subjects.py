@@ -1,8 +1,11 @@
+import csv
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from fungal_assets.nomenclature.subjects import SIDE_PX, find_subject
+from fungal_assets.pocket import SPECIMENS_DIR
 from fungal_assets_tests.nomenclature.growths import GROUNDS, picture
 
 
@@ -31,3 +34,14 @@ def test_an_even_picture_of_any_mode_has_a_subject(mode):
 def test_the_same_picture_has_the_same_mask():
     image = picture((120, 74, 40), GROUNDS["snow"])
     assert np.array_equal(find_subject(image).mask, find_subject(image.copy()).mask)
+
+
+def test_a_haze_over_the_horizon_is_ground():
+    """Parasols in a field and earthstars in sand, of which it is known how much of the frame they cover."""
+    with SPECIMENS_DIR.with_name("specimen_traits.csv").open(newline="") as file:
+        hazy = [row for row in csv.DictReader(file) if row["morphotype"] in ("parasol", "earthstar")]
+    ratios = []
+    for row in hazy:
+        with Image.open(SPECIMENS_DIR / row["file_name"]) as image:
+            ratios.append(find_subject(image).share / float(row["frame_share"]))
+    assert np.mean(np.abs(np.log(ratios)) < np.log(1.3)) >= 0.75, "within 30 % of the truth"

@@ -32,6 +32,8 @@ class Candidate:
         creator: Who made it, or None.
         licence: SPDX id, or None.
         label: What its source calls it, or None.
+        habitat: Where it grew, in its source's own words, or None.
+        substrate: What it grew on, likewise.
         page: Where a person finds it on the web, or None.
         fault: Why it could not be read, or None.
     """
@@ -42,6 +44,8 @@ class Candidate:
     creator: str | None = None
     licence: str | None = None
     label: str | None = None
+    habitat: str | None = None
+    substrate: str | None = None
     page: str | None = None
     fault: Fault | None = None
 
@@ -72,16 +76,20 @@ class Note(TypedDict, total=False):
     creator: str | None
     licence: str | None
     label: str | None
+    habitat: str | None
+    substrate: str | None
     page: str | None
 
 
 def describe(row: Mapping[str, Any]) -> Note:
-    """Creator, licence (as SPDX id), label and page of a candidate by what a table says about it."""
+    """Creator, licence (as SPDX id), label, habitat, substrate and page of a candidate by what a table says."""
     licence = _text(row.get("licence") or row.get("license"))
     return {
         "creator": _text(row.get("creator")),
         "licence": to_spdx(licence) if licence else None,
         "label": _text(row.get("label")),
+        "habitat": _text(row.get("habitat")),
+        "substrate": _text(row.get("substrate")),
         "page": _text(row.get("page")),
     }
 

@@ -78,4 +78,5 @@ def _pictures(occurrence: Mapping[str, Any]) -> Iterator[WebPicture]:
                 creator=media.get("creator") or media.get("rightsHolder") or occurrence.get("recordedBy"),
                 licence=to_spdx(licence) if licence else None,
                 label=occurrence.get("species") or occurrence.get("scientificName"),
+                habitat=occurrence.get("habitat"),
             )

@@ -72,6 +72,7 @@ class INaturalist:
 
 def _pictures(observation: Mapping[str, Any], size: str) -> Iterator[WebPicture]:
     user, taxon = observation.get("user") or {}, observation.get("taxon") or {}
+    fields = {str(one.get("name")).lower(): one.get("value") for one in observation.get("ofvs") or []}
     for photo in observation.get("photos") or []:
         code = photo.get("license_code")
         yield WebPicture(
@@ -80,6 +81,8 @@ def _pictures(observation: Mapping[str, Any], size: str) -> Iterator[WebPicture]
             creator=user.get("name") or user.get("login"),
             licence=_spdx(code),
             label=taxon.get("name"),
+            habitat=fields.get("habitat"),
+            substrate=fields.get("substrate"),
         )
 
 

@@ -1,6 +1,7 @@
 """Sidecars: `metadata.csv` or `metadata.jsonl` in the top folder, as Hugging Face image folders have it.
 
-Each row has `file_name` (relative), and any of `creator`, `licence` (or `license`), `label`, `page`.
+Each row has `file_name` (relative), and any of `creator`, `licence` (or `license`), `label`, `habitat`,
+`substrate`, `page`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Notes = dict[str, Note]
 
 
 def read_sidecars(texts: Mapping[str, bytes], *, where: str) -> Notes:
-    """Creator, licence, label and page by relative path.
+    """What sidecars say of each picture by relative path.
 
     Args:
         texts: Bytes of each sidecar by its name; none where there is no sidecar.

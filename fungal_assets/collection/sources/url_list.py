@@ -1,4 +1,7 @@
-"""A list of URLs: a CSV or Parquet table with a column `url`, and any of `page`, `creator`, `licence`, `label`."""
+"""A list of URLs: a CSV or Parquet table with a column `url`.
+
+It may have any of the columns `page`, `creator`, `licence`, `label`, `habitat` and `substrate` too.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +65,7 @@ def _read_list(path: Path) -> list[WebPicture]:
         found = f"no 'url' in row {faulty[0]} ({len(faulty)} such rows)" if faulty else "no row"
         raise InputError(
             f"list {str(path)!r} has {found}; expected a column 'url' with the address of a picture in every row, "
-            "and any of page, creator, licence, label."
+            "and any of page, creator, licence, label, habitat, substrate."
         )
     return [WebPicture(str(row["url"]).strip(), **describe(row)) for row in rows]
 
@@ -72,6 +75,6 @@ def _csv_rows(path: Path) -> list[Mapping[str, Any]]:
 
 
 def _parquet_rows(path: Path) -> list[Mapping[str, Any]]:
-    wanted = ("url", "page", "creator", "licence", "license", "label")
+    wanted = ("url", "page", "creator", "licence", "license", "label", "habitat", "substrate")
     names = [name for name in pq.read_schema(path).names if name in wanted]
     return pq.read_table(path, columns=names).to_pylist()

@@ -18,6 +18,7 @@ from fungal_assets.collection.sources.candidates import Candidate, Fault, Source
 from fungal_assets.collection.sources.fetching import Fetcher, FetchError, Manners
 
 TYPICAL_BYTES = 400_000
+_TOLD = ("page", "creator", "licence", "label", "habitat", "substrate")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class WebPicture:
         creator: Who made it, or None.
         licence: SPDX id, or None.
         label: What it shows, or None.
+        habitat: Where it grew, in its publisher's own words, or None.
+        substrate: What it grew on, likewise.
         fault: Why it is not to be fetched, or None.
     """
 
@@ -38,6 +41,8 @@ class WebPicture:
     creator: str | None = None
     licence: str | None = None
     label: str | None = None
+    habitat: str | None = None
+    substrate: str | None = None
     fault: Fault | None = None
 
 
@@ -62,7 +67,7 @@ class Downloads:
         """A candidate for each picture, in their order; `kind` is what they name as their source."""
         for picture in pictures:
             data, fault = (b"", picture.fault) if picture.fault else self._fetch_once(picture.url)
-            about = {name: getattr(picture, name) for name in ("page", "creator", "licence", "label")}
+            about = {name: getattr(picture, name) for name in _TOLD}
             yield Candidate(data, picture.url, kind, **about, fault=fault)
 
     def _fetch_once(self, url: str) -> tuple[bytes, Fault | None]:

@@ -76,12 +76,14 @@ def test_a_pipe_is_a_fault_and_is_not_opened(tmp_path):
 def test_a_sidecar_says_who_made_a_picture(tmp_path, name):
     write_pictures(tmp_path, 2)
     row = {"file_name": "01.png", "creator": "Ada", "licence": "cc by 4.0", "label": "bolete"}
+    row |= {"habitat": "meadow", "substrate": "dung"}
     as_csv, as_json = ",".join(row) + "\n" + ",".join(row.values()) + "\n", json.dumps(row) + "\n\n"
     text = as_csv if name.endswith("csv") else as_json
     (tmp_path / name).write_text(text, encoding="utf-8-sig" if name.endswith("csv") else "utf-8")
     plain, known = FolderSource(tmp_path).candidates()
     assert (plain.creator, plain.licence, plain.label) == (None, None, None)
     assert (known.creator, known.licence, known.label) == ("Ada", "CC-BY-4.0", "bolete")
+    assert (known.habitat, known.substrate, plain.habitat) == ("meadow", "dung", None)
 
 
 def test_a_sidecar_row_without_its_file_is_a_fault(tmp_path):

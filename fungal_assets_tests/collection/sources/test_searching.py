@@ -68,6 +68,7 @@ def observations(url, query, total=450):
             "quality_grade": "research",
             "user": {"login": f"observer{number}", "name": "Ada" if number % 2 else None},
             "taxon": {"id": 1, "name": "Amanita pantherina"},
+            "ofvs": [{"name": "Substrate", "value": "dead wood"}] if number % 2 else [],
             "photos": [photo(number), *([photo(1000)] if number == 1 else [])],
         }
         for number in range(first, last + 1)
@@ -92,6 +93,7 @@ def occurrences(url, query, total=450):
             "scientificName": "Boletus edulis Bull.",
             "species": "Boletus edulis",
             "recordedBy": "Cy",
+            **({"habitat": "Fagus woodland"} if number % 2 else {}),
             "media": [
                 {
                     "type": "StillImage",
@@ -127,6 +129,7 @@ def test_observations_come_with_observer_licence_and_page_and_closed_ones_are_ne
     assert {one.licence for one in good} == {"CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0"}
     first = good[0]
     assert (first.creator, first.label, first.source) == ("Ada", "Amanita pantherina", "inaturalist")
+    assert {one.substrate for one in found} == {"dead wood", None} and first.substrate == "dead wood"
     assert first.page == "https://www.inaturalist.org/observations/1"
     assert first.origin.endswith("/picture/1.png/large.png") and first.data == encode(picture(1))
     assert good[1].origin.endswith("/picture/1000.png/large.png")
@@ -155,6 +158,7 @@ def test_occurrences_are_taken_by_the_licence_of_the_picture_not_of_the_record(s
     good = [one for one in found if one.fault is None]
     assert [one.licence for one in good] == ["CC-BY-4.0", "CC0-1.0"] * 3
     assert [one.creator for one in good[:2]] == ["Cy", "Bo"]
+    assert [one.habitat for one in good[:2]] == [None, "Fagus woodland"]
     assert (good[0].page, good[0].label) == ("https://publisher.example/0", "Boletus edulis")
     details = {one.fault.detail.split(";")[0] for one in found if one.fault}
     assert details == {

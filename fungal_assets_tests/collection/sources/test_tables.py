@@ -24,6 +24,8 @@ def test_a_dataset_of_the_datasets_library_comes_back_with_its_class_names(tmp_p
             "label": datasets.ClassLabel(names=["bolete", "morel"]),
             "creator": datasets.Value("string"),
             "license": datasets.Value("string"),
+            "habitat": datasets.ClassLabel(names=["forest", "meadow"]),
+            "substrate": datasets.Value("string"),
         }
     )
     rows = {
@@ -32,6 +34,8 @@ def test_a_dataset_of_the_datasets_library_comes_back_with_its_class_names(tmp_p
         "label": [1, 0, None],
         "creator": ["Ada", None, ""],
         "license": ["http://creativecommons.org/licenses/by/4.0/", None, "cc0"],
+        "habitat": [1, None, 0],
+        "substrate": ["", "bark", None],
     }
     path = tmp_path / "train.parquet"
     datasets.Dataset.from_dict(rows, features=features).to_parquet(path)
@@ -40,6 +44,8 @@ def test_a_dataset_of_the_datasets_library_comes_back_with_its_class_names(tmp_p
     assert [one.label for one in found] == ["morel", "bolete", None]
     assert [one.creator for one in found] == ["Ada", None, None]
     assert [one.licence for one in found] == ["CC-BY-4.0", None, "CC0-1.0"]
+    assert [one.habitat for one in found] == ["meadow", None, "forest"]
+    assert [one.substrate for one in found] == [None, "bark", None]
     assert [one.origin for one in found] == ["0", "1", "2"]
     assert PictureTable(path).measure().files == 3
 

@@ -24,6 +24,7 @@ def read(path, folder):
 
 @pytest.mark.parametrize("name", ["list.csv", "list.parquet"])
 def test_every_row_comes_with_its_credit_or_its_fault(served, tmp_path, name):
+    nowhere = {"habitat": "", "substrate": ""}
     rows = [
         {
             "url": f"{served.url}/picture/1.png",
@@ -31,10 +32,19 @@ def test_every_row_comes_with_its_credit_or_its_fault(served, tmp_path, name):
             "license": "cc by 4.0",
             "page": "http://a/1",
             "label": "x",
+            "habitat": "oak woodland",
+            "substrate": "dead wood",
         },
-        {"url": f"{served.url}/gone.png", "creator": "Bo", "license": "", "page": "", "label": ""},
-        {"url": "file:///etc/passwd", "creator": "", "license": "", "page": "", "label": ""},
-        {"url": f"{served.url}/picture/2.png", "creator": "", "license": "", "page": "", "label": ""},
+        {"url": f"{served.url}/gone.png", "creator": "Bo", "license": "", "page": "", "label": "", **nowhere},
+        {"url": "file:///etc/passwd", "creator": "", "license": "", "page": "", "label": "", **nowhere},
+        {
+            "url": f"{served.url}/picture/2.png",
+            "creator": "",
+            "license": "",
+            "page": "",
+            "label": "",
+            **nowhere,
+        },
     ]
     path = tmp_path / name
     if name.endswith("csv"):
@@ -45,6 +55,7 @@ def test_every_row_comes_with_its_credit_or_its_fault(served, tmp_path, name):
     first, gone, local, last = read(path, tmp_path / "kept")
     assert (first.data, first.creator, first.licence) == (encode(picture(1)), "Ada", "CC-BY-4.0")
     assert (first.page, first.label, first.source) == ("http://a/1", "x", "urls")
+    assert (first.habitat, first.substrate, last.habitat) == ("oak woodland", "dead wood", None)
     assert (gone.fault.reason, gone.creator, local.fault.reason) == ("unreachable", "Bo", "bad_address")
     assert (last.data, last.creator) == (encode(picture(2)), None)
 

@@ -1,0 +1,112 @@
+"""The grammar of wordings: many, distinct, true to what is known, the same again."""
+
+import re
+
+import pytest
+
+from fungal_assets.errors import InputError
+from fungal_assets.nomenclature.attributes import Attributes
+from fungal_assets.nomenclature.wordings import MOST_WORDINGS, OPENING, word_class, word_image
+
+FULL = Attributes(("brown", "white"), "small", "in moss", "a group", "from afar", "in dim light", False)
+BARE = Attributes(("red",), None, None, None, None, "in soft light", False)
+DARK = Attributes(("grey",), None, "on a black background", None, "up close", "in dim light", False)
+NAME, SNAPSHOT = "amber hollow bonnet", "a snapshot of"
+KNOWN = {"full": FULL, "bare": BARE, "dark": DARK}
+ATTRIBUTES = "red|brown|white|grey|moss|black background|afar|close|group|dim|soft"
+
+
+def named(attributes, number=0, *, opening=OPENING, count=MOST_WORDINGS, seed=0, **settings):
+    return word_image(
+        NAME, "mushroom", attributes, f"id{number}", opening=opening, count=count, seed=seed, **settings
+    )
+
+
+def nameless(attributes, number=0, *, opening=OPENING, count=MOST_WORDINGS, seed=0, noun="mushroom"):
+    return word_class(noun, attributes, f"id{number}", opening=opening, count=count, seed=seed)
+
+
+@pytest.mark.parametrize("opening", [OPENING, SNAPSHOT])
+@pytest.mark.parametrize("attributes", KNOWN.values(), ids=KNOWN)
+def test_there_are_as_many_distinct_wordings_as_are_asked_for(attributes, opening):
+    for number in range(60):
+        for texts in (
+            named(attributes, number, opening=opening),
+            nameless(attributes, number, opening=opening),
+        ):
+            assert len(set(texts)) == len(texts) == MOST_WORDINGS
+    assert len(named(attributes, count=3)) == 3 and nameless(attributes, count=0) == []
+
+
+@pytest.mark.parametrize("attributes", KNOWN.values(), ids=KNOWN)
+def test_a_wording_says_the_name_and_nothing_that_was_not_measured(attributes):
+    known = " ".join([*attributes.colour_names, str(attributes.habitat), str(attributes.closeness)])
+    known += f" {attributes.light} {attributes.count}"
+    for number in range(60):
+        for text in named(attributes, number):
+            assert f"{NAME} mushroom" in text
+            assert set(re.findall(ATTRIBUTES, text)) <= set(re.findall(ATTRIBUTES, known))
+        for text in nameless(attributes, number):
+            assert NAME not in text and re.search(r"mushroom|fung(us|i)", text)
+            assert set(re.findall(ATTRIBUTES, text)) <= set(re.findall(ATTRIBUTES, known))
+
+
+def test_the_first_wording_is_the_fullest():
+    said = set()
+    for number in range(60):
+        first, *others = named(FULL, number)
+        assert set(re.findall(ATTRIBUTES, first)) == {"brown", "white", "moss", "afar", "group"}
+        said |= {len(re.findall(ATTRIBUTES, text)) for text in others}
+    assert said >= {2, 3, 4, 5}, "attributes are left away"
+
+
+def test_wordings_differ_in_more_than_their_order():
+    texts = [text for number in range(60) for text in named(FULL, number)[1:]]
+    for pattern in (
+        rf"^{OPENING} a group of brown and white {NAME}",
+        r" with brown and white colours",
+        r"^in moss, ",
+        r" growing in moss",
+        r"; they are brown and white and grow in moss$",
+        r"; they grow in moss$",
+    ):
+        assert sum(bool(re.search(pattern, text)) for text in texts) >= 5, pattern
+
+
+def test_a_group_is_said_in_the_plural_and_one_in_the_singular():
+    assert all(f"{NAME} mushrooms" in text for text in named(FULL)[1:])
+    assert not any("mushrooms" in text or "they" in text for text in named(BARE))
+    assert any(text == "fungi in moss" for number in range(60) for text in nameless(FULL, number))
+    assert any(text in ("a mushroom", "a fungus") for number in range(60) for text in nameless(BARE, number))
+
+
+def test_nothing_grows_on_a_black_background():
+    texts = [text for number in range(60) for text in (*named(DARK, number), *nameless(DARK, number))]
+    assert not any("grow" in text for text in texts)
+    assert any("on a black background" in text for text in texts)
+
+
+def test_every_wording_of_clutter_is_a_snapshot():
+    for number in range(60):
+        for text in (*named(FULL, number, opening=SNAPSHOT), *nameless(FULL, number, opening=SNAPSHOT)):
+            assert SNAPSHOT in text and OPENING not in text
+
+
+def test_the_same_id_and_seed_give_the_same_wordings():
+    assert named(FULL, 3) == named(FULL, 3) != named(FULL, 4)
+    assert named(FULL, 3, seed=1) != named(FULL, 3)
+    assert named(FULL, 3, count=3) == named(FULL, 3)[:3]
+
+
+def test_what_a_captioner_says_is_the_second_wording():
+    texts = named(FULL, described="a mushroom on a table", count=4)
+    assert texts[1] == f"{OPENING} an {NAME} mushroom, a mushroom on a table" and len(texts) == 4
+
+
+def test_without_a_class_noun_the_class_is_fungus():
+    assert all(re.search(r"fung(us|i)", text) for text in nameless(FULL, noun=""))
+
+
+def test_more_wordings_than_there_are_is_an_error_that_says_so():
+    with pytest.raises(InputError, match=r"image 'id0' has only \d+ distinct wordings, 500 were asked for"):
+        named(BARE, count=500)
