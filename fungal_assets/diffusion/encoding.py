@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import numpy as np
 import torch  # noqa: TID253
 from PIL import Image
 
+from fungal_assets.dataset.splitting import TRAIN
 from fungal_assets.errors import TrainingError
 from fungal_assets.progress import Tell, follow
 from fungal_assets.shards import count_rows, read_rows
@@ -56,9 +58,16 @@ class EncodedDataset:
 
 
 def encode_dataset(
-    data: Path, pipeline: StableDiffusionPipeline, *, base_sha256: str, cache: Path, tell: Tell
+    data: Path,
+    pipeline: StableDiffusionPipeline,
+    *,
+    base_sha256: str,
+    cache: Path,
+    tell: Tell,
+    split: str = TRAIN,
+    most_rows: int | None = None,
 ) -> EncodedDataset:
-    """Encode every row of every shard, or read what an earlier run encoded.
+    """Encode every row of every shard of a split, or read what an earlier run encoded.
 
     Args:
         data: Folder of the dataset's shards.
@@ -66,29 +75,36 @@ def encode_dataset(
         base_sha256: Its hash.
         cache: Folder of the cache.
         tell: Progress.
+        split: Which split.
+        most_rows: So many of its rows, the first ones; all by default.
 
     Raises:
         TrainingError: A row cannot be read, pictures differ in size, or rows were lost on the way.
         ProvenanceError: A shard is missing.
     """
-    path = cache / f"encoded-{key_of(hash_folder(data), base_sha256, ENCODE_ROWS)}.safetensors"
-    tensors = read_tensors(path) if path.exists() else _encode(data, pipeline, tell)
+    promised = count_rows(data, split)
+    if most_rows is not None:
+        promised = min(promised, most_rows)
+    decided_by = key_of(hash_folder(data), split, promised, base_sha256, ENCODE_ROWS)
+    path = cache / f"encoded-{decided_by}.safetensors"
+    tensors = read_tensors(path) if path.exists() else _encode(data, split, promised, pipeline, tell)
     if not path.exists():
         write_tensors(path, tensors)
     encoded = EncodedDataset(**tensors)
-    promised = count_rows(data)
     if encoded.row_count != promised:
         raise TrainingError(
-            f"the shards of {data} promise {promised} rows and {encoded.row_count} were encoded: rows were "
+            f"the {split} shards of {data} promise {promised} rows and {encoded.row_count} were encoded: rows were "
             f"lost. Delete {path} and grow captioned_dataset again."
         )
     return encoded
 
 
-def _encode(data: Path, pipeline: StableDiffusionPipeline, tell: Tell) -> dict[str, torch.Tensor]:
+def _encode(
+    data: Path, split: str, count: int, pipeline: StableDiffusionPipeline, tell: Tell
+) -> dict[str, torch.Tensor]:
     latents, captions, shape = [], [], None
-    chunks = _chunks(data)
-    for rows in follow(chunks, tell, "encoding pictures", -(-count_rows(data) // ENCODE_ROWS)):
+    chunks = _chunks(data, split, count)
+    for rows in follow(chunks, tell, f"encoding pictures ({split})", -(-count // ENCODE_ROWS)):
         pixels = [_pixels(row) for row in rows]
         shape = shape or pixels[0].shape
         _check_shapes(rows, pixels, shape)
@@ -96,7 +112,7 @@ def _encode(data: Path, pipeline: StableDiffusionPipeline, tell: Tell) -> dict[s
         captions += [row["text"] for row in rows]
     if not latents:
         raise TrainingError(
-            f"the shards of {data} hold no rows: there is nothing to learn from. Collect pictures."
+            f"the {split} shards of {data} hold no rows: there is nothing to learn from. Collect pictures."
         )
     distinct = ["", *sorted(set(captions) - {""})]
     index = {caption: number for number, caption in enumerate(distinct)}
@@ -107,9 +123,9 @@ def _encode(data: Path, pipeline: StableDiffusionPipeline, tell: Tell) -> dict[s
     }
 
 
-def _chunks(data: Path) -> Iterator[list[dict[str, Any]]]:
+def _chunks(data: Path, split: str, count: int) -> Iterator[list[dict[str, Any]]]:
     chunk: list[dict[str, Any]] = []
-    for row in read_rows(data, ["image", "image_id", "text"]):
+    for row in itertools.islice(read_rows(data, ["image", "image_id", "text"], stem=split), count):
         chunk.append(row)
         if len(chunk) == ENCODE_ROWS:
             yield chunk

@@ -37,14 +37,21 @@ def picture(seed: int) -> bytes:
     return buffer.getvalue()
 
 
-def write_dataset(folder: Path, rows: int, *, shards: int = 2) -> Path:
+def write_dataset(folder: Path, rows: int, *, shards: int = 2, held_out: int = 0) -> Path:
+    """Training rows, and behind them rows that are held out."""
+    _write_split(folder, "train", range(rows), shards)
+    if held_out:
+        _write_split(folder, "test", range(rows, rows + held_out), 1)
+    return folder
+
+
+def _write_split(folder: Path, split: str, numbers: range, shards: int) -> None:
     schema = image_schema({"image_id": pa.string(), "text": pa.string()})
-    with ShardWriter(folder / "data", schema, shards=shards) as writer:
-        for number in range(rows):
+    with ShardWriter(folder / "data", schema, shards=shards, stem=split) as writer:
+        for number in numbers:
             image = {"bytes": picture(number), "path": f"{number}.png"}
             text = f"a photo of {('golden bonnet', 'ashen cap')[number % 2]}"
             writer.write({"image": image, "image_id": f"{number:016x}", "text": text})
-    return folder
 
 
 def write_prompts(folder: Path) -> Path:
@@ -72,7 +79,7 @@ def base_dir(pipeline, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def dataset_dir(tmp_path_factory):
-    return write_dataset(tmp_path_factory.mktemp("dataset"), 13)
+    return write_dataset(tmp_path_factory.mktemp("dataset"), 13, held_out=3)
 
 
 @pytest.fixture(scope="session")
