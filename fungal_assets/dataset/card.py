@@ -153,8 +153,8 @@ def _captions(contents: Contents) -> Iterator[str]:
     yield from (f"- {caption}" for caption in contents.samples.values())
     yield ""
     spreads = (
-        ("words of a caption", *found.words),
-        ("characters of a caption", *found.characters),
+        ("words of a caption", *(f"{number:g}" for number in found.words)),
+        ("characters of a caption", *(f"{number:g}" for number in found.characters)),
     )
     yield from _table(("", "fewest", "median", "most"), spreads)
     yield ""
@@ -206,7 +206,7 @@ def _licences(contents: Contents) -> Iterator[str]:
     yield ""
     yield (
         "Every picture keeps its own licence. `ATTRIBUTION.csv` names creator, licence and origin of each and what "
-        f"was changed ({CHANGES}). {contents.creators} creators are named."
+        f"was changed ({CHANGES}). Creators named: {contents.creators}."
     )
     yield ""
     credits = sorted(contents.credits.items())

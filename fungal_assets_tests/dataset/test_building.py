@@ -1,6 +1,9 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -77,12 +80,27 @@ def test_two_builds_are_equal_in_every_byte_even_over_the_rest_of_a_killed_one(b
     } <= set(made)
 
 
+def test_another_process_builds_the_same_bytes(growth, dataset, tmp_path):
+    """One with another order of sets and from another place."""
+    code = (
+        "import sys; from pathlib import Path; from fungal_assets.dataset.building import build_dataset;"
+        "from fungal_assets_tests.dataset.conftest import RECORD;"
+        "build_dataset(*map(Path, sys.argv[1:]), max_shard_mb=256.0, has_imagefolder=True, held_out_share=0.25,"
+        " records=[RECORD])"
+    )
+    names = ("prepared_images", "captions", "species", "raw_images", "feature_vectors")
+    places = [*(str(getattr(growth, name)) for name in names), str(tmp_path)]
+    environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code, *places], env=environment, check=True)
+    assert hash_files(tmp_path) == hash_files(dataset)
+
+
 def test_the_imagefolder_holds_the_rows_of_each_split(dataset):
     for split in ("train", "test"):
         folder = dataset / "imagefolder" / split
         lines = [json.loads(line) for line in (folder / "metadata.jsonl").read_text().splitlines()]
         told = {line["file_name"].split(".")[0]: line["text"] for line in lines}
-        assert told == texts_of(dataset, split)
+        assert told == texts_of(dataset, split) and list(told) == sorted(told)
         pictures = {
             row["image"]["path"]: row["image"]["bytes"] for row in read_rows(dataset / "data", stem=split)
         }

@@ -67,7 +67,7 @@ def test_every_picture_is_counted_by_species_split_and_licence(growth, dataset, 
         ("test", str(per_split["test"]), "1"),
     ]
     assert rows_of(text, "Licences and attribution")[1:] == [("test", "CC-BY-4.0", str(ROWS))]
-    assert "1 creators are named" in text
+    assert "Creators named: 1." in text
 
 
 def test_the_figures_of_the_captions_are_those_of_the_rows(growth, dataset, text):
