@@ -186,7 +186,8 @@ def _split(contents: Contents) -> Iterator[str]:
     yield (
         f"`{TEST}` is held out of training: about {contents.held_out_share:g} of the pictures. Pictures that are near "
         "duplicates of one another are all on one side. Which group is held out is drawn by its hash, so that new "
-        f"pictures move no others; a species keeps at least {LEAST_TRAINING} pictures for training."
+        f"pictures move no others but their own duplicates; a species keeps at least {LEAST_TRAINING} pictures for "
+        "training."
     )
 
 

@@ -19,7 +19,7 @@ from fungal_assets.store import Record
 
 UNKNOWN = "unknown"
 SAMPLES = 12
-_NO_ATTRIBUTES = ("image_id", "species_id", "caption", "wordings")
+_NO_ATTRIBUTES = ("image_id", "species_id", "caption", "wordings", "class_wordings")
 
 
 @dataclass(frozen=True)

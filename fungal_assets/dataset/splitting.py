@@ -2,8 +2,8 @@
 
 Pictures of one specimen, or one another's edit, belong on one side: a model judged on the twin of a picture that it
 learnt is judged on what it learnt. A group is drawn by the hash of its name, which is the lowest id in it, so that new
-pictures move no others, save where a limit is reached: a species keeps at least `LEAST_TRAINING` pictures to learn
-from, and gives at most twice the share that was asked for. So a species of few pictures gives none.
+pictures move no others but their own twins, save where a limit is reached: a species keeps at least `LEAST_TRAINING`
+pictures to learn from, and gives at most twice the share that was asked for. So a species of few pictures gives none.
 Belongs here: the choice. Who is whose twin is found in `morphology.twins`.
 """
 

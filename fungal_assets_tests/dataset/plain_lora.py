@@ -45,7 +45,7 @@ def loss_of(pipeline, scheduler, batch):
 def main(base, folder, output, steps):
     """Train, and write `pytorch_lora_weights.safetensors`."""
     torch.manual_seed(0)
-    pipeline = StableDiffusionPipeline.from_pretrained(base, safety_checker=None)
+    pipeline = StableDiffusionPipeline.from_pretrained(base, torch_dtype=torch.float32, safety_checker=None)
     scheduler = DDPMScheduler.from_pretrained(base, subfolder="scheduler")
     for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
         part.requires_grad_(False)
@@ -61,7 +61,7 @@ def main(base, folder, output, steps):
             loss.backward()
             optimiser.step()
             optimiser.zero_grad()
-            losses.append(float(loss))
+            losses.append(loss.item())
             if len(losses) == steps:
                 break
     layers = convert_state_dict_to_diffusers(get_peft_model_state_dict(pipeline.unet))
