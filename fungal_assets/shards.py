@@ -147,24 +147,44 @@ def _image_bytes(row: Mapping[str, Any]) -> int:
     return len((row["image"] or {}).get("bytes") or b"")
 
 
-def shard_paths(folder: Path) -> list[Path]:
+def shard_paths(folder: Path, stem: str = "*") -> list[Path]:
     """The shards of a folder in order.
 
+    Args:
+        folder: Where the shards lie.
+        stem: First part of the names of those that are meant, such as a split; all sets of shards by default.
+
     Raises:
-        ProvenanceError: There is none, or one of the set that the names promise is missing.
+        ProvenanceError: There is none, or one of a set that the names promise is missing.
     """
-    paths = sorted(folder.glob("*-of-*.parquet"))
+    paths = sorted(folder.glob(f"{stem}-*-of-*.parquet"))
+    sets = {path.name.rsplit("-", 3)[0] for path in paths}
+    if not sets:
+        raise ProvenanceError(
+            f"{folder} holds no parquet shards {stem}-*-of-*.parquet. Grow the asset again."
+        )
+    for name in sorted(sets):
+        _refuse_gaps(folder, [path for path in paths if path.name.rsplit("-", 3)[0] == name])
+    return paths
+
+
+def _refuse_gaps(folder: Path, paths: Sequence[Path]) -> None:
+    """Raise unless a set of shards is as many as its names promise."""
     promised = {int(path.stem.rsplit("-", 1)[1]) for path in paths}
-    if len(promised) != 1 or promised != {len(paths)}:
+    if promised != {len(paths)}:
         raise ProvenanceError(
             f"{folder} holds {len(paths)} parquet shards {[path.name for path in paths]!r}, but their names promise "
             f"{sorted(promised)!r}: one is missing or foreign. Grow the asset again."
         )
-    return paths
+
+
+def has_shards(folder: Path, stem: str) -> bool:
+    """Whether a folder holds any shard of that stem."""
+    return any(folder.glob(f"{stem}-*-of-*.parquet"))
 
 
 def read_rows(
-    folder: Path, columns: Sequence[str] | None = None, *, start: int = 0
+    folder: Path, columns: Sequence[str] | None = None, *, start: int = 0, stem: str = "*"
 ) -> Iterator[dict[str, Any]]:
     """Stream the rows of all shards of a folder, a row group at a time.
 
@@ -172,8 +192,9 @@ def read_rows(
         folder: Where the shards lie.
         columns: Which columns; all by default.
         start: How many rows are passed over; row groups among them are not read.
+        stem: First part of the shards' names; all shards by default.
     """
-    for path in shard_paths(folder):
+    for path in shard_paths(folder, stem):
         with pq.ParquetFile(path) as file:
             for group in range(file.num_row_groups):
                 count = file.metadata.row_group(group).num_rows
@@ -184,9 +205,9 @@ def read_rows(
                 start = max(0, start - count)
 
 
-def count_rows(folder: Path) -> int:
-    """How many rows all shards of a folder hold, read from the footers."""
-    return sum(pq.read_metadata(path).num_rows for path in shard_paths(folder))
+def count_rows(folder: Path, stem: str = "*") -> int:
+    """How many rows all shards of a folder hold, those of one stem or all, read from the footers."""
+    return sum(pq.read_metadata(path).num_rows for path in shard_paths(folder, stem))
 
 
 def write_table(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema | None = None) -> int:

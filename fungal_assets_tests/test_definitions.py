@@ -41,7 +41,7 @@ GRAPH = {
     "species": ["clusters", "feature_vectors", "name_lexicon", "raw_images"],
     "captions": ["clusters", "feature_vectors", "raw_images", "species"],
     "prompts": ["name_lexicon", "species"],
-    "captioned_dataset": ["captions", "prepared_images", "raw_images", "species"],
+    "captioned_dataset": ["captions", "feature_vectors", "prepared_images", "raw_images", "species"],
     "fine_tuned_weights": ["captioned_dataset", "prompts"],
     "pruned_weights": ["fine_tuned_weights"],
     "sample_galleries": ["clusters", "prompts", "pruned_weights"],

@@ -10,6 +10,7 @@ from fungal_assets.errors import ProvenanceError
 from fungal_assets.shards import (
     ShardWriter,
     count_rows,
+    has_shards,
     image_schema,
     read_rows,
     shard_count,
@@ -48,6 +49,35 @@ def test_a_missing_shard_is_named(tmp_path):
     shard_paths(tmp_path)[1].unlink()
     with pytest.raises(ProvenanceError, match=r"holds 2 parquet shards.*promise \[3\]"):
         list(read_rows(tmp_path))
+
+
+def test_each_set_of_shards_is_read_by_its_stem(tmp_path):
+    for stem, first, shards in (("train", 0, 3), ("test", 100, 1)):
+        with ShardWriter(tmp_path, SCHEMA, shards=shards, stem=stem) as writer:
+            for number in range(first, first + 7):
+                writer.write({"image": None, "image_id": f"id-{number}", "text": stem})
+    assert [path.name.split("-")[0] for path in shard_paths(tmp_path)] == ["test", "train", "train", "train"]
+    assert {row["text"] for row in read_rows(tmp_path, stem="train")} == {"train"}
+    assert (count_rows(tmp_path, "train"), count_rows(tmp_path, "test"), count_rows(tmp_path)) == (7, 7, 14)
+    assert has_shards(tmp_path, "test") and not has_shards(tmp_path, "validation")
+    with pytest.raises(ProvenanceError, match="holds no parquet shards validation-"):
+        shard_paths(tmp_path, "validation")
+    shard_paths(tmp_path, "train")[0].unlink()
+    assert count_rows(tmp_path, "test") == 7
+    with pytest.raises(ProvenanceError, match=r"holds 2 parquet shards.*promise \[3\]"):
+        shard_paths(tmp_path)
+
+
+def test_a_column_of_lists_is_read_by_the_datasets_library_as_one(tmp_path):
+    schema = image_schema({"image_id": pa.string(), "texts": pa.list_(pa.string())})
+    with ShardWriter(tmp_path, schema, shards=1) as writer:
+        writer.write({"image": None, "image_id": "id", "texts": ["a cap", "one cap"]})
+    from datasets import Features, List, Value
+
+    features = json.loads(pq.read_schema(shard_paths(tmp_path)[0]).metadata[b"huggingface"])["info"][
+        "features"
+    ]
+    assert Features.from_dict(features)["texts"] == List(Value("string"))
 
 
 def test_the_same_rows_make_the_same_bytes(tmp_path):

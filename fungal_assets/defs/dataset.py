@@ -7,6 +7,7 @@ from pydantic import Field
 
 from fungal_assets.defs.collection import prepared_images, raw_images
 from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep
+from fungal_assets.defs.morphology import feature_vectors
 from fungal_assets.defs.nomenclature import captions, species
 from fungal_assets.defs.partitions import resolution_partitions
 from fungal_assets.defs.previewing import sheets
@@ -22,12 +23,30 @@ class CaptionedDatasetConfig(StageConfig):
     has_imagefolder: bool | None = Field(
         default=None, description="Whether an imagefolder is written as well."
     )
+    held_out_share: float | None = Field(
+        default=None,
+        ge=0,
+        le=0.5,
+        description="About which share of the pictures is held out of training, by groups of twins; 0 for none.",
+    )
 
 
 def _every_image_found_again(output: Output, inputs: Inputs) -> Verdict:
     from fungal_assets.dataset.checks import check_every_image_is_found
 
     return check_every_image_is_found(output.path, inputs["raw_images"].path)
+
+
+def _no_group_parted(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.dataset.checks import check_no_group_is_parted
+
+    return check_no_group_is_parted(output.path, inputs["feature_vectors"].path)
+
+
+def _described_as_it_is(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.dataset.checks import check_described_as_it_is
+
+    return check_described_as_it_is(output.path)
 
 
 def _texts_are_told(output: Output, inputs: Inputs) -> Verdict:
@@ -51,8 +70,20 @@ def _images_decode(output: Output, inputs: Inputs) -> Verdict:
 DATASET_CHECKS = (
     Check(
         "every_image_found_again",
-        "Every admitted image is in the shards, once, with a text: the artist's trainer saw less than half of them.",
+        "Every admitted image is in the shards of one split, once: the artist's trainer saw less than half of them.",
         _every_image_found_again,
+        blocking=True,
+    ),
+    Check(
+        "no_group_parted",
+        "No near duplicate of a held-out picture is in the training split, and no species is held out whole.",
+        _no_group_parted,
+        blocking=True,
+    ),
+    Check(
+        "described_as_it_is",
+        "The card counts the rows of each split, and the Croissant metadata names every shard by its hash.",
+        _described_as_it_is,
         blocking=True,
     ),
     Check("images_decode", "Every image decodes at the partition's size.", _images_decode, blocking=True),
@@ -68,9 +99,9 @@ DATASET_CHECKS = (
 @dg.asset(
     group_name="dataset",
     kinds={"huggingface", "parquet"},
-    code_version="3",
+    code_version="4",
     partitions_def=resolution_partitions,
-    deps=[prepared_images, captions, species, raw_images],
+    deps=[prepared_images, captions, species, raw_images, feature_vectors],
     check_specs=check_specs("captioned_dataset", DATASET_CHECKS, resolution_partitions),
 )
 def captioned_dataset(
@@ -79,18 +110,19 @@ def captioned_dataset(
     store: StoreResource,
     profile: ProfileResource,
 ) -> dg.MaterializeResult:
-    """A Hugging Face image dataset: many Parquet shards, an imagefolder, a card and the attributions."""
+    """A Hugging Face image dataset: Parquet shards to train on and held out, imagefolder, card, attributions."""
     from fungal_assets.dataset.building import build_dataset
 
     prepared = store.get("prepared_images", context.partition_key)
-    others = [store.get(name) for name in ("captions", "species", "raw_images")]
-    paths = [output.path for output in (prepared, *others)]
+    others = [store.get(name) for name in ("captions", "species", "raw_images", "feature_vectors")]
+    made_of = [prepared, *others]
+    paths, records = [output.path for output in made_of], [output.record for output in made_of]
     return keep(
         context,
         store,
-        inputs=[prepared, *others],
+        inputs=made_of,
         settings=config.fill("captioned_dataset", profile),
-        build=functools.partial(build_dataset, *paths),
+        build=functools.partial(build_dataset, *paths, records=records),
         checks=DATASET_CHECKS,
-        preview=sheets(),
+        preview=sheets("samples.webp"),
     )

@@ -60,6 +60,12 @@ def _every_row_trained_on(output: Output, inputs: Inputs) -> Verdict:
     return check_every_row_trained_on(output.path, inputs["captioned_dataset"].path)
 
 
+def _learns_beyond_its_rows(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.diffusion.checks import check_learns_beyond_its_rows
+
+    return check_learns_beyond_its_rows(output.path)
+
+
 def _weights_changed(output: Output, inputs: Inputs) -> Verdict:
     from fungal_assets.diffusion.checks import check_weights_changed
 
@@ -81,7 +87,7 @@ TUNED_CHECKS = (
     ),
     Check(
         "every_row_trained_on",
-        "Training read every row of every shard: the artist's read one file of several.",
+        "Training read every row of every training shard: the artist's read one file of several.",
         _every_row_trained_on,
         blocking=True,
     ),
@@ -90,6 +96,11 @@ TUNED_CHECKS = (
         "As many draws came without a name as was asked for, and several wordings were drawn.",
         _class_share_met,
         is_severe=True,
+    ),
+    Check(
+        "learns_beyond_its_rows",
+        "The loss on pictures that were held out of training falls as well.",
+        _learns_beyond_its_rows,
     ),
     Check(
         "weights_changed",
@@ -111,7 +122,7 @@ def base_licences(base_model: str) -> list[str]:
 @dg.asset(
     group_name="models",
     kinds={"pytorch", "safetensors"},
-    code_version="2",
+    code_version="3",
     partitions_def=growth_partitions,
     pool=GPU_POOL,
     deps=[captioned_dataset, prompts],

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fungal_assets.dataset.splitting import TRAIN
 from fungal_assets.diffusion.base_models import load_pipeline, read_json
 from fungal_assets.shards import count_rows, read_table
 from fungal_assets.store import hash_file, hash_folder
@@ -50,9 +51,9 @@ def check_loss_moves(fine_tuned_weights: Path) -> Verdict:
 
 
 def check_every_row_trained_on(fine_tuned_weights: Path, captioned_dataset: Path) -> Verdict:
-    """As many rows were trained on as the footers of the dataset's shards promise."""
+    """As many rows were trained on as the footers of the dataset's training shards promise."""
     training = read_json(fine_tuned_weights / "training.json")
-    promised, seen = count_rows(captioned_dataset / "data"), training["rows_trained_on"]
+    promised, seen = count_rows(captioned_dataset / "data", TRAIN), training["rows_trained_on"]
     figures = {"rows": promised, "rows_trained_on": seen, "epochs": training["epochs"]}
     finding = f"{seen} of {promised} rows were trained on, {training['epochs']:.2f} times each on average."
     if seen == promised == training["rows"]:
@@ -83,6 +84,28 @@ def check_class_share(fine_tuned_weights: Path, *, class_share: float) -> Verdic
     if abs(nameless - class_share * drawn) < 1:
         return Verdict(True, finding, figures)
     return Verdict(False, f"{finding} Grow fine_tuned_weights again.", figures)
+
+
+def check_learns_beyond_its_rows(fine_tuned_weights: Path) -> Verdict:
+    """The loss on pictures that were held out of training fell too, or none were held out."""
+    training = read_json(fine_tuned_weights / "training.json")
+    rows = training["held_out_rows"]
+    if not rows:
+        return Verdict(True, "no picture was held out: nothing to measure on.", {"held_out_rows": 0})
+    before, after = training["held_out_loss_before"], training["held_out_loss_after"]
+    fall = 1 - after / before if before else 0.0
+    figures = {
+        "held_out_rows": rows,
+        "held_out_loss_before": before,
+        "held_out_loss_after": after,
+        "fall": round(fall, 4),
+    }
+    finding = (
+        f"loss on {rows} held-out pictures {before:.4f} before, {after:.4f} after: a fall of {fall:.1%}."
+    )
+    if fall > 0:
+        return Verdict(True, finding, figures)
+    return Verdict(False, f"{finding} It learnt its rows by heart: lower max_steps or lora_rank.", figures)
 
 
 def check_weights_changed(fine_tuned_weights: Path, *, base_model: str) -> Verdict:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ import numpy as np
 import torch  # noqa: TID253
 from PIL import Image
 
+from fungal_assets.dataset.splitting import TRAIN
 from fungal_assets.errors import TrainingError
 from fungal_assets.progress import Tell, follow
 from fungal_assets.shards import count_rows, read_rows
@@ -90,9 +92,16 @@ class EncodedDataset:
 
 
 def encode_dataset(
-    data: Path, pipeline: StableDiffusionPipeline, *, base_sha256: str, cache: Path, tell: Tell
+    data: Path,
+    pipeline: StableDiffusionPipeline,
+    *,
+    base_sha256: str,
+    cache: Path,
+    tell: Tell,
+    split: str = TRAIN,
+    most_rows: int | None = None,
 ) -> EncodedDataset:
-    """Encode every row of every shard, or read what an earlier run encoded.
+    """Encode every row of every shard of a split, or read what an earlier run encoded.
 
     Args:
         data: Folder of the dataset's shards.
@@ -100,35 +109,39 @@ def encode_dataset(
         base_sha256: Its hash.
         cache: Folder of the cache.
         tell: Progress.
+        split: Which split.
+        most_rows: So many of its rows, the first ones; all by default.
 
     Raises:
         TrainingError: A row cannot be read, pictures differ in size, or rows were lost on the way.
         ProvenanceError: A shard is missing.
     """
-    key = key_of(hash_folder(data), base_sha256, ENCODE_ROWS)
+    promised = count_rows(data, split)
+    if most_rows is not None:
+        promised = min(promised, most_rows)
+    key = key_of(hash_folder(data), split, promised, base_sha256, ENCODE_ROWS)
     path, embeddings = cache / f"encoded-{key}.safetensors", cache / f"embeddings-{key}.npy"
     if not (path.exists() and embeddings.exists()):
-        tensors, texts = _encode(data, pipeline, tell)
+        tensors, texts = _encode(data, split, promised, pipeline, tell)
         write_embeddings(embeddings, pipeline, texts, tell)
         write_tensors(path, tensors)
     encoded = _read(path, embeddings)
-    promised = count_rows(data)
     if encoded.row_count != promised:
         raise TrainingError(
-            f"the shards of {data} promise {promised} rows and {encoded.row_count} were encoded: rows were "
+            f"the {split} shards of {data} promise {promised} rows and {encoded.row_count} were encoded: rows were "
             f"lost. Delete {path} and grow captioned_dataset again."
         )
     return encoded
 
 
 def _encode(
-    data: Path, pipeline: StableDiffusionPipeline, tell: Tell
+    data: Path, split: str, count: int, pipeline: StableDiffusionPipeline, tell: Tell
 ) -> tuple[dict[str, torch.Tensor], list[str]]:
     """What the cache keeps but for the embeddings, and the distinct texts in their order."""
     latents, shape = [], None
     told: dict[str, list[list[str]]] = {"wordings": [], "class_wordings": []}
-    chunks = _chunks(data)
-    for rows in follow(chunks, tell, "encoding pictures", -(-count_rows(data) // ENCODE_ROWS)):
+    chunks = _chunks(data, split, count)
+    for rows in follow(chunks, tell, f"encoding pictures ({split})", -(-count // ENCODE_ROWS)):
         pixels = [_pixels(row) for row in rows]
         shape = shape or pixels[0].shape
         _check_shapes(rows, pixels, shape)
@@ -137,7 +150,7 @@ def _encode(
         told["class_wordings"] += [row.get("class_texts") or [] for row in rows]
     if not latents:
         raise TrainingError(
-            f"the shards of {data} hold no rows: there is nothing to learn from. Collect pictures."
+            f"the {split} shards of {data} hold no rows: there is nothing to learn from. Collect pictures."
         )
     every = {text for lists in told.values() for texts in lists for text in texts}
     distinct = ["", *sorted(every - {""})]
@@ -157,9 +170,10 @@ def _read(path: Path, embeddings: Path) -> EncodedDataset:
     return EncodedDataset(tensors["latents"], wordings, class_wordings, read_embeddings(embeddings))
 
 
-def _chunks(data: Path) -> Iterator[list[dict[str, Any]]]:
+def _chunks(data: Path, split: str, count: int) -> Iterator[list[dict[str, Any]]]:
     chunk: list[dict[str, Any]] = []
-    for row in read_rows(data, ["image", "image_id", "text", "texts", "class_texts"]):
+    columns = ["image", "image_id", "text", "texts", "class_texts"]
+    for row in itertools.islice(read_rows(data, columns, stem=split), count):
         chunk.append(row)
         if len(chunk) == ENCODE_ROWS:
             yield chunk

@@ -127,11 +127,14 @@ class Loop:
             prediction = self.unet(batch.x_t, batch.timesteps, batch.text, return_dict=False)[0]
         return batch.weight * (prediction.float() - batch.target).square().mean(dim=(1, 2, 3))
 
-    @torch.no_grad()
     def probe_loss(self) -> float:
         """Loss over a few fixed batches: the same rows and noise at any time, so that a fall is no luck."""
-        probes = [self._losses(self.batches.probe(number, PROBE_ROWS)) for number in range(PROBE_BATCHES)]
-        return float(torch.cat(probes).mean())
+        return self.loss_over(self.batches, PROBE_BATCHES)
+
+    @torch.no_grad()
+    def loss_over(self, batches: Batches, count: int) -> float:
+        """Mean loss over `count` fixed probes of batches, of this run or of pictures that it does not see."""
+        return float(torch.cat([self._losses(batches.probe(at, PROBE_ROWS)) for at in range(count)]).mean())
 
     @staticmethod
     def _refuse_hopeless(row: Mapping[str, Any], norm: float) -> None:

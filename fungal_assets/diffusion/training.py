@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fungal_assets.dataset.splitting import TEST, TRAIN
 from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, resolve_base_model
 from fungal_assets.diffusion.curves import write_curve
 from fungal_assets.diffusion.devices import deterministic, pick_device, suit_attention
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from fungal_assets.diffusion.states import Progress
 
 CACHE_NAME, STATES_NAME = ".cache", ".resume"
+HELD_OUT_PROBES, HELD_OUT_ROWS = 8, 64
+"""Batches of held-out pictures that the loss is measured over, before and after, and the most pictures in them."""
 
 
 def ignore_loss(_step: int, _loss: float) -> None:
@@ -97,7 +100,8 @@ def tune(
     """Fine-tune a base model; called again on the folder of a broken run, it goes on where that one was.
 
     Args:
-        captioned_dataset: A complete output; every row of every shard of its `data/` is read.
+        captioned_dataset: A complete output; every row of every training shard of its `data/` is read, and of what is
+            held out as much as the loss on it is measured over.
         prompts: A complete output; its rehearsal prompts are rehearsed.
         folder: Filled with the weights, `loss.parquet`, `loss.png`, `training.json` and `resume/`.
         method: `"lora"` or `"full"`.
@@ -140,7 +144,9 @@ def tune(
     base = resolve_base_model(base_model)
     data = captioned_dataset / "data"
     with deterministic(pick_device()):
-        pipeline, batches, rehearsed, truncated = _prepare(data, prompts, folder, base, recipe, tell)
+        pipeline, batches, held_out, rehearsed, truncated = _prepare(
+            data, prompts, folder, base, recipe, tell
+        )
         recipe = _for_every_row(recipe, batches, tell)
         loop = _loop(
             pipeline,
@@ -151,10 +157,13 @@ def tune(
             [base.sha256, hash_folder(data), rehearsed],
             checkpoint_every_s,
         )
+        # What learns begins as nothing, so that this is the base's loss, also where a stopped run is gone on with.
+        base_held_out_loss = loop.loss_over(held_out, HELD_OUT_PROBES) if held_out else None
         loop_start_s = time.monotonic()
         progress = loop.run(tell, on_loss)
         loop_s = time.monotonic() - loop_start_s
         last_probe_loss = loop.probe_loss()
+        held_out_loss = loop.loss_over(held_out, HELD_OUT_PROBES) if held_out else None
     result = {
         "rows": batches.encoded.row_count,
         "rows_trained_on": batches.rows_seen(recipe.max_steps),
@@ -165,6 +174,7 @@ def tune(
         "rehearsal_points": batches.rehearsal.row_count if batches.rehearsal else 0,
         "probe_loss_before": progress.probe_loss,
         "probe_loss_after": last_probe_loss,
+        **_held_out_result(held_out, base_held_out_loss, held_out_loss),
         "parameters": sum(param.numel() for param in loop.parameters.values()),
     }
     _write(
@@ -176,8 +186,13 @@ def tune(
 
 def _prepare(
     data: Path, prompts: Path, folder: Path, base: BaseModel, recipe: Recipe, tell: Tell
-) -> tuple[StableDiffusionPipeline, Batches, list[str], int]:
-    """Load, encode and rehearse; returns also the rehearsed prompts and the number of truncated captions."""
+) -> tuple[StableDiffusionPipeline, Batches, Batches | None, list[str], int]:
+    """Load, encode and rehearse.
+
+    Returns:
+        The pipeline, the batches, those of the held-out pictures if there are any, the rehearsed prompts and the
+        number of truncated captions.
+    """
     import torch
 
     from fungal_assets.diffusion.batches import Batches
@@ -191,7 +206,9 @@ def _prepare(
     encoded = encode_dataset(data, pipeline, base_sha256=base.sha256, cache=cache, tell=tell)
     if recipe.class_share > 0:
         _refuse_nameless(encoded, data)
-    told = sorted({text for row in read_rows(data, ["text", "texts", "class_texts"]) for text in _texts(row)})
+    held_out = _encode_held_out(data, pipeline, base, cache, tell)
+    rows = read_rows(data, ["text", "texts", "class_texts"], stem=TRAIN)
+    told = sorted({text for row in rows for text in _texts(row)})
     truncated = count_truncated(pipeline, told)
     if truncated:
         tell(
@@ -222,7 +239,30 @@ def _prepare(
         recipe.seed,
         device,
     )
-    return pipeline, batches, texts, truncated
+    unseen = replace(batches, encoded=held_out, rehearsal=None, rehearsal_share=0.0) if held_out else None
+    return pipeline, batches, unseen, texts, truncated
+
+
+def _encode_held_out(
+    data: Path, pipeline: StableDiffusionPipeline, base: BaseModel, cache: Path, tell: Tell
+) -> EncodedDataset | None:
+    """What the loss on held-out pictures is measured over, if there are any."""
+    from fungal_assets.diffusion.encoding import encode_dataset
+    from fungal_assets.shards import count_rows, has_shards
+
+    if not has_shards(data, TEST) or not count_rows(data, TEST):
+        return None
+    return encode_dataset(
+        data, pipeline, base_sha256=base.sha256, cache=cache, tell=tell, split=TEST, most_rows=HELD_OUT_ROWS
+    )
+
+
+def _held_out_result(held_out: Batches | None, before: float | None, after: float | None) -> dict[str, Any]:
+    """What is told of the held-out pictures: how many, and the losses if there are any."""
+    if held_out is None:
+        return {"held_out_rows": 0}
+    rows = held_out.encoded.row_count
+    return {"held_out_rows": rows, "held_out_loss_before": before, "held_out_loss_after": after}
 
 
 def _texts(row: Mapping[str, Any]) -> list[str]:

@@ -17,8 +17,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fungal_assets.dataset import attribution, croissant
 from fungal_assets.dataset.building import DATA
-from fungal_assets.dataset.card import FOLDER_IN_CARD
+from fungal_assets.dataset.card import FOLDER_IN_CARD, SHEET
+from fungal_assets.dataset.splitting import SPLITS
 from fungal_assets.diffusion.cards import PACKAGE_DIR, find_card
 from fungal_assets.errors import ProvenanceError
 from fungal_assets.galleries.checks import check_knowledge_kept
@@ -27,8 +29,9 @@ from fungal_assets.store import RECORD_NAME, Output, Record, content_hash, hash_
 
 CARD = "README.md"
 BASE_CARD = "base_model_card.md"
-LAST = (CARD, RECORD_NAME)
-"""They go up with the last commit, so that a reader of the card finds all that it tells of."""
+HUB_DATASETS = "https://huggingface.co/datasets"
+LAST = (CARD, croissant.NAME, RECORD_NAME)
+"""They go up with the last commit, so that a reader of them finds all that they tell of."""
 
 
 @dataclass(frozen=True)
@@ -97,16 +100,20 @@ class Contents:
 
 
 def dataset_contents(captioned_dataset: Output, *, repo_id: str) -> Contents:
-    """The shards, the card and the attributions of a `captioned_dataset` output.
+    """The shards, the card, its sheet, the Croissant metadata and the attributions of a `captioned_dataset` output.
 
     Args:
         captioned_dataset: The output, its files compared with its record.
         repo_id: Where it goes, for the card's example.
     """
-    chosen = _chosen(captioned_dataset, lambda path: path.startswith(f"{DATA}/") or path == "ATTRIBUTION.csv")
-    card = (captioned_dataset.path / CARD).read_text(encoding="utf-8").replace(FOLDER_IN_CARD, repo_id)
-    chosen[CARD] = File.of(card.encode())
-    return Contents("dataset", captioned_dataset.record, chosen, read_with=(f"{DATA}/train-*.parquet",))
+    beside = (attribution.NAME, SHEET)
+    chosen = _chosen(captioned_dataset, lambda path: path.startswith(f"{DATA}/") or path in beside)
+    text = (captioned_dataset.path / CARD).read_text(encoding="utf-8")
+    chosen[CARD] = File.of(text.replace(FOLDER_IN_CARD, repo_id).encode())
+    described = (captioned_dataset.path / croissant.NAME).read_text(encoding="utf-8")
+    chosen[croissant.NAME] = File.of(croissant.with_url(described, f"{HUB_DATASETS}/{repo_id}").encode())
+    read_with = tuple(f"{DATA}/{split}-*.parquet" for split in SPLITS)
+    return Contents("dataset", captioned_dataset.record, chosen, read_with=read_with)
 
 
 def weights_contents(

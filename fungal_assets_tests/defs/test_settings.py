@@ -20,7 +20,7 @@ STAGES = {
     "species": ("nomenclature.species", "name_species", ()),
     "captions": ("nomenclature.captions", "caption_images", ()),
     "prompts": ("nomenclature.prompts", "write_prompts", ()),
-    "captioned_dataset": ("dataset.building", "build_dataset", ()),
+    "captioned_dataset": ("dataset.building", "build_dataset", ("records",)),
     "fine_tuned_weights": ("diffusion.training", "tune", ()),
     "pruned_weights": ("diffusion.pruning", "prune_weights", ()),
     "sample_galleries": ("galleries.sampling", "sample_gallery", ("size_px",)),

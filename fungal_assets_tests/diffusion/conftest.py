@@ -38,18 +38,26 @@ def picture(seed: int) -> bytes:
     return buffer.getvalue()
 
 
-def write_dataset(folder: Path, rows: int, *, shards: int = 2, class_texts: tuple = ("a mushroom",)) -> Path:
-    """Rows with their caption, another wording and `class_texts`."""
+def write_dataset(
+    folder: Path, rows: int, *, shards: int = 2, held_out: int = 0, class_texts: tuple = ("a mushroom",)
+) -> Path:
+    """Training rows with their caption, another wording and `class_texts`, and behind them rows that are held out."""
+    _write_split(folder, "train", range(rows), shards, class_texts)
+    if held_out:
+        _write_split(folder, "test", range(rows, rows + held_out), 1, class_texts)
+    return folder
+
+
+def _write_split(folder: Path, split: str, numbers: range, shards: int, class_texts: tuple) -> None:
     lists = dict.fromkeys(("texts", "class_texts"), pa.list_(pa.string()))
     schema = image_schema({"image_id": pa.string(), "text": pa.string()} | lists)
-    with ShardWriter(folder / "data", schema, shards=shards) as writer:
-        for number in range(rows):
+    with ShardWriter(folder / "data", schema, shards=shards, stem=split) as writer:
+        for number in numbers:
             image = {"bytes": picture(number), "path": f"{number}.png"}
             name = ("golden bonnet", "ashen cap")[number % 2]
             told = {"text": f"a photo of {name}", "texts": [f"a photo of {name}", f"in moss, {name}"]}
             row = {"image": image, "image_id": f"{number:016x}", "class_texts": list(class_texts)}
             writer.write(row | told)
-    return folder
 
 
 def write_prompts(folder: Path) -> Path:
@@ -77,7 +85,7 @@ def base_dir(pipeline, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def dataset_dir(tmp_path_factory):
-    return write_dataset(tmp_path_factory.mktemp("dataset"), 13)
+    return write_dataset(tmp_path_factory.mktemp("dataset"), 13, held_out=3)
 
 
 @pytest.fixture(scope="session")

@@ -57,6 +57,17 @@ def test_a_dataset_of_one_caption_a_row_is_read_as_it_was(pipeline, tmp_path):
     assert encoded.wordings.ids.tolist() == [1, 1, 1] and len(encoded.class_wordings.ids) == 0
 
 
+def test_the_splits_are_encoded_apart_and_no_more_rows_than_asked_for(pipeline, tmp_path):
+    data = write_dataset(tmp_path / "dataset", 4, held_out=5) / "data"
+    common = {"base_sha256": "b", "cache": tmp_path, "tell": stay_silent}
+    whole = encode_dataset(data, pipeline, **common, split="test")
+    assert whole.row_count == 5 and encode_dataset(data, pipeline, **common).row_count == 4
+    few = encode_dataset(data, pipeline, **common, split="test", most_rows=3)
+    torch.testing.assert_close(few.latents, whole.latents[:3], rtol=1e-4, atol=1e-4)
+    only_training = encode(write_dataset(tmp_path / "alone", 4), pipeline, tmp_path)
+    assert torch.equal(only_training.latents, encode_dataset(data, pipeline, **common).latents)
+
+
 def test_the_second_variant_is_the_latent_of_the_mirror_image(pipeline):
     pixels = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
     plain, mirrored = encode_pixels(pipeline, pixels), encode_pixels(pipeline, pixels.flip(-1))

@@ -10,6 +10,7 @@ import torch
 from fungal_assets.diffusion.base_models import load_pipeline
 from fungal_assets.diffusion.checks import (
     check_every_row_trained_on,
+    check_learns_beyond_its_rows,
     check_loss_moves,
     check_pruned_from_tuned,
     check_pruned_loads,
@@ -244,6 +245,23 @@ def test_a_loss_that_does_not_fall_or_is_not_finite_fails(tuned_dir, tmp_path):
 def test_a_dataset_larger_than_what_was_trained_on_fails(tuned_dir, tmp_path):
     verdict = check_every_row_trained_on(tuned_dir, write_dataset(tmp_path, 14))
     assert not verdict.passed and verdict.finding.startswith("13 of 14 rows")
+
+
+@pytest.mark.parametrize(
+    ("told", "passed", "said"),
+    [
+        pytest.param({"held_out_loss_after": 0.9}, True, "a fall of 10.0%", id="falls"),
+        pytest.param({"held_out_loss_after": 1.1}, False, "by heart: lower max_steps", id="rises"),
+        pytest.param({"held_out_rows": 0}, True, "no picture was held out", id="none held out"),
+    ],
+)
+def test_a_model_that_learns_its_rows_by_heart_is_told_of(tuned_dir, tmp_path, told, passed, said):
+    shutil.copytree(tuned_dir, tmp_path / "tuned")
+    path = tmp_path / "tuned/training.json"
+    record = json.loads(path.read_text()) | {"held_out_rows": 3, "held_out_loss_before": 1.0}
+    path.write_text(json.dumps(record | told))
+    verdict = check_learns_beyond_its_rows(tmp_path / "tuned")
+    assert verdict.passed is passed and said in verdict.finding
 
 
 def test_untouched_or_broken_weights_fail(tuned_dir, base_dir, tmp_path):

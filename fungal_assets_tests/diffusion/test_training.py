@@ -105,6 +105,28 @@ def test_what_is_kept_says_what_was_trained_on(tuned_dir, base_dir):
     assert {path.name for path in tuned_dir.glob("resume/*")} == {"state.safetensors", "state.json"}
 
 
+def test_what_is_held_out_is_measured_and_never_trained_on(tuned_dir, base_dir, prompts_dir, tmp_path):
+    record = json.loads((tuned_dir / "training.json").read_text())
+    assert record["held_out_rows"] == 3
+    assert 0 < record["held_out_loss_after"] != record["held_out_loss_before"]
+    alone = write_dataset(tmp_path / "alone", 13)
+    figures = tune(alone, prompts_dir, tmp_path / "tuned", base_model=str(base_dir), **SETTINGS)
+    assert figures["held_out_rows"] == 0 and "held_out_loss_after" not in figures
+    for name in (record["weights_file"], "loss.parquet"):
+        assert (tmp_path / "tuned" / name).read_bytes() == (tuned_dir / name).read_bytes()
+
+
+def test_the_loss_on_held_out_pictures_begins_as_that_of_the_base_model(
+    tuned_dir, base_dir, dataset_dir, prompts_dir, tmp_path
+):
+    """Whatever is learnt and however fast, it is the same before."""
+    settings = SETTINGS | {"max_steps": 4, "learning_rate": 1e-2, "lora_rank": 2}
+    tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **settings)
+    one, other = (json.loads((folder / "training.json").read_text()) for folder in (tuned_dir, tmp_path))
+    assert one["held_out_loss_before"] == pytest.approx(other["held_out_loss_before"], rel=1e-6)
+    assert one["held_out_loss_after"] != other["held_out_loss_after"]
+
+
 def test_rehearsal_starts_at_no_loss_because_the_base_model_agrees_with_itself(tuned_dir):
     first = read_table(tuned_dir / "loss.parquet")[0]
     assert first["rehearsal_loss"] < 1e-9 < first["specimen_loss"]

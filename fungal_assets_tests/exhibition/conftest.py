@@ -108,7 +108,10 @@ class GrowthWriter:
         self._make("prompts", ["species", "name_lexicon"], self._prompts)
         for asset, inputs in (
             ("prepared_images", ["raw_images"]),
-            ("captioned_dataset", ["prepared_images", "captions", "species", "raw_images"]),
+            (
+                "captioned_dataset",
+                ["prepared_images", "captions", "species", "raw_images", "feature_vectors"],
+            ),
             ("fine_tuned_weights", ["captioned_dataset", "prompts"]),
             ("pruned_weights", ["fine_tuned_weights"]),
         ):

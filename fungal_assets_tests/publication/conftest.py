@@ -30,11 +30,14 @@ configs:
   data_files:
   - split: train
     path: data/train-*.parquet
+  - split: test
+    path: data/test-*.parquet
 ---
 # Fungi
 load_dataset("path/of/this/folder", split="train")
 """
-SHARDS, ROWS = 6, 24
+ROWS, HELD_OUT = 24, 3
+TRAIN_SHARDS, SHARDS = 5, 6
 
 
 def picture(seed):
@@ -44,21 +47,27 @@ def picture(seed):
     return buffer.getvalue()
 
 
-def keep_dataset(store, *, shards=SHARDS, rows=ROWS, partition="128", code_version="1"):
-    """A `captioned_dataset` output: shards, an imagefolder that stays here, a card and attributions."""
+def keep_dataset(store, *, shards=TRAIN_SHARDS, rows=ROWS, partition="128", code_version="1"):
+    """A `captioned_dataset` output: shards of two splits, an imagefolder that stays here, and what describes them."""
 
     def build(folder):
         schema = image_schema({"image_id": pa.string(), "text": pa.string()})
-        with ShardWriter(folder / "data", schema, shards=shards) as writer:
-            for number in range(rows):
-                image = {"bytes": picture(number), "path": f"{number}.png"}
-                writer.write(
-                    {"image": image, "image_id": f"{number:016x}", "text": f"a photo of cap {number}"}
-                )
+        for split, count, numbers in (
+            ("train", shards, range(rows)),
+            ("test", 1, range(rows, rows + HELD_OUT)),
+        ):
+            with ShardWriter(folder / "data", schema, shards=count, stem=split) as writer:
+                for number in numbers:
+                    image = {"bytes": picture(number), "path": f"{number}.png"}
+                    writer.write(
+                        {"image": image, "image_id": f"{number:016x}", "text": f"a photo of cap {number}"}
+                    )
         (folder / "imagefolder").mkdir()
         (folder / "imagefolder" / "0.png").write_bytes(picture(0))
         (folder / "README.md").write_text(CARD)
         (folder / "ATTRIBUTION.csv").write_text("image_id,creator\n")
+        (folder / "samples.webp").write_bytes(picture(1))
+        (folder / "croissant.json").write_text('{"@type": "sc:Dataset", "name": "fungi"}')
         return {"rows": rows}
 
     making = store.make(

@@ -14,7 +14,7 @@ def published(push, tmp_path):
 
 def test_a_publication_that_lies_there_passes(published, hub, loopback):
     verdict = check_what_lies_there(published, hub)
-    assert verdict.passed and "all 9 files lie at" in verdict.finding and verdict.figures["faults"] == 0
+    assert verdict.passed and "all 11 files lie at" in verdict.finding and verdict.figures["faults"] == 0
     assert check_seen_by_whom_was_asked(published, hub, is_private=True).passed
 
 
@@ -23,7 +23,7 @@ def test_a_publication_that_lies_there_passes(published, hub, loopback):
     [
         ("ATTRIBUTION.csv", b"image_id,creatoR\n", "ATTRIBUTION.csv has other bytes"),
         ("README.md", b"", "README.md has 0 bytes, not"),
-        ("data/train-00001-of-00006.parquet", None, "data/train-00001-of-00006.parquet is not there"),
+        ("data/train-00001-of-00005.parquet", None, "data/train-00001-of-00005.parquet is not there"),
     ],
     ids=["same size", "another size", "gone"],
 )

@@ -15,7 +15,15 @@ from fungal_assets.publication.contents import File, dataset_contents
 from fungal_assets.publication.differences import batched
 from fungal_assets.publication.hub import Hub
 from fungal_assets.publication.publishing import publish
-from fungal_assets_tests.publication.conftest import ASKED, REPO, ROWS, SHARDS, keep_dataset
+from fungal_assets_tests.publication.conftest import (
+    ASKED,
+    HELD_OUT,
+    REPO,
+    ROWS,
+    SHARDS,
+    TRAIN_SHARDS,
+    keep_dataset,
+)
 from fungal_assets_tests.publication.loopback_hub import TOKEN, Fault
 
 NEW_PUTS = r"^/lfs/"
@@ -37,8 +45,10 @@ def test_a_first_push_is_complete_proven_private_and_tagged(push, loopback, data
     assert repo.is_private and publication.is_private
     there = loopback.files(REPO)
     assert set(there) == set(publication.files) == set(publication.uploaded)
-    assert sum(path.startswith("data/train-") for path in there) == SHARDS
-    assert {"README.md", "ATTRIBUTION.csv", "provenance.json"} < set(there)
+    assert sum(path.startswith("data/") for path in there) == SHARDS
+    beside = {"README.md", "ATTRIBUTION.csv", "provenance.json", "samples.webp", "croissant.json"}
+    assert {path for path in there if not path.startswith("data/")} == beside
+    assert json.loads(there["croissant.json"])["url"] == f"https://huggingface.co/datasets/{REPO}"
     assert not any("imagefolder" in path for path in there), "it holds the rows once more"
     for path in publication.files:
         if path.startswith("data/"):
@@ -47,7 +57,7 @@ def test_a_first_push_is_complete_proven_private_and_tagged(push, loopback, data
     assert repo.tags == {publication.tag: publication.revision}
     assert publication.revision == repo.branches["main"] and publication.commits == 1
     assert publication.url == f"{loopback.url}/datasets/{REPO}/tree/{publication.tag}"
-    assert any("read back 9 files" in line and "all as sent" in line for line in told)
+    assert any("read back 11 files" in line and "all as sent" in line for line in told)
     assert set(loopback.puts.values()) == {1}
 
 
@@ -74,8 +84,8 @@ def test_a_second_push_changes_nothing_and_says_so(push, loopback, told):
 def test_the_dataset_is_read_from_the_hub_by_its_tag(push, loopback, tmp_path, dataset):
     publication = push()
     code = (
-        "import sys, datasets; found = datasets.load_dataset(sys.argv[1], revision=sys.argv[2], split='train');"
-        "print(len(found), sorted(found['text'])[0], found[0]['image'].size)"
+        "import sys, datasets; both = datasets.load_dataset(sys.argv[1], revision=sys.argv[2]); found = both['train'];"
+        "print(len(found), len(both['test']), sorted(found['text'])[0], found[0]['image'].size)"
     )
     environment = os.environ | {
         "HF_ENDPOINT": loopback.url,
@@ -88,7 +98,7 @@ def test_the_dataset_is_read_from_the_hub_by_its_tag(push, loopback, tmp_path, d
     command = [sys.executable, "-c", code, REPO, publication.tag]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.splitlines()[-1] == f"{ROWS} a photo of cap 0 (16, 16)"
+    assert done.stdout.splitlines()[-1] == f"{ROWS} {HELD_OUT} a photo of cap 0 (16, 16)"
 
 
 def test_large_files_go_in_chunks_where_the_hub_takes_them_so(push, loopback, dataset, tmp_path, monkeypatch):
@@ -299,9 +309,9 @@ def test_a_right_that_is_lacking_is_a_sentence(push, loopback):
 def test_a_dry_run_tells_and_changes_nothing(push, loopback, told):
     publication = push(is_dry_run=True)
     assert writes(loopback) == [] and loopback.repos == {}
-    assert len(publication.uploaded) == 9 and publication.revision == "" and publication.commits == 0
+    assert len(publication.uploaded) == 11 and publication.revision == "" and publication.commits == 0
     assert any(
-        line.startswith("dry run, nothing is changed; what a push would do: 9 files sent") for line in told
+        line.startswith("dry run, nothing is changed; what a push would do: 11 files sent") for line in told
     )
     push()
     loopback.asked.clear()
@@ -335,14 +345,14 @@ def test_foreign_shards_that_would_be_read_too_are_refused(push, loopback):
 def test_shards_of_an_earlier_publication_go_and_its_tag_keeps_them(push, store, loopback):
     first = push()
     second = push(keep_dataset(store, shards=2))
-    assert len(second.deleted) == SHARDS and second.tag != first.tag
+    assert len(second.deleted) == TRAIN_SHARDS and second.tag != first.tag
     assert set(loopback.files(REPO)) == set(second.files)
     assert set(loopback.files(REPO, revision=first.tag)) == set(first.files)
 
 
 def test_a_file_of_ours_that_somebody_changed_is_foreign(push, store, loopback):
     push()
-    loopback.add_file(REPO, "data/train-00000-of-00006.parquet", b"changed by hand")
+    loopback.add_file(REPO, "data/train-00000-of-00005.parquet", b"changed by hand")
     with pytest.raises(PublicationError, match="1 foreign files"):
         push(keep_dataset(store, shards=2))
 
@@ -354,7 +364,7 @@ def test_what_somebody_deleted_is_sent_again(push, loopback):
         "main", {path: oid for path, oid in repo.trees[repo.branches["main"]].items() if "train" not in path}
     )
     again = push()
-    assert len(again.uploaded) == SHARDS and set(loopback.files(REPO)) == set(first.files)
+    assert len(again.uploaded) == TRAIN_SHARDS and set(loopback.files(REPO)) == set(first.files)
     assert set(loopback.puts.values()) == {1}, "the hub still had the bytes"
 
 

@@ -1,0 +1,138 @@
+"""What a dataset holds, counted: what its card and its Croissant metadata tell.
+
+Belongs here: numbers and texts taken from the rows. How they are told stands in `card` and `croissant`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import pyarrow as pa
+
+from fungal_assets.dataset.splitting import SPLITS, TEST, TRAIN
+from fungal_assets.nomenclature.species import Species
+from fungal_assets.store import Record
+
+UNKNOWN = "unknown"
+SAMPLES = 12
+_NO_ATTRIBUTES = ("image_id", "species_id", "caption", "wordings", "class_wordings")
+
+
+@dataclass(frozen=True)
+class CaptionStatistics:
+    """Figures of the captions.
+
+    Args:
+        distinct: How many different texts there are.
+        words: Fewest, median and most words of a caption.
+        characters: Fewest, median and most characters.
+        vocabulary: How many different words.
+        told: How many pictures each attribute was measured in, by column of the `captions` output.
+        habitats: How many pictures by habitat word.
+    """
+
+    distinct: int
+    words: tuple[int, float, int]
+    characters: tuple[int, float, int]
+    vocabulary: int
+    told: Mapping[str, int]
+    habitats: Mapping[str, int]
+
+    @classmethod
+    def of(cls, texts: Sequence[Mapping[str, Any]]) -> CaptionStatistics:
+        """Count rows of a `captions` output."""
+        words = [row["caption"].split() for row in texts]
+        attributes = [
+            name
+            for name in (texts[0] if texts else ())
+            if name not in _NO_ATTRIBUTES and not isinstance(texts[0][name], bool)
+        ]
+        return cls(
+            distinct=len({row["caption"] for row in texts}),
+            words=_spread([len(each) for each in words]),
+            characters=_spread([len(row["caption"]) for row in texts]),
+            vocabulary=len({word.strip(",.").lower() for each in words for word in each}),
+            told={name: sum(bool(row[name]) for row in texts) for name in attributes},
+            habitats=Counter(row["habitat"] for row in texts if row["habitat"]),
+        )
+
+
+def _spread(values: Sequence[int]) -> tuple[int, float, int]:
+    return (min(values), median(values), max(values)) if values else (0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a dataset holds.
+
+    Args:
+        schema: Arrow schema of the rows.
+        size_px: Side of the pictures.
+        rows: Number of pictures by split; a split without any is left out.
+        shards: Number of shards by split.
+        species: The species, in the order of the clusters.
+        per_species: Number of pictures by split and species_id.
+        credits: Number of pictures by source and licence, `unknown` where none is told.
+        creators: Number of different creators.
+        captions: Figures of the captions.
+        samples: Ids of pictures to show, of the training split, with their captions.
+        held_out_share: The share that was asked for.
+        records: What the dataset was made of.
+    """
+
+    schema: pa.Schema
+    size_px: int
+    rows: Mapping[str, int]
+    shards: Mapping[str, int]
+    species: tuple[Species, ...]
+    per_species: Mapping[str, Mapping[str, int]]
+    credits: Mapping[tuple[str, str], int]
+    creators: int
+    captions: CaptionStatistics
+    samples: Mapping[str, str]
+    held_out_share: float
+    records: tuple[Record, ...]
+
+    @property
+    def row_count(self) -> int:
+        """Number of pictures in all splits."""
+        return sum(self.rows.values())
+
+    @property
+    def licences(self) -> dict[str, int]:
+        """Number of pictures by SPDX id, in the order of the ids."""
+        found: Counter[str] = Counter()
+        for (_, licence), count in self.credits.items():
+            found[licence] += count
+        return dict(sorted(found.items()))
+
+
+def count_credits(credits: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], int]:
+    """Number of pictures by source and licence."""
+    return Counter((row["source"] or UNKNOWN, row["licence"] or UNKNOWN) for row in credits)
+
+
+def count_splits(
+    texts: Mapping[str, Mapping[str, Any]], held_out: frozenset[str]
+) -> dict[str, dict[str, int]]:
+    """Number of pictures by split and species_id; a split without any is left out."""
+    counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+    for image_id, row in texts.items():
+        counts[TEST if image_id in held_out else TRAIN][row["species_id"]] += 1
+    return {split: dict(found) for split, found in counts.items() if found or split == TRAIN}
+
+
+def pick_samples(texts: Mapping[str, Mapping[str, Any]], held_out: frozenset[str]) -> dict[str, str]:
+    """Ids and captions of `SAMPLES` pictures of the training split, of as many species as there are."""
+    ranks: Counter[str] = Counter()
+    ordered = []
+    for image_id in sorted(texts.keys() - held_out):
+        species_id = texts[image_id]["species_id"]
+        ordered.append((ranks[species_id], species_id, image_id))
+        ranks[species_id] += 1
+    chosen = sorted(ordered)[:SAMPLES]
+    return {image_id: texts[image_id]["caption"] for _, _, image_id in chosen}
