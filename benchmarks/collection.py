@@ -186,6 +186,8 @@ def show_preparation(root: Path, count: int, rounds: int) -> None:
             prepare_here, raw_images=admit(root / "raw", source)
         ),
     }
+    (root / "out").mkdir()
+    ways["prepare_images: Parquet and contact sheets"](root / "out")  # loads torch, once a process
     found = measure({name: made_anew(way, root / "out") for name, way in ways.items()}, count, rounds)
     theirs, mapped, ours = found.values()
     compare("prepare_images against the tutorial's way", theirs / ours, 6)

@@ -14,12 +14,13 @@ import io
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms
 
-from fungal_assets.collection.scaling import Box, scale_by_pillow
+from fungal_assets.collection.scaling import Box, Picture, as_image, scale_by_pillow, size_of
 
 ALLOWED_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")
 GROUND = "white"
@@ -31,7 +32,7 @@ _PLAIN = {"L": "GRAY", "RGB": "RGB"}
 _NO_END = "Premature end of JPEG file"
 _BEFORE_END = re.compile(r"(\d+) extraneous bytes before marker 0xd9$")
 _END = b"\xff\xd9"
-Scale = Callable[[Image.Image, Box, int], Image.Image]
+Scale = Callable[[Picture, Box, int], Image.Image]
 ORIENTATION_TAG = 0x0112
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -64,16 +65,22 @@ class Decoded:
     """A decoded picture as it lies in the file, not turned yet.
 
     Args:
-        image: RGB in sRGB; its shorter side is that which was asked for or up to twice as long, where it has as much.
+        picture: RGB in sRGB, an image or uint8 (h, w, 3); its shorter side is that which was asked for or up to twice
+            as long, where it has as much.
         turn: What brings it upright, or None.
         is_profile_ignored: As of a `Square`.
         damage: What is wrong inside a plain JPEG, and was painted over; None where all is well or cannot be known.
     """
 
-    image: Image.Image
+    picture: Picture
     turn: Image.Transpose | None
     is_profile_ignored: bool
     damage: str | None = None
+
+    @cached_property
+    def image(self) -> Image.Image:
+        """The picture as an image."""
+        return as_image(self.picture)
 
     @property
     def upright(self) -> Image.Image:
@@ -123,7 +130,7 @@ def read_square(
     if (
         focus == CENTRE
     ):  # the centre stays the centre however it is turned, and a small square is turned sooner
-        square = scale(decoded.image, square_box(decoded.image.size, focus), size_px)
+        square = scale(decoded.picture, square_box(size_of(decoded.picture), focus), size_px)
         upright = square if decoded.turn is None else square.transpose(decoded.turn)
     else:
         turned = decoded.upright
@@ -151,13 +158,16 @@ def decode(image: Image.Image, data: bytes, side_px: int) -> Decoded:
         image.load()
     turn = TURNS.get(image.getexif().get(ORIENTATION_TAG, 1))
     profile, is_ignored = _profile(image)
-    return Decoded(_to_rgb(loaded or image, profile), turn, is_ignored, damage)
+    picture: Picture = image if loaded is None else loaded
+    if loaded is None or image.mode != "RGB" or profile:
+        picture = _to_rgb(as_image(picture), profile)
+    return Decoded(picture, turn, is_ignored, damage)
 
 
 def _decode_plain(
     image: Image.Image, data: bytes, whole: tuple[int, int]
-) -> tuple[Image.Image | None, str | None]:
-    """The pixels of a JPEG at the size that was drafted, or None where only Pillow can tell; and its damage.
+) -> tuple[np.ndarray | None, str | None]:
+    """The pixels of a JPEG at the size that was drafted, uint8, or None where only Pillow can tell; and its damage.
 
     Where both decoders read another whole size from the header, Pillow's was judged, and no other is decoded.
     """
@@ -170,7 +180,7 @@ def _decode_plain(
         pixels = simplejpeg.decode_jpeg(data, colorspace=colours, min_height=height_px, min_width=width_px)
     except ValueError as error:
         return None, _judge_note(str(error), data)
-    return Image.fromarray(pixels.squeeze(2) if image.mode == "L" else pixels), None
+    return pixels.squeeze(2) if image.mode == "L" else pixels, None
 
 
 def _judge_note(note: str, data: bytes) -> str | None:

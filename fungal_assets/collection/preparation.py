@@ -21,7 +21,7 @@ from PIL import Image
 from fungal_assets.collection.decoding import read_specimen
 from fungal_assets.collection.parallel import map_in_order
 from fungal_assets.collection.scaling import scale_by_torch, single_thread
-from fungal_assets.previews import contact_sheet
+from fungal_assets.previews import contact_sheet, save_sheet
 from fungal_assets.progress import Tell, follow, stay_silent
 from fungal_assets.shards import ShardWriter, image_schema, read_rows, shard_count
 from fungal_assets.store import Figures
@@ -29,8 +29,6 @@ from fungal_assets.store import Figures
 SQUARES = image_schema({"image_id": pa.string()})
 SHEET_TILES = 100
 TILE_PX = 96
-SHEET_METHOD = 1
-"""How hard the encoder of the sheet tries, 0 to 6: three times cheaper than the usual 4, and hardly a byte more."""
 BYTES_PER_PIXEL = 1.5
 
 
@@ -80,9 +78,8 @@ def prepare_images(
             total_bytes += len(row["image"]["bytes"])
             if index % every == 0 and len(tiles) < SHEET_TILES:
                 tiles.append(square.resize((TILE_PX, TILE_PX), reducing_gap=1.0))
-    contact_sheet(tiles, columns=min(10, len(tiles)), tile_px=TILE_PX).save(
-        folder / "contact_sheet.webp", quality=80, method=SHEET_METHOD
-    )
+    sheet = contact_sheet(tiles, columns=min(10, len(tiles)), tile_px=TILE_PX)
+    save_sheet(sheet, folder / "contact_sheet.webp")
     for path in (folder / ".images").glob("*.parquet"):
         path.replace(folder / path.name)
     return {

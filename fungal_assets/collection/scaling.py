@@ -21,22 +21,37 @@ from PIL import Image
 REDUCING_GAP = 2.0
 """A picture of twice as many pixels as LANCZOS needs so to say is reduced by whole numbers before."""
 Box = tuple[int, int, int, int]
+Picture = Image.Image | np.ndarray
+"""RGB: an image, or uint8 of shape (h, w, 3). Turning one into the other costs what scaling does."""
 
 
-def scale_by_pillow(image: Image.Image, box: Box, size_px: int) -> Image.Image:
-    """The square between the edges left, upper, right and lower of an RGB picture, pixels, at a side of `size_px`."""
-    return image.resize((size_px, size_px), Image.Resampling.LANCZOS, box=box, reducing_gap=REDUCING_GAP)
+def as_image(picture: Picture) -> Image.Image:
+    """A picture as an image."""
+    return picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
 
 
-def scale_by_torch(image: Image.Image, box: Box, size_px: int) -> Image.Image:
+def size_of(picture: Picture) -> tuple[int, int]:
+    """Width and height, pixels."""
+    return picture.size if isinstance(picture, Image.Image) else (picture.shape[1], picture.shape[0])
+
+
+def scale_by_pillow(picture: Picture, box: Box, size_px: int) -> Image.Image:
+    """The square between the edges left, upper, right and lower of a picture, pixels, at a side of `size_px`."""
+    return as_image(picture).resize(
+        (size_px, size_px), Image.Resampling.LANCZOS, box=box, reducing_gap=REDUCING_GAP
+    )
+
+
+def scale_by_torch(picture: Picture, box: Box, size_px: int) -> Image.Image:
     """As `scale_by_pillow`, which is left those that have to be reduced before. Call it inside `single_thread`."""
     import torch
 
     left, upper, right, lower = box
     if right - left >= 2 * REDUCING_GAP * size_px:
-        return scale_by_pillow(image, box, size_px)
-    pixels = torch.from_numpy(np.array(image)[upper:lower, left:right]).permute(2, 0, 1)[None]
-    (scaled,) = torch.nn.functional.interpolate(pixels, (size_px, size_px), mode="lanczos", antialias=True)
+        return scale_by_pillow(picture, box, size_px)
+    pixels = picture if isinstance(picture, np.ndarray) else np.array(picture)
+    square = torch.from_numpy(pixels[upper:lower, left:right]).permute(2, 0, 1)[None]
+    (scaled,) = torch.nn.functional.interpolate(square, (size_px, size_px), mode="lanczos", antialias=True)
     return Image.fromarray(scaled.permute(1, 2, 0).numpy())
 
 
