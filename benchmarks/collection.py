@@ -32,6 +32,7 @@ from unittest import mock
 import numpy as np
 from PIL import Image, ImageDraw
 from scipy import fft
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from fungal_assets.collection import admission
 from fungal_assets.collection.looking import Limits, look_at
@@ -39,6 +40,7 @@ from fungal_assets.collection.preparation import prepare_images
 from fungal_assets.collection.sources import Candidate, SourceSize
 from fungal_assets.profiles import get_profile
 from fungal_assets.progress import Ticker, stay_silent
+from fungal_assets.shards import read_rows
 
 if TYPE_CHECKING:
     import torch
@@ -186,11 +188,34 @@ def show_preparation(root: Path, count: int, rounds: int) -> None:
             prepare_here, raw_images=admit(root / "raw", source)
         ),
     }
+    (root / "out").mkdir()
+    ways["prepare_images: Parquet and contact sheets"](root / "out")  # loads torch, once a process
     found = measure({name: made_anew(way, root / "out") for name, way in ways.items()}, count, rounds)
     theirs, mapped, ours = found.values()
     compare("prepare_images against the tutorial's way", theirs / ours, 6)
     compare("prepare_images against datasets.map", mapped / ours)
     compare("datasets.map against the tutorial's way", theirs / mapped)
+    show_likeness(source, root / "out")
+
+
+def show_likeness(source: Path, out: Path) -> None:
+    """How like the squares of `prepare_here`, and the tutorial's own, are to what the tutorial saves as JPEG."""
+    originals = {hashlib.sha256(path.read_bytes()).hexdigest()[:16]: path for path in source.iterdir()}
+    for size_px in SIZES_PX:
+        found = []
+        for row in read_rows(out / str(size_px)):
+            wanted = cut(Image.open(originals[row["image_id"]]), size_px)
+            found.append([*_compare(row["image"]["bytes"], wanted), *_compare(encode(wanted), wanted)])
+        ours_db, ours, theirs_db, theirs = np.median(found, axis=0)
+        told = f"PSNR {ours_db:.1f} dB, SSIM {ours:.4f}; the tutorial's own JPEG {theirs_db:.1f} dB, {theirs:.4f}"
+        print(f"  squares of {size_px} px against LANCZOS of the whole picture: {told}")
+
+
+def _compare(data: bytes, wanted: Image.Image) -> tuple[float, float]:
+    """PSNR, decibels, and SSIM of the luma, of an encoded picture."""
+    found = Image.open(io.BytesIO(data)).convert("RGB")
+    psnr_db = peak_signal_noise_ratio(np.asarray(wanted), np.asarray(found))
+    return psnr_db, structural_similarity(np.asarray(wanted.convert("L")), np.asarray(found.convert("L")))
 
 
 def show_features(root: Path, count: int, rounds: int) -> None:

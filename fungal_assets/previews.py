@@ -93,6 +93,11 @@ def contact_sheet(
     return canvas
 
 
+def save_sheet(sheet: Image.Image, path: Path) -> None:
+    """Write a sheet as WebP, by the encoder in haste: a third of its usual time, and hardly a byte more."""
+    sheet.save(path, quality=80, method=0)
+
+
 def _fit(text: str, width_px: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
     if font.getlength(text) <= width_px:
         return text

@@ -32,7 +32,7 @@ from fungal_assets.collection.looking import Limits, Look, look_at
 from fungal_assets.collection.parallel import map_in_order
 from fungal_assets.collection.sources import Candidate, Fault, Source, find_source
 from fungal_assets.errors import InputError
-from fungal_assets.previews import contact_sheet
+from fungal_assets.previews import contact_sheet, save_sheet
 from fungal_assets.progress import Tell, Ticker, stay_silent
 from fungal_assets.shards import ShardWriter, image_schema, shard_count, write_table
 from fungal_assets.store import Figures
@@ -294,11 +294,11 @@ def _take_in(candidate: Candidate, look: Look, tally: Tally) -> dict[str, Any]:
 
 def _write_sheets(folder: Path, tally: Tally) -> None:
     admitted = contact_sheet(tally.tiles, columns=min(10, len(tally.tiles)), tile_px=TILE_PX)
-    admitted.save(folder / "contact_sheet.webp", quality=80)
+    save_sheet(admitted, folder / "contact_sheet.webp")
     if tally.rejected_tiles:
         tiles, reasons = zip(*tally.rejected_tiles, strict=True)
         rejected = contact_sheet(tiles, columns=min(10, len(tiles)), labels=reasons, tile_px=TILE_PX)
-        rejected.save(folder / "rejects.webp", quality=80)
+        save_sheet(rejected, folder / "rejects.webp")
 
 
 def count_reasons(rejects: list[dict[str, str | None]]) -> Mapping[str, int]:

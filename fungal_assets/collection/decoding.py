@@ -2,21 +2,25 @@
 
 Belongs here: opening, turning, colour. Whether a picture is admitted is decided in `admission`.
 
-Only Pillow ever sees the bytes, and only in the formats listed: it reads the size from the header before it
-decodes. A JPEG is decoded at the smallest scale that still holds the wanted size (`draft`), which is several
-times cheaper.
+Pillow alone opens the bytes, and only in the formats listed: it reads the size from the header before anything is
+decoded. A JPEG is decoded at the smallest scale that still holds the wanted size (`draft`), which is several times
+cheaper. Plain ones, grey or in colour, are decoded by simplejpeg, to the same pixels as by Pillow: the decoder of
+libjpeg-turbo notes damaged data and paints over them, and simplejpeg hands its notes on.
 """
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms
+
+from fungal_assets.collection.scaling import Box, Picture, as_image, scale_by_pillow, size_of
 
 ALLOWED_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")
 GROUND = "white"
@@ -24,9 +28,11 @@ CENTRE = 0.5
 """The focus of a picture that is cut from its centre."""
 HIGHEST_LIGHT = 8.0
 """A picture of floats up to here counts from 0 to 1, what is brighter is clipped."""
+_PLAIN = {"L": "GRAY", "RGB": "RGB"}
 _NO_END = "Premature end of JPEG file"
 _BEFORE_END = re.compile(r"(\d+) extraneous bytes before marker 0xd9$")
 _END = b"\xff\xd9"
+Scale = Callable[[Picture, Box, int], Image.Image]
 ORIENTATION_TAG = 0x0112
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -59,14 +65,22 @@ class Decoded:
     """A decoded picture as it lies in the file, not turned yet.
 
     Args:
-        image: RGB in sRGB; its shorter side is that which was asked for or up to twice as long, where it has as much.
+        picture: RGB in sRGB, an image or uint8 (h, w, 3); its shorter side is that which was asked for or up to twice
+            as long, where it has as much.
         turn: What brings it upright, or None.
         is_profile_ignored: As of a `Square`.
+        damage: What is wrong inside a plain JPEG, and was painted over; None where all is well or cannot be known.
     """
 
-    image: Image.Image
+    picture: Picture
     turn: Image.Transpose | None
     is_profile_ignored: bool
+    damage: str | None = None
+
+    @cached_property
+    def image(self) -> Image.Image:
+        """The picture as an image."""
+        return as_image(self.picture)
 
     @property
     def upright(self) -> Image.Image:
@@ -88,12 +102,14 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     return (height_px, width_px) if is_turned else (width_px, height_px)
 
 
-def read_specimen(specimen: Mapping[str, Any], size_px: int) -> Image.Image:
+def read_specimen(specimen: Mapping[str, Any], size_px: int, scale: Scale = scale_by_pillow) -> Image.Image:
     """The square of a specimen about its subject, upright RGB, from `image` and `focus` of its row in `raw_images`."""
-    return read_square(specimen["image"]["bytes"], size_px, focus=specimen["focus"]).image
+    return read_square(specimen["image"]["bytes"], size_px, focus=specimen["focus"], scale=scale).image
 
 
-def read_square(data: bytes, size_px: int, *, focus: float = CENTRE) -> Square:
+def read_square(
+    data: bytes, size_px: int, *, focus: float = CENTRE, scale: Scale = scale_by_pillow
+) -> Square:
     """Decode a square of a picture once, at `size_px`, as high or as wide as the picture.
 
     The first frame of an animation counts; what is transparent lies on white; 16-bit, CMYK, Lab and palette
@@ -103,25 +119,32 @@ def read_square(data: bytes, size_px: int, *, focus: float = CENTRE) -> Square:
         data: An encoded picture.
         size_px: Side of the result; a smaller original is enlarged.
         focus: Where along the longer side of the upright picture it lies: 0 begins, 0.5 is central, 1 ends with it.
+        scale: What scales it.
 
     Raises:
         OSError: The data are truncated or broken; Pillow may raise other exceptions on hostile bytes.
     """
     image = open_image(data)
     side_px = min(image.size)
-    decoded = decode(image, size_px)
+    decoded = decode(image, data, size_px)
     if (
         focus == CENTRE
     ):  # the centre stays the centre however it is turned, and a small square is turned sooner
-        square = _cut(decoded.image, size_px, focus)
+        square = scale(decoded.picture, square_box(size_of(decoded.picture), focus), size_px)
         upright = square if decoded.turn is None else square.transpose(decoded.turn)
     else:
-        upright = _cut(decoded.upright, size_px, focus)
+        turned = decoded.upright
+        upright = scale(turned, square_box(turned.size, focus), size_px)
     return Square(upright, side_px, decoded.is_profile_ignored)
 
 
-def decode(image: Image.Image, side_px: int) -> Decoded:
+def decode(image: Image.Image, data: bytes, side_px: int) -> Decoded:
     """Decode an opened picture, a JPEG at the smallest scale whose shorter side is `side_px` or more.
+
+    Args:
+        image: As `open_image` gave it.
+        data: The bytes that it was opened from.
+        side_px: Wanted shorter side.
 
     Raises:
         OSError: As `read_square`.
@@ -129,28 +152,45 @@ def decode(image: Image.Image, side_px: int) -> Decoded:
     width_px, height_px = image.size
     shorter_px = min(width_px, height_px)
     image.draft(None, (max(1, width_px * side_px // shorter_px), max(1, height_px * side_px // shorter_px)))
-    image.load()
+    is_plain = image.format == "JPEG" and image.mode in _PLAIN
+    loaded, damage = _decode_plain(image, data, (width_px, height_px)) if is_plain else (None, None)
+    if loaded is None:
+        image.load()
     turn = TURNS.get(image.getexif().get(ORIENTATION_TAG, 1))
     profile, is_ignored = _profile(image)
-    return Decoded(_to_rgb(image, profile), turn, is_ignored)
+    picture: Picture = image if loaded is None else loaded
+    if loaded is None or image.mode != "RGB" or profile:
+        picture = _to_rgb(as_image(picture), profile)
+    return Decoded(picture, turn, is_ignored, damage)
 
 
-def find_damage(data: bytes) -> str | None:
-    """What is wrong inside a JPEG, grey or in colour, that Pillow decodes without a word; None where all is well.
+def _decode_plain(
+    image: Image.Image, data: bytes, whole: tuple[int, int]
+) -> tuple[np.ndarray | None, str | None]:
+    """The pixels of a JPEG at the size that was drafted, uint8, or None where only Pillow can tell; and its damage.
 
-    The decoder of libjpeg-turbo notes damaged data and paints over them; simplejpeg hands its notes on. A whole picture
-    may lack its end mark, or have padding before it, as some cameras write.
+    Where both decoders read another whole size from the header, Pillow's was judged, and no other is decoded.
     """
     import simplejpeg
 
+    (width_px, height_px), colours = image.size, _PLAIN[image.mode]
     try:
-        simplejpeg.decode_jpeg(data, colorspace="GRAY", fastdct=True, min_height=1, min_width=1, strict=True)
+        if simplejpeg.decode_jpeg_header(data)[1::-1] != whole:
+            return None, None
+        pixels = simplejpeg.decode_jpeg(data, colorspace=colours, min_height=height_px, min_width=width_px)
     except ValueError as error:
-        said = str(error)
-        before_end = _BEFORE_END.search(said)
-        is_harmless = said == _NO_END or (before_end and _is_padded(data, int(before_end[1])))
-        return None if is_harmless else f"damaged inside: {said}"
-    return None
+        return None, _judge_note(str(error), data)
+    return pixels.squeeze(2) if image.mode == "L" else pixels, None
+
+
+def _judge_note(note: str, data: bytes) -> str | None:
+    """What the decoder noted, as damage; None where a whole picture but lacks its end mark, or has padding before it.
+
+    Some cameras write such.
+    """
+    before_end = _BEFORE_END.search(note)
+    is_harmless = note == _NO_END or (before_end and _is_padded(data, int(before_end[1])))
+    return None if is_harmless else f"damaged inside: {note}"
 
 
 def _is_padded(data: bytes, count: int) -> bool:
@@ -159,16 +199,11 @@ def _is_padded(data: bytes, count: int) -> bool:
     return any(not data[max(0, end - count) : end].strip(b"\0\xff") for end in ends)
 
 
-def square_box(size: tuple[int, int], focus: float) -> tuple[int, int, int, int]:
+def square_box(size: tuple[int, int], focus: float) -> Box:
     """Left, upper, right and lower edge, pixels, of the greatest square in a picture of that width and height."""
     side_px = min(size)
     left, top = (int((length_px - side_px) * focus) for length_px in size)
     return left, top, left + side_px, top + side_px
-
-
-def _cut(image: Image.Image, size_px: int, focus: float) -> Image.Image:
-    box = square_box(image.size, focus)
-    return image.resize((size_px, size_px), Image.Resampling.LANCZOS, box=box, reducing_gap=2.0)
 
 
 def _profile(image: Image.Image) -> tuple[ImageCms.ImageCmsProfile | None, bool]:

@@ -20,7 +20,6 @@ from fungal_assets.collection.decoding import (
     CENTRE,
     contrast_of,
     decode,
-    find_damage,
     open_image,
     square_box,
     upright_size,
@@ -133,14 +132,12 @@ def _look_inside(candidate: Candidate, sha256: str, image: Image.Image, limits: 
     try:
         width_px, height_px = upright_size(image)
         file_format = str(image.format)
-        mode = image.mode
-        picture = decode(image, LOOK_PX)
-        damage = find_damage(candidate.data) if file_format == "JPEG" and mode in ("L", "RGB") else None
-        if damage:
-            return Look(candidate.origin, sha256, Fault("broken", damage))
+        picture = decode(image, candidate.data, LOOK_PX)
     except Exception as error:  # as above
         reason = "truncated" if "truncated" in str(error).lower() else "broken"
         return Look(candidate.origin, sha256, Fault(reason, _say(error)))
+    if picture.damage:
+        return Look(candidate.origin, sha256, Fault("broken", picture.damage))
     upright = picture.upright
     focus = find_focus(upright, _classifier()) if limits.crop == "subject" else CENTRE
     square = _cut(upright, focus)

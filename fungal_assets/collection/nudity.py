@@ -76,7 +76,7 @@ class OpenNsfw:
 
 def _prepare(data: bytes) -> np.ndarray:
     """The network's input: float32, shape (224, 224, 3), blue first, the means of its training taken away."""
-    upright = decode(open_image(data), _WHOLE_PX).upright
+    upright = decode(open_image(data), data, _WHOLE_PX).upright
     whole = upright.resize((_WHOLE_PX, _WHOLE_PX), Image.Resampling.BILINEAR)
     start, end = (_WHOLE_PX - _INPUT_PX) // 2, (_WHOLE_PX + _INPUT_PX) // 2
     buffer = io.BytesIO()

@@ -3,13 +3,15 @@
 Belongs here: the squares of one resolution. Judging pictures does not: whatever was admitted is prepared.
 
 Each original is decoded once, at the smallest scale that holds the square; where larger squares were prepared already,
-those are scaled down instead, and no original is read again. A smaller original is enlarged, and counted.
+those are decoded at the smaller scale instead, and no original is read again. A smaller original is enlarged, and
+counted.
 """
 
 from __future__ import annotations
 
 import functools
 import io
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ from PIL import Image
 
 from fungal_assets.collection.decoding import read_specimen
 from fungal_assets.collection.parallel import map_in_order
-from fungal_assets.previews import contact_sheet
+from fungal_assets.collection.scaling import scale_by_torch, single_thread
+from fungal_assets.previews import contact_sheet, save_sheet
 from fungal_assets.progress import Tell, follow, stay_silent
 from fungal_assets.shards import ShardWriter, image_schema, read_rows, shard_count
 from fungal_assets.store import Figures
@@ -59,22 +62,24 @@ def prepare_images(
     total_bytes = 0
     every = max(1, count // SHEET_TILES)
     prepare = prepare_image if larger is None else reduce_image
-    rows = map_in_order(
+    squares = map_in_order(
         functools.partial(prepare, size_px=size_px, jpeg_quality=jpeg_quality),
         read_rows(larger, ["image", "image_id"])
         if larger
         else read_rows(raw_images, ["image", "image_id", "focus"]),
     )
     shards = shard_count(int(count * size_px**2 * BYTES_PER_PIXEL))
-    with ShardWriter(folder / ".images", SQUARES, shards=shards, stem="images") as writer:
-        for index, row in enumerate(follow(rows, tell, "preparation", count)):
+    with (
+        nullcontext() if larger else single_thread(),
+        ShardWriter(folder / ".images", SQUARES, shards=shards, stem="images") as writer,
+    ):
+        for index, (row, square) in enumerate(follow(squares, tell, "preparation", count)):
             writer.write(row)
             total_bytes += len(row["image"]["bytes"])
             if index % every == 0 and len(tiles) < SHEET_TILES:
-                tiles.append(Image.open(io.BytesIO(row["image"]["bytes"])).resize((TILE_PX, TILE_PX)))
-    contact_sheet(tiles, columns=min(10, len(tiles)), tile_px=TILE_PX).save(
-        folder / "contact_sheet.webp", quality=80
-    )
+                tiles.append(square.resize((TILE_PX, TILE_PX), reducing_gap=1.0))
+    sheet = contact_sheet(tiles, columns=min(10, len(tiles)), tile_px=TILE_PX)
+    save_sheet(sheet, folder / "contact_sheet.webp")
     for path in (folder / ".images").glob("*.parquet"):
         path.replace(folder / path.name)
     return {
@@ -85,16 +90,27 @@ def prepare_images(
     }
 
 
-def prepare_image(specimen: dict[str, Any], *, size_px: int, jpeg_quality: int) -> dict[str, Any]:
-    """The row of one specimen's square, from its original."""
-    square = read_specimen(specimen, size_px)
-    return _row(square, specimen["image_id"], jpeg_quality)
+def prepare_image(
+    specimen: dict[str, Any], *, size_px: int, jpeg_quality: int
+) -> tuple[dict[str, Any], Image.Image]:
+    """The row of one specimen's square, from its original; and the square."""
+    square = read_specimen(specimen, size_px, scale_by_torch)
+    return _row(square, specimen["image_id"], jpeg_quality), square
 
 
-def reduce_image(prepared: dict[str, Any], *, size_px: int, jpeg_quality: int) -> dict[str, Any]:
-    """The row of one specimen's square, from a square of a multiple of its size: the mean of whole pixels."""
-    square = Image.open(io.BytesIO(prepared["image"]["bytes"]))
-    return _row(square.reduce(square.width // size_px), prepared["image_id"], jpeg_quality)
+def reduce_image(
+    prepared: dict[str, Any], *, size_px: int, jpeg_quality: int
+) -> tuple[dict[str, Any], Image.Image]:
+    """The row of one specimen's square, from one of a multiple of its size, and the square.
+
+    The decoder itself halves up to three times; what is left of the multiple are means of whole pixels.
+    """
+    larger = Image.open(io.BytesIO(prepared["image"]["bytes"]))
+    multiple = larger.width // size_px
+    halved_px = size_px * (multiple // (multiple & -multiple))
+    larger.draft(None, (halved_px, halved_px))
+    square = larger.reduce(larger.width // size_px)
+    return _row(square, prepared["image_id"], jpeg_quality), square
 
 
 def _row(square: Image.Image, image_id: str, jpeg_quality: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from fungal_assets.collection.decoding import open_image, read_square, upright_size
+from fungal_assets.collection.decoding import decode, open_image, read_square, upright_size
 from fungal_assets_tests.collection.drawing import CORNERS, corners, encode, picture, quarters
 
 # How a camera stores the upright picture for each EXIF orientation: the transform that a viewer must undo.
@@ -117,3 +117,34 @@ def test_a_truncated_file_raises():
     data = encode(picture(1, 400, 400), "JPEG")
     with pytest.raises(OSError, match="truncated"):
         read_square(data[: len(data) // 2], 64)
+
+
+@pytest.mark.parametrize("side_px", [32, 64, 125, 250])
+@pytest.mark.parametrize(
+    "options", [{}, {"subsampling": 0}, {"subsampling": 2}, {"progressive": True}], ids=str
+)
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_plain_jpegs_have_the_pixels_that_pillow_decodes(mode, options, side_px):
+    data = encode(picture(9, 333, 251).convert(mode), "JPEG", **options)
+    found = decode(open_image(data), data, side_px)
+    whole = open_image(data)
+    whole.draft(None, (333 * side_px // 251, side_px))
+    assert found.damage is None
+    assert np.array_equal(found.image, whole.convert("RGB"))
+    assert side_px <= min(found.image.size) < 2 * side_px or min(found.image.size) == 251
+
+
+def test_damage_inside_a_jpeg_is_told_and_the_picture_is_there():
+    data = bytearray(encode(picture(9, 256, 256), "JPEG"))
+    data[len(data) // 2 : len(data) // 2 + 400] = bytes(range(1, 201)) * 2
+    found = decode(open_image(bytes(data)), bytes(data), 64)
+    assert found.damage.startswith("damaged inside: ")
+    assert found.image.size == (64, 64)
+
+
+def test_a_jpeg_whose_size_pillow_read_otherwise_is_decoded_by_pillow_alone():
+    """No other size than that which was judged is decoded, whatever another reader makes of the bytes."""
+    small, large = (encode(picture(4, px, px), "JPEG") for px in (64, 512))
+    found = decode(open_image(small), large, 64)
+    assert np.array_equal(found.image, Image.open(io.BytesIO(small)))
+    assert found.damage is None
