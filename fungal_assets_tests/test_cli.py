@@ -152,6 +152,22 @@ def test_publishing_what_was_not_grown_says_what_to_type(run, grown, monkeypatch
     assert result.exit_code == 1 and "fungal grow --until pruned_weights" in result.output
 
 
+def test_a_checkpoint_that_would_run_code_is_refused_in_one_sentence(run, tmp_path):
+    import os
+
+    import torch
+
+    class Planted:
+        def __reduce__(self):
+            return os.system, ("touch marker",)
+
+    torch.save({"state_dict": {}, "callbacks": Planted()}, tmp_path / "x.ckpt")
+    result = run("convert", str(tmp_path / "x.ckpt"), str(tmp_path / "x.safetensors"))
+    assert result.exit_code == 1 and "Traceback" not in result.output
+    assert "is refused: its pickle names posix.system" in result.output
+    assert not Path("marker").exists()
+
+
 def test_an_unknown_profile_is_a_usage_error(run):
     assert run("grow", "--profile", "big").exit_code == 2
 

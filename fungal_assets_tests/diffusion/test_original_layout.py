@@ -1,4 +1,4 @@
-"""The original layout: diffusers' own reader takes every tensor back, and names known from published files are there."""
+"""The original layout: diffusers' own reader takes every tensor back, and published names are there."""
 
 import re
 

@@ -17,8 +17,9 @@ from fungal_assets.diffusion.checks import (
     check_weights_changed,
 )
 from fungal_assets.diffusion.encoding import read_tensors, write_tensors
+from fungal_assets.diffusion.headers import read_header
 from fungal_assets.diffusion.methods import LORA_TARGETS, Full, get_method
-from fungal_assets.diffusion.pruning import KOHYA_FILE, prune_weights
+from fungal_assets.diffusion.pruning import KOHYA_FILE, SINGLE_FILE, UNET_FILE, prune_weights
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.shards import read_table, write_table
 from fungal_assets.store import hash_file, hash_folder
@@ -282,6 +283,64 @@ def test_pruning_again_gives_the_same_bytes(strongly_tuned_dir, base_dir, pruned
         strongly_tuned_dir, tmp_path, ORIGIN, base_model=str(base_dir), strength=1.0, has_single_file=True
     )
     assert hash_folder(tmp_path) == hash_folder(pruned_dir)
+
+
+@pytest.fixture(scope="module")
+def pruned_sd(sd_dirs, tmp_path_factory):
+    """Pruned weights of a LoRA of Stable Diffusion 1.5 in small, and a function that makes them again."""
+    place = tmp_path_factory.mktemp("pruned-sd")
+    tuned = write_tuned(sd_dirs[1], place / "tuned", method="lora")
+
+    def prune(folder, **changes):
+        settings = {"base_model": str(sd_dirs[1]), "strength": 1.0, "has_single_file": True} | changes
+        return prune_weights(tuned, folder, ORIGIN, **settings)
+
+    return place / "pruned", prune, prune(place / "pruned")
+
+
+def test_every_file_says_what_it_is_made_of_and_a_second_build_is_the_same_bytes(
+    pruned_sd, sd_dirs, tmp_path
+):
+    folder, prune, figures = pruned_sd
+    assert prune(tmp_path / "again") == figures
+    assert hash_folder(tmp_path / "again") == hash_folder(folder)
+    for name in (LORA, KOHYA_FILE, SINGLE_FILE, UNET_FILE):
+        header = read_header(folder / name)
+        assert header["base_model"] == "sd1" and header["base_model_sha256"] == hash_folder(sd_dirs[1])
+        assert json.loads(header["trigger_names"]) == list(ORIGIN.names)
+        assert (header["dataset_sha256"], header["licence"]) == (ORIGIN.dataset_sha256, "Apache-2.0, CC0-1.0")
+    assert read_header(folder / SINGLE_FILE)["modelspec.architecture"] == "stable-diffusion-v1"
+    kohya = read_header(folder / KOHYA_FILE)
+    assert (kohya["modelspec.architecture"], kohya["ss_base_model_version"]) == (
+        "stable-diffusion-v1/lora",
+        "sd_v1_v",
+    )
+    sizes = {"lora_mb": LORA, "kohya_lora_mb": KOHYA_FILE, "single_file_mb": SINGLE_FILE}
+    for figure, name in sizes.items():
+        assert figures[figure] == round((folder / name).stat().st_size / 1e6, 3) > 0
+
+
+def test_a_single_file_is_written_only_where_it_is_wanted(pruned_sd, tmp_path):
+    _, prune, _ = pruned_sd
+    figures = prune(tmp_path, has_single_file=False)
+    record = json.loads((tmp_path / "weights.json").read_text())
+    assert not (tmp_path / SINGLE_FILE).exists() and figures["single_file_mb"] == 0
+    assert (record["single_file_sha256"], record["single_file_left_out"]) == (None, "not asked for")
+
+
+def test_a_single_file_with_another_tensor_or_a_silent_header_fails(pruned_sd, tmp_path):
+    folder, _, _ = pruned_sd
+    shutil.copytree(folder, tmp_path / "pruned")
+    path, name = tmp_path / "pruned" / SINGLE_FILE, "model.diffusion_model.out.2.bias"
+    tensors = read_tensors(path)
+    write_tensors(path, tensors | {name: tensors[name] + 1}, read_header(path))
+    verdict = check_pruned_loads(tmp_path / "pruned")
+    assert not verdict.passed and "1 tensors of unet differ from the pipeline's" in verdict.finding
+    write_tensors(path, tensors)
+    verdict = check_pruned_loads(tmp_path / "pruned")
+    assert (
+        not verdict.passed and f"the header of {SINGLE_FILE} does not name the base model" in verdict.finding
+    )
 
 
 def test_another_base_model_is_refused_by_name_and_hash(tuned_dir, tmp_path):
