@@ -157,15 +157,17 @@ def test_a_checkpoint_that_would_run_code_is_refused_in_one_sentence(run, tmp_pa
 
     import torch
 
+    marker = tmp_path / "marker"
+
     class Planted:
         def __reduce__(self):
-            return os.system, ("touch marker",)
+            return os.system, (f"touch {marker}",)
 
     torch.save({"state_dict": {}, "callbacks": Planted()}, tmp_path / "x.ckpt")
     result = run("convert", str(tmp_path / "x.ckpt"), str(tmp_path / "x.safetensors"))
     assert result.exit_code == 1 and "Traceback" not in result.output
     assert "is refused: its pickle names posix.system" in result.output
-    assert not Path("marker").exists()
+    assert not marker.exists()
 
 
 def test_an_unknown_profile_is_a_usage_error(run):
