@@ -170,6 +170,17 @@ def test_a_checkpoint_that_would_run_code_is_refused_in_one_sentence(run, tmp_pa
     assert not marker.exists()
 
 
+def test_a_checkpoint_is_converted_and_its_sizes_are_told(run, tmp_path):
+    import torch
+
+    weights = {"model.diffusion_model.out.2.bias": torch.ones(1000)}
+    torch.save({"state_dict": weights, "optimizer_states": [torch.ones(250_000)]}, tmp_path / "x.ckpt")
+    out = tmp_path / "x.safetensors"
+    result = run("convert", str(tmp_path / "x.ckpt"), str(out))
+    assert result.exit_code == 0, result.output
+    assert f"1.006 MB before, 0.002 MB after: {out}" in result.output
+
+
 def test_an_unknown_profile_is_a_usage_error(run):
     assert run("grow", "--profile", "big").exit_code == 2
 

@@ -80,10 +80,13 @@ def convert_checkpoint(
         Megabytes before and after, tensors kept, and how many were dropped as what.
 
     Raises:
-        InputError: The file cannot be read safely, holds no such weights, or is of another architecture than `like`.
+        InputError: `output` is there already; or the file cannot be read safely, holds no such weights, or is of
+            another architecture than `like`.
     """
     if weights not in WEIGHTS:
         raise InputError(f"weights is {weights!r}; expected one of {WEIGHTS!r}.")
+    if output.exists():
+        raise InputError(f"{output} is there already, and nothing is written over it. Name another place.")
     is_folder = output.suffix != SUFFIX
     if is_folder and like is None:
         raise InputError(

@@ -180,6 +180,17 @@ def test_a_folder_needs_a_base_model_of_its_own_architecture(original, base_dir,
     assert [path.name for path in tmp_path.iterdir()] == ["x.ckpt"]
 
 
+@pytest.mark.parametrize("name", ["folder", "x.safetensors"])
+def test_nothing_that_is_there_is_written_over(name, original, sd_dirs, tmp_path):
+    torch.save({"state_dict": original}, tmp_path / "x.ckpt")
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "folder/picture.png", tmp_path / "x.safetensors"):
+        path.write_text("dear")
+    with pytest.raises(InputError, match="is there already"):
+        convert_checkpoint(tmp_path / "x.ckpt", tmp_path / name, weights="plain", like=str(sd_dirs[1]))
+    assert (tmp_path / "folder/picture.png").read_text() == (tmp_path / "x.safetensors").read_text() == "dear"
+
+
 def test_a_file_as_base_model_names_the_command_that_makes_one_of_it(artists):
     with pytest.raises(InputError, match=r"is a file; .*fungal convert .*artists.ckpt FOLDER --like"):
         resolve_base_model(str(artists))
