@@ -237,6 +237,33 @@ def publish(
 
 
 @main.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("output", type=click.Path(path_type=Path))
+@click.option(
+    "--weights",
+    type=click.Choice(("plain", "ema")),
+    default="plain",
+    show_default=True,
+    help="The weights themselves, or their running average where the checkpoint holds one.",
+)
+@click.option("--like", metavar="BASE", help="Base model of the same architecture; needed for a folder.")
+@plainly
+def convert(checkpoint: Path, output: Path, weights: str, like: str | None) -> None:
+    """Read a single-file checkpoint safely, and write its inference weights in half precision.
+
+    OUTPUT is a file that ends in .safetensors, or else a diffusers folder, which can be a base model.
+    """
+    from fungal_assets.diffusion.single_files import convert_checkpoint
+
+    log = platformdirs.user_log_path("fungal_assets") / "last-convert.log"
+    with quiet_libraries(log, tells_on=1) as terminal:
+        figures = convert_checkpoint(
+            checkpoint, output, weights=weights, like=like, tell=lambda line: click.echo(line, file=terminal)
+        )
+    click.echo(f"{figures['before_mb']} MB before, {figures['after_mb']} MB after: {output}")
+
+
+@main.command()
 @store_option
 @click.option("--json", "as_json", is_flag=True, help="One flat JSON object.")
 @plainly

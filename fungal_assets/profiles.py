@@ -153,7 +153,7 @@ PROFILES: Mapping[str, Profile] = {
                 "checkpoint_every_s": 10.0,
                 "seed": 0,
             },
-            pruned_weights={"base_model": "pocket", "strength": 0.6},
+            pruned_weights={"base_model": "pocket", "strength": 0.6, "has_single_file": False},
             sample_galleries={
                 "base_model": "pocket",
                 "images_per_prompt": 4,
@@ -203,7 +203,7 @@ PROFILES: Mapping[str, Profile] = {
                 "checkpoint_every_s": 120.0,
                 "seed": 0,
             },
-            pruned_weights={"base_model": "stable-diffusion-1.5", "strength": 1.0},
+            pruned_weights={"base_model": "stable-diffusion-1.5", "strength": 1.0, "has_single_file": True},
             sample_galleries={
                 "base_model": "stable-diffusion-1.5",
                 "images_per_prompt": 8,

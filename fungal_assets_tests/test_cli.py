@@ -164,6 +164,35 @@ def test_publishing_what_was_not_grown_says_what_to_type(run, grown, monkeypatch
     assert result.exit_code == 1 and "fungal grow --until pruned_weights" in result.output
 
 
+def test_a_checkpoint_that_would_run_code_is_refused_in_one_sentence(run, tmp_path):
+    import os
+
+    import torch
+
+    marker = tmp_path / "marker"
+
+    class Planted:
+        def __reduce__(self):
+            return os.system, (f"touch {marker}",)
+
+    torch.save({"state_dict": {}, "callbacks": Planted()}, tmp_path / "x.ckpt")
+    result = run("convert", str(tmp_path / "x.ckpt"), str(tmp_path / "x.safetensors"))
+    assert result.exit_code == 1 and "Traceback" not in result.output
+    assert "is refused: its pickle names posix.system" in result.output
+    assert not marker.exists()
+
+
+def test_a_checkpoint_is_converted_and_its_sizes_are_told(run, tmp_path):
+    import torch
+
+    weights = {"model.diffusion_model.out.2.bias": torch.ones(1000)}
+    torch.save({"state_dict": weights, "optimizer_states": [torch.ones(250_000)]}, tmp_path / "x.ckpt")
+    out = tmp_path / "x.safetensors"
+    result = run("convert", str(tmp_path / "x.ckpt"), str(out))
+    assert result.exit_code == 0, result.output
+    assert f"1.006 MB before, 0.002 MB after: {out}" in result.output
+
+
 def test_an_unknown_profile_is_a_usage_error(run):
     assert run("grow", "--profile", "big").exit_code == 2
 

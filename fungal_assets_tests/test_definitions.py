@@ -43,7 +43,7 @@ GRAPH = {
     "prompts": ["name_lexicon", "species"],
     "captioned_dataset": ["captions", "feature_vectors", "prepared_images", "raw_images", "species"],
     "fine_tuned_weights": ["captioned_dataset", "prompts"],
-    "pruned_weights": ["fine_tuned_weights"],
+    "pruned_weights": ["captioned_dataset", "fine_tuned_weights"],
     "sample_galleries": ["clusters", "prompts", "pruned_weights"],
     "forgetting_report": ["sample_galleries"],
     "forms_3d": ["clusters", "prompts", "pruned_weights", "sample_galleries", "species"],

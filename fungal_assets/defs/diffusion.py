@@ -7,12 +7,13 @@ import dagster as dg
 from pydantic import Field
 
 from fungal_assets.defs.dataset import captioned_dataset
-from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep
+from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep, told_plainly
 from fungal_assets.defs.nomenclature import prompts
 from fungal_assets.defs.partitions import growth_partitions, method_and_resolution
 from fungal_assets.defs.previewing import sheets
 from fungal_assets.defs.resources import ProfileResource, StoreResource
-from fungal_assets.store import Figures, Output
+from fungal_assets.errors import ProvenanceError
+from fungal_assets.store import Figures, Output, output_name
 from fungal_assets.verdicts import Verdict
 
 GPU_POOL = "gpu"
@@ -184,6 +185,11 @@ class PrunedWeightsConfig(StageConfig):
         le=1,
         description="How far from the base model (0) to the tuned weights (1): less where species lose their forms.",
     )
+    has_single_file: bool | None = Field(
+        default=None,
+        description="Whether to write the whole model as one file too, for ComfyUI and A1111, where its architecture "
+        "is Stable Diffusion's.",
+    )
 
 
 def _pruned_from_tuned(output: Output, inputs: Inputs) -> Verdict:
@@ -209,12 +215,33 @@ PRUNED_CHECKS = (
 )
 
 
+def tuned_on(store: StoreResource, tuned: Output, resolution: str) -> Output:
+    """The dataset that weights were tuned on, which need not be the newest.
+
+    Raises:
+        dg.Failure: It is not on this machine any more.
+    """
+    kept = store.open()
+    sha256 = tuned.record.inputs[output_name("captioned_dataset", resolution)]
+    with told_plainly():
+        for output in (
+            kept.get("captioned_dataset", resolution),
+            *kept.kept_here("captioned_dataset", resolution),
+        ):
+            if output.record.content_hash == sha256:
+                return output
+        raise ProvenanceError(
+            f"{tuned.name!r} was tuned on a captioned_dataset with content hash {sha256[:12]}…, which is not in the "
+            "store any more. Tune again on the present one: fungal grow --until pruned_weights"
+        )
+
+
 @dg.asset(
     group_name="models",
     kinds={"pytorch", "safetensors"},
-    code_version="2",
+    code_version="3",
     partitions_def=growth_partitions,
-    deps=[fine_tuned_weights],
+    deps=[fine_tuned_weights, captioned_dataset],
     check_specs=check_specs("pruned_weights", PRUNED_CHECKS, growth_partitions),
 )
 def pruned_weights(
@@ -223,16 +250,22 @@ def pruned_weights(
     store: StoreResource,
     profile: ProfileResource,
 ) -> dg.MaterializeResult:
-    """Inference weights alone, in half precision: the LoRA file, and the whole pipeline with it fused in."""
+    """Inference weights alone, in half precision: the LoRA files, and the whole model with it fused in."""
+    from fungal_assets.diffusion.headers import Origin
     from fungal_assets.diffusion.pruning import prune_weights
 
     tuned = store.get("fine_tuned_weights", context.partition_key)
+    dataset = tuned_on(store, tuned, method_and_resolution(context)[1])
+
+    def build(folder: Path, **settings: Any) -> Figures:
+        return prune_weights(tuned.path, folder, Origin.of(dataset, tuned), **settings)
+
     return keep(
         context,
         store,
-        inputs=[tuned],
+        inputs=[tuned, dataset],
         settings=config.fill("pruned_weights", profile),
-        build=lambda folder, **settings: prune_weights(tuned.path, folder, **settings),
+        build=build,
         checks=PRUNED_CHECKS,
         preview=sheets(),
     )

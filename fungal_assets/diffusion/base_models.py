@@ -67,6 +67,11 @@ def resolve_base_model(base_model: str) -> BaseModel:
         return _from_folder(PACKAGE_DIR / card.path, card.name)
     if Path(name).is_dir():
         return _from_folder(Path(name), Path(name).resolve().name)
+    if Path(name).is_file():
+        raise InputError(
+            f"base model {name!r} is a file; a base model is a diffusers folder. Make one of it: fungal convert {name} "
+            f"FOLDER --like stable-diffusion-1.5"
+        )
     hub_id = card.hub_id if card is not None and card.hub_id else name
     if hub_id.count("/") != 1 or hub_id.startswith(("/", ".")):
         raise InputError(
@@ -80,7 +85,7 @@ def _from_folder(folder: Path, name: str, revision: str | None = None) -> BaseMo
     if not (folder / "model_index.json").is_file():
         raise InputError(
             f"base model {name!r} has no model_index.json in {folder}: that is no diffusers folder. Give a "
-            f"folder that was written by save_pretrained; a single-file checkpoint has to be converted first."
+            f"folder that was written by save_pretrained, or make one of a single-file checkpoint: fungal convert."
         )
     return BaseModel(name, str(folder), revision, hash_folder(folder))
 
@@ -122,7 +127,7 @@ def load_pipeline(
     from diffusers import StableDiffusionPipeline
 
     folder = base if isinstance(base, Path) else resolve_base_model(base).path
-    _check_family(folder)
+    check_family(folder)
     try:
         pipeline = StableDiffusionPipeline.from_pretrained(
             folder,
@@ -142,7 +147,12 @@ def load_pipeline(
     return pipeline.to(device)
 
 
-def _check_family(folder: Path) -> None:
+def check_family(folder: Path) -> None:
+    """Refuse a diffusers folder of another kind of pipeline.
+
+    Raises:
+        InputError: It is one.
+    """
     found = read_json(folder / "model_index.json").get("_class_name")
     if found != PIPELINE_CLASS:
         raise InputError(

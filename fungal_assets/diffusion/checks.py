@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fungal_assets.dataset.splitting import TRAIN
 from fungal_assets.diffusion.base_models import load_pipeline, read_json
+from fungal_assets.diffusion.headers import read_header
+from fungal_assets.diffusion.pruning import KOHYA_FILE, SINGLE_FILE, UNET_FILE
 from fungal_assets.shards import count_rows, read_table
 from fungal_assets.store import hash_file, hash_folder
 from fungal_assets.verdicts import Verdict
@@ -152,8 +155,10 @@ def check_pruned_from_tuned(pruned_weights: Path, fine_tuned_weights: Path) -> V
         "base model": (weights["base_model"]["sha256"], training["base_model"]["sha256"]),
         "pipeline": (weights["pipeline_sha256"], hash_folder(pruned_weights / "pipeline")),
     }
-    if weights["lora_sha256"] is not None:
-        claims["lora"] = (weights["lora_sha256"], hash_file(pruned_weights / training["weights_file"]))
+    files = {"lora": training["weights_file"], "kohya_lora": KOHYA_FILE, "single_file": SINGLE_FILE}
+    for kind, name in files.items():
+        if (said := weights[f"{kind}_sha256"]) is not None:
+            claims[kind] = (said, hash_file(pruned_weights / name))
     differing = [name for name, (said, found) in claims.items() if said != found]
     figures = {"claims": len(claims), "differing": len(differing)}
     if differing:
@@ -166,7 +171,10 @@ def check_pruned_from_tuned(pruned_weights: Path, fine_tuned_weights: Path) -> V
 
 
 def check_pruned_loads(pruned_weights: Path) -> Verdict:
-    """The pipeline loads, all its weights are finite, and one denoising step gives a finite answer."""
+    """The pipeline loads, all its weights are finite, and one denoising step gives a finite answer.
+
+    A single file loads as the same tensors, and its header and those of a LoRA say which base model they belong to.
+    """
     import torch
 
     pipeline = load_pipeline(pruned_weights / "pipeline", device="cpu", dtype=torch.float32)
@@ -184,7 +192,51 @@ def check_pruned_loads(pruned_weights: Path) -> Verdict:
     if broken or not math.isfinite(spread):
         names = ", ".join(broken) or "the prediction"
         return Verdict(False, f"not finite: {names}. Tune with a lower learning_rate.", figures)
+    faults = [*_differing_in_single_file(pruned_weights, parts), *_silent_headers(pruned_weights)]
+    if faults:
+        return Verdict(False, f"{'; '.join(faults)}. Grow pruned_weights again.", figures)
     return Verdict(True, f"loads, all weights finite, a prediction with spread {spread:.3f}.", figures)
+
+
+def _differing_in_single_file(pruned_weights: Path, parts: dict[str, Any]) -> list[str]:
+    """What is not the pipeline's in a single file, read back by diffusers; none where there is no such file."""
+    import torch
+    from diffusers import StableDiffusionPipeline
+
+    if not (pruned_weights / SINGLE_FILE).is_file():
+        return []
+    loaded = StableDiffusionPipeline.from_single_file(
+        str(pruned_weights / SINGLE_FILE),
+        config=str(pruned_weights / "pipeline"),
+        local_files_only=True,
+        dtype=torch.float32,
+        safety_checker=None,
+    )
+    faults = []
+    for part, whole in parts.items():
+        read = getattr(loaded, part).state_dict()
+        differing = [
+            name for name, values in whole.state_dict().items() if not torch.equal(read[name], values)
+        ]
+        faults += (
+            [f"{SINGLE_FILE}: {len(differing)} tensors of {part} differ from the pipeline's"]
+            if differing
+            else []
+        )
+    return faults
+
+
+def _silent_headers(pruned_weights: Path) -> list[str]:
+    """Files whose header names another base model than `weights.json`, or none."""
+    base = read_json(pruned_weights / "weights.json")["base_model"]["sha256"]
+    exports = [
+        path for place in ("lora", "single_file") for path in (pruned_weights / place).glob("*.safetensors")
+    ]
+    return [
+        f"the header of {path.relative_to(pruned_weights).as_posix()} does not name the base model"
+        for path in sorted([pruned_weights / UNET_FILE, *exports])
+        if read_header(path).get("base_model_sha256") != base
+    ]
 
 
 def _is_finite(part: object) -> bool:

@@ -1,46 +1,65 @@
 """From a training output to weights for use: the stage behind `pruned_weights`.
 
-What stays is what inference needs, in half precision: the whole pipeline with the tuned weights in it, and
-for a LoRA the adapter alone, under diffusers' and kohya's names. Both may lie part of the way from the base
-model to the tuned weights (Wortsman et al. 2022, arXiv:2109.01903): a base model that is far from the pictures
-keeps its forms so, and takes on their colours. Optimiser state and resume state stay behind.
+What stays is what inference needs, in half precision: the whole pipeline with the tuned weights in it, as a folder and,
+where its architecture is Stable Diffusion's, as a single file; and for a LoRA the adapter alone, under diffusers' and
+kohya's names. All may lie part of the way from the base model to the tuned weights (Wortsman et al. 2022,
+arXiv:2109.01903): a base model that is far from the pictures keeps its forms so, and takes on their colours. Optimiser
+state and resume state stay behind.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, read_json, resolve_base_model
+from fungal_assets.diffusion.headers import (
+    Architecture,
+    Origin,
+    describe,
+    fill_hash,
+    kohya_network,
+    model_spec,
+)
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.store import Figures, hash_file, hash_folder, write_atomically
 
 if TYPE_CHECKING:
+    import torch
     from diffusers import StableDiffusionPipeline
 
     from fungal_assets.diffusion.methods import Method
 
 KOHYA_FILE = "lora/kohya_lora_weights.safetensors"
+SINGLE_FILE = "single_file/fungal_assets.safetensors"
+UNET_FILE = "pipeline/unet/diffusion_pytorch_model.safetensors"
 
 
 def prune_weights(
     fine_tuned_weights: Path,
     folder: Path,
+    origin: Origin,
     *,
     base_model: str,
     strength: float,
+    has_single_file: bool,
     tell: Tell = stay_silent,
 ) -> Figures:
     """Put tuned weights into their base model and write what inference needs.
 
     Args:
         fine_tuned_weights: A complete output.
-        folder: Filled with `pipeline/`, for a LoRA `lora/`, and `weights.json`.
+        folder: Filled with `pipeline/`, for a LoRA `lora/`, where wanted and possible `single_file/`, and
+            `weights.json`.
+        origin: What the weights were tuned on; it goes into the files' headers.
         base_model: The base model that the weights were tuned on.
         strength: How far from the base model's weights (0) to the tuned ones (1).
+        has_single_file: Whether to write the whole model once more, as one file in Stable Diffusion's original
+            layout; `weights.json` says why there is none.
         tell: Progress.
 
     Raises:
@@ -60,17 +79,24 @@ def prune_weights(
     tell("putting the tuned weights into the base model")
     pipeline = load_pipeline(base.path, device="cpu", dtype=torch.float32)
     method.restore(pipeline, fine_tuned_weights, strength=strength)
-    save_pipeline(pipeline.to(dtype=torch.float16), folder / "pipeline")
+    pipeline = pipeline.to(dtype=torch.float16)
+    exports = _Exports(folder, training, origin, _architecture(pipeline, training), strength)
+    exports.write_pipeline(pipeline)
+    why_none = exports.write_single_file(pipeline) if has_single_file else "not asked for"
+    if why_none:
+        tell(f"no single file: {why_none}")
     if method.name == "lora":
-        _write_lora(fine_tuned_weights / method.weights_file, folder, method, training, strength)
-    record = _record(fine_tuned_weights, folder, method, base) | {"strength": strength}
+        exports.write_lora(fine_tuned_weights / method.weights_file, method)
+    record = _record(fine_tuned_weights, folder, method, base)
+    record |= {"strength": strength, "single_file_left_out": why_none}
     write_atomically(folder / "weights.json", json.dumps(record, indent=1, sort_keys=True))
-    tuned_bytes, pruned_bytes = _size_bytes(fine_tuned_weights), _size_bytes(folder / "pipeline")
     return {
-        "tuned_mb": round(tuned_bytes / 1e6, 3),
-        "base_mb": round(_size_bytes(base.path) / 1e6, 3),
-        "pipeline_mb": round(pruned_bytes / 1e6, 3),
-        "lora_mb": round(_size_bytes(folder / "lora") / 1e6, 3),
+        "tuned_mb": _size_mb(fine_tuned_weights),
+        "base_mb": _size_mb(base.path),
+        "pipeline_mb": _size_mb(folder / "pipeline"),
+        "lora_mb": _size_mb(folder / method.weights_file) if method.name == "lora" else 0.0,
+        "kohya_lora_mb": _size_mb(folder / KOHYA_FILE),
+        "single_file_mb": _size_mb(folder / SINGLE_FILE),
     }
 
 
@@ -103,40 +129,89 @@ def save_pipeline(pipeline: StableDiffusionPipeline, folder: Path) -> None:
     new.rename(folder)
 
 
-def _write_lora(tuned: Path, folder: Path, method: Method, training: dict[str, Any], strength: float) -> None:
-    """The adapter in half precision, under both naming schemes, its second matrices times the strength."""
-    from fungal_assets.diffusion.encoding import read_tensors, write_tensors
-    from fungal_assets.diffusion.kohya import to_kohya
+@dataclass(frozen=True)
+class _Exports:
+    """Writes the files of one model, each with its header."""
 
-    half = {
-        name: (tensor * strength if ".lora_B." in name else tensor).half()
-        for name, tensor in read_tensors(tuned).items()
-    }
-    about = {
-        "base_model": training["base_model"]["id"],
-        "base_model_sha256": training["base_model"]["sha256"],
-    }
-    write_tensors(folder / method.weights_file, half, about)
-    rank = training["lora_rank"]
-    network = {
-        "ss_network_module": "networks.lora",
-        "ss_network_dim": str(rank),
-        "ss_network_alpha": str(rank),
-    }
-    write_tensors(folder / KOHYA_FILE, to_kohya(half, alpha=rank), about | network)
+    folder: Path
+    training: dict[str, Any]
+    origin: Origin
+    architecture: Architecture
+    strength: float
+
+    def write_pipeline(self, pipeline: StableDiffusionPipeline) -> None:
+        """The diffusers folder; the tuned part of it, the UNet, says what it is."""
+        from fungal_assets.diffusion.encoding import read_tensors, write_tensors
+
+        save_pipeline(pipeline, self.folder / "pipeline")
+        unet = self.folder / UNET_FILE
+        write_tensors(unet, read_tensors(unet), self._texts())
+
+    def write_single_file(self, pipeline: StableDiffusionPipeline) -> str | None:
+        """One file in the original layout; returns why there is none."""
+        from fungal_assets.diffusion.original_layout import find_unnamed, to_original
+
+        shutil.rmtree(self.folder / Path(SINGLE_FILE).parent, ignore_errors=True)
+        unnamed = find_unnamed(pipeline)
+        if unnamed:
+            return f"Stable Diffusion's original layout has no name for {', '.join(unnamed)}"
+        self._write(SINGLE_FILE, to_original(pipeline), self._spec(is_adapter=False))
+        return None
+
+    def write_lora(self, tuned: Path, method: Method) -> None:
+        """The adapter under both naming schemes, its second matrices times the strength."""
+        from fungal_assets.diffusion.encoding import read_tensors
+        from fungal_assets.diffusion.kohya import to_kohya
+
+        half = {
+            name: (tensor * self.strength if ".lora_B." in name else tensor).half()
+            for name, tensor in read_tensors(tuned).items()
+        }
+        spec = self._spec(is_adapter=True)
+        self._write(method.weights_file, half, spec)
+        network = kohya_network(self.training, self.architecture)
+        self._write(KOHYA_FILE, to_kohya(half, alpha=self.training["lora_rank"]), spec | network)
+
+    def _write(self, name: str, tensors: dict[str, torch.Tensor], spec: dict[str, str]) -> None:
+        from fungal_assets.diffusion.encoding import write_tensors
+
+        write_tensors(self.folder / name, tensors, self._texts() | spec)
+        fill_hash(self.folder / name)
+
+    def _texts(self) -> dict[str, str]:
+        return describe(self.training, self.origin, strength=self.strength)
+
+    def _spec(self, *, is_adapter: bool) -> dict[str, str]:
+        return model_spec(self.training, self.origin, self.architecture, is_adapter=is_adapter)
+
+
+def _architecture(pipeline: StableDiffusionPipeline, training: dict[str, Any]) -> Architecture:
+    from fungal_assets.diffusion.original_layout import find_unnamed, is_open_clip
+
+    return Architecture.of(
+        training["base_model"]["id"],
+        is_stable_diffusion=not find_unnamed(pipeline),
+        is_open_clip=is_open_clip(pipeline),
+        prediction_type=training["prediction_type"],
+    )
 
 
 def _record(fine_tuned_weights: Path, folder: Path, method: Method, base: BaseModel) -> dict[str, Any]:
-    """What `weights.json` says."""
-    lora = folder / method.weights_file
-    return {
+    """What `weights.json` says; None for what is not there."""
+    files = {"lora": method.weights_file, "kohya_lora": KOHYA_FILE, "single_file": SINGLE_FILE}
+    hashes = {
+        f"{kind}_sha256": hash_file(folder / name) if (folder / name).is_file() else None
+        for kind, name in files.items()
+    }
+    return hashes | {
         "base_model": base.as_json(),
         "method": method.name,
         "tuned_sha256": hash_file(fine_tuned_weights / method.weights_file),
-        "lora_sha256": hash_file(lora) if method.name == "lora" else None,
         "pipeline_sha256": hash_folder(folder / "pipeline"),
     }
 
 
-def _size_bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def _size_mb(place: Path) -> float:
+    """Of a file, or of all files below a folder; 0 where there is nothing."""
+    paths = [place, *place.rglob("*")]
+    return round(sum(path.stat().st_size for path in paths if path.is_file()) / 1e6, 3)

@@ -119,7 +119,7 @@ def dataset_contents(captioned_dataset: Output, *, repo_id: str) -> Contents:
 def weights_contents(
     pruned_weights: Output, sample_galleries: Output, forgetting_report: Output, *, repo_id: str
 ) -> Contents:
-    """The pipeline at the root of the repository, the LoRA files, and a card with the retention.
+    """The pipeline at the root of the repository, the LoRA files, the single file, and a card with the retention.
 
     Args:
         pruned_weights: The output, its files compared with its record.

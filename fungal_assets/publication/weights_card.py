@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fungal_assets.diffusion.cards import Card
+from fungal_assets.diffusion.pruning import SINGLE_FILE
 from fungal_assets.store import Record
 
 
@@ -49,6 +50,7 @@ def weights_card(
         "```",
         "",
         *_lora_lines(load_lora, origin["id"], base),
+        *_single_file_lines(about["single_file_sha256"]),
         "## What it still knows",
         "",
         f"Retention {_figure(retention, 'retention')} (interval {_figure(retention, 'retention_low')} to "
@@ -90,6 +92,16 @@ def _lora_lines(load: str | None, base_id: str, base: Card | None) -> list[str]:
         "```python",
         load,
         "```",
+        "",
+    ]
+
+
+def _single_file_lines(sha256: str | None) -> list[str]:
+    if sha256 is None:
+        return []
+    return [
+        f"`{SINGLE_FILE}` is the whole model once more as one file in Stable Diffusion's original layout, for ComfyUI "
+        "and A1111. The header of every weights file names the base model, the dataset and the species.",
         "",
     ]
 

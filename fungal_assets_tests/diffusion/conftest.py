@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from fungal_assets.diffusion.headers import Origin
 from fungal_assets.shards import ShardWriter, image_schema
 
 SIDE_PX = 64
@@ -25,6 +26,8 @@ SETTINGS = {
     "checkpoint_every_s": 0.0,
     "seed": 3,
 }
+
+ORIGIN = Origin("d" * 64, ("ashen cap", "golden bonnet"), ("Apache-2.0", "CC0-1.0"))
 
 
 def picture(seed: int) -> bytes:
@@ -101,3 +104,65 @@ def tuned_dir(base_dir, dataset_dir, prompts_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tuned")
     tune(dataset_dir, prompts_dir, folder, base_model=str(base_dir), **SETTINGS)
     return folder
+
+
+def stable_diffusion(version: int):
+    """A pipeline with the blocks, and so the names, of Stable Diffusion 1.5 or 2.1 at small widths, random weights."""
+    import torch
+    from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    from fungal_assets.pocket.architecture import build_scheduler, train_tokenizer
+
+    tokenizer = train_tokenizer(["a photo of a golden bonnet, of an ashen cap"], vocabulary=600)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(version)
+        unet = UNet2DConditionModel(
+            sample_size=SIDE_PX // 8,
+            block_out_channels=(16, 32, 64, 64),
+            cross_attention_dim=32,
+            norm_num_groups=8,
+            attention_head_dim=8 if version == 1 else (1, 2, 4, 4),
+            use_linear_projection=version == 2,
+        )
+        vae = AutoencoderKL(
+            block_out_channels=(4, 8, 16, 16),
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            layers_per_block=2,
+            norm_num_groups=4,
+            sample_size=SIDE_PX,
+        )
+        text_encoder = CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=32,
+                intermediate_size=64,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                max_position_embeddings=32,
+                hidden_act="quick_gelu" if version == 1 else "gelu",
+                bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+                pad_token_id=tokenizer.pad_token_id,
+            )
+        )
+    return StableDiffusionPipeline(
+        vae=vae,
+        unet=unet,
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
+        scheduler=build_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def sd_dirs(tmp_path_factory):
+    """Folders of Stable Diffusion 1.5 and 2.1 in small, by version."""
+    folders = {version: tmp_path_factory.mktemp("sd") / f"sd{version}" for version in (1, 2)}
+    for version, folder in folders.items():
+        stable_diffusion(version).save_pretrained(folder)
+    return folders

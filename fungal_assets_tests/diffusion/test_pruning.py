@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,36 +18,46 @@ from fungal_assets.diffusion.checks import (
     check_weights_changed,
 )
 from fungal_assets.diffusion.encoding import read_tensors, write_tensors
-from fungal_assets.diffusion.methods import LORA_TARGETS, Full
-from fungal_assets.diffusion.pruning import KOHYA_FILE, prune_weights
+from fungal_assets.diffusion.headers import read_header
+from fungal_assets.diffusion.methods import LORA_TARGETS, Full, get_method
+from fungal_assets.diffusion.pruning import KOHYA_FILE, SINGLE_FILE, UNET_FILE, prune_weights
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.shards import read_table, write_table
 from fungal_assets.store import hash_file, hash_folder
-from fungal_assets_tests.diffusion.conftest import SETTINGS, write_dataset
+from fungal_assets_tests.diffusion.conftest import ORIGIN, SETTINGS, write_dataset
 
+UNET = "unet/diffusion_pytorch_model.safetensors"
 LORA = "lora/pytorch_lora_weights.safetensors"
 PLAIN = """
 import sys
+from pathlib import Path
+sys.modules["fungal_assets"] = None
 import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline
 
-base, pruned, out = sys.argv[1:]
+base, pruned, out = sys.argv[1:4]
 
 def load(folder):
     return StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32, safety_checker=None)
 
 def draw(pipeline):
     noise = torch.Generator().manual_seed(0)
-    return pipeline("a photo", num_inference_steps=5, generator=noise, output_type="np").images[0]
+    settings = {"num_inference_steps": 5, "guidance_scale": 2.0, "output_type": "np"}
+    return pipeline("a photo", generator=noise, **settings).images[0]
 
 pictures = {"base": draw(load(base)), "fused": draw(load(pruned + "/pipeline"))}
-for name, file in (("lora", "pytorch_lora_weights.safetensors"), ("kohya", "kohya_lora_weights.safetensors")):
+for folder in sys.argv[4:]:
+    pictures[Path(folder).name] = draw(load(folder))
+for file in sorted(Path(pruned, "lora").glob("*.safetensors")):
     pipeline = load(base)
-    pipeline.load_lora_weights(pruned + "/lora", weight_name=file)
-    pictures[name] = draw(pipeline)
+    pipeline.load_lora_weights(pruned + "/lora", weight_name=file.name)
+    pictures[file.name.split("_")[0]] = draw(pipeline)
+for file in Path(pruned, "single_file").glob("*.safetensors"):
+    settings = {"config": base, "local_files_only": True, "safety_checker": None, "dtype": torch.float32}
+    pictures["single"] = draw(StableDiffusionPipeline.from_single_file(str(file), **settings))
 np.savez(out, **pictures)
-assert not [name for name in sys.modules if name.startswith("fungal_assets")]
+assert not [name for name in sys.modules if name.startswith("fungal_assets.")]
 """
 # Half precision keeps 11 bits: after 5 steps of a model at random weights less than a grey level of 255.
 TOLERANCE = 1 / 255
@@ -69,22 +80,106 @@ def strongly_tuned_dir(tuned_dir, tmp_path_factory):
 @pytest.fixture(scope="session")
 def pruned_dir(strongly_tuned_dir, base_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pruned")
-    prune_weights(strongly_tuned_dir, folder, base_model=str(base_dir), strength=1.0)
+    prune_weights(
+        strongly_tuned_dir, folder, ORIGIN, base_model=str(base_dir), strength=1.0, has_single_file=True
+    )
     return folder
+
+
+def draw_plainly(base, pruned, place, *others):
+    """Pictures by all formats there are, drawn where nobody can import this package; float, 0 to 1, by name."""
+    places = [str(path) for path in (base, pruned, place / "pictures.npz", *others)]
+    settings = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-c", PLAIN, *places], capture_output=True, text=True, cwd=place, env=settings
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(np.load(place / "pictures.npz"))
+
+
+def differ(one, other):
+    return float(np.abs(one - other).max())
 
 
 def test_plain_diffusers_draws_the_same_from_the_pipeline_the_lora_and_the_kohya_lora(
     base_dir, pruned_dir, tmp_path
 ):
-    places = [str(base_dir), str(pruned_dir), str(tmp_path / "pictures.npz")]
-    done = subprocess.run(
-        [sys.executable, "-c", PLAIN, *places], capture_output=True, text=True, cwd=tmp_path
+    pictures = draw_plainly(base_dir, pruned_dir, tmp_path)
+    assert set(pictures) == {"base", "fused", "pytorch", "kohya"}
+    assert differ(pictures["fused"], pictures["base"]) > 20 * TOLERANCE
+    assert differ(pictures["fused"], pictures["pytorch"]) < TOLERANCE
+    assert differ(pictures["kohya"], pictures["pytorch"]) < 1e-5
+
+
+@pytest.mark.parametrize("version", [1, 2], ids=["sd1.5", "sd2.1"])
+def test_a_lora_of_stable_diffusion_draws_the_same_by_every_format(version, sd_dirs, tmp_path):
+    tuned = write_tuned(sd_dirs[version], tmp_path / "tuned", method="lora")
+    prune_weights(
+        tuned,
+        tmp_path / "pruned",
+        ORIGIN,
+        base_model=str(sd_dirs[version]),
+        strength=1.0,
+        has_single_file=True,
     )
-    assert done.returncode == 0, done.stderr
-    pictures = np.load(tmp_path / "pictures.npz")
-    assert np.abs(pictures["fused"] - pictures["base"]).max() > 20 * TOLERANCE
-    assert np.abs(pictures["fused"] - pictures["lora"]).max() < TOLERANCE
-    assert np.abs(pictures["kohya"] - pictures["lora"]).max() < 1e-5
+    pictures = draw_plainly(sd_dirs[version], tmp_path / "pruned", tmp_path)
+    assert set(pictures) == {"base", "fused", "pytorch", "kohya", "single"}
+    assert differ(pictures["fused"], pictures["base"]) > 20 * TOLERANCE
+    assert differ(pictures["fused"], pictures["pytorch"]) < TOLERANCE
+    assert differ(pictures["kohya"], pictures["pytorch"]) < 1e-5
+    assert differ(pictures["single"], pictures["fused"]) == 0
+    assert check_pruned_loads(tmp_path / "pruned").passed
+    assert check_pruned_from_tuned(tmp_path / "pruned", tuned).passed
+
+
+@pytest.mark.parametrize("version", [1, 2], ids=["sd1.5", "sd2.1"])
+def test_a_wholly_tuned_stable_diffusion_draws_the_same_by_every_format(version, sd_dirs, tmp_path):
+    """The folder `whole` holds the tuned weights before any of this: the base model with the tuned UNet."""
+    tuned = write_tuned(sd_dirs[version], tmp_path / "tuned", method="full")
+    shutil.copytree(sd_dirs[version], tmp_path / "whole")
+    shutil.copy(tuned / UNET, tmp_path / "whole" / UNET)
+    prune_weights(
+        tuned,
+        tmp_path / "pruned",
+        ORIGIN,
+        base_model=str(sd_dirs[version]),
+        strength=1.0,
+        has_single_file=True,
+    )
+    pictures = draw_plainly(sd_dirs[version], tmp_path / "pruned", tmp_path, tmp_path / "whole")
+    assert set(pictures) == {"base", "fused", "whole", "single"}
+    assert differ(pictures["whole"], pictures["base"]) > 20 * TOLERANCE
+    assert differ(pictures["fused"], pictures["whole"]) < TOLERANCE
+    assert differ(pictures["single"], pictures["fused"]) == 0
+
+
+def write_tuned(base, folder, *, method):
+    """Tuned weights of a base model as training leaves them, far enough from it for all to see."""
+    pipeline = load_pipeline(base, device="cpu", dtype=torch.float32)
+    chosen = get_method(method, lora_rank=4)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, values in chosen.attach(pipeline, seed=0).items():
+            noise = torch.randn(values.shape, generator=generator)
+            if method == "full":
+                values.add_(noise * values.abs().mean() * 0.04)
+            elif "lora_B" in name:
+                values.copy_(noise * 0.02)
+    chosen.save(pipeline, folder)
+    training = {
+        "base_model": {"id": base.name, "sha256": hash_folder(base)},
+        "method": method,
+        "weights_file": chosen.weights_file,
+        "lora_rank": 4 if method == "lora" else None,
+        "prediction_type": "v_prediction",
+        "resolution_px": 64,
+        "rows": 13,
+        "steps": 6,
+        "learning_rate": 3e-3,
+        "seed": 3,
+    }
+    (folder / "training.json").write_text(json.dumps(training))
+    return folder
 
 
 def test_each_fused_layer_is_the_base_plus_up_times_down(strongly_tuned_dir, base_dir, pruned_dir):
@@ -105,7 +200,9 @@ def test_weights_at_part_of_the_strength_lie_that_far_from_the_base_to_the_tuned
     strongly_tuned_dir, base_dir, pruned_dir, tmp_path
 ):
     """The pipeline and the adapter alike: each layer's change is a quarter of the whole one."""
-    prune_weights(strongly_tuned_dir, tmp_path, base_model=str(base_dir), strength=0.25)
+    prune_weights(
+        strongly_tuned_dir, tmp_path, ORIGIN, base_model=str(base_dir), strength=0.25, has_single_file=True
+    )
     name = "unet/diffusion_pytorch_model.safetensors"
     base, whole, part = (
         read_tensors(folder / name) for folder in (base_dir, pruned_dir / "pipeline", tmp_path / "pipeline")
@@ -124,7 +221,14 @@ def test_weights_at_part_of_the_strength_lie_that_far_from_the_base_to_the_tuned
 @pytest.mark.parametrize("strength", [0.0, -0.5, 1.1])
 def test_a_strength_that_is_no_share_is_refused(strongly_tuned_dir, base_dir, tmp_path, strength):
     with pytest.raises(InputError, match="expected a share above 0 and at most 1"):
-        prune_weights(strongly_tuned_dir, tmp_path, base_model=str(base_dir), strength=strength)
+        prune_weights(
+            strongly_tuned_dir,
+            tmp_path,
+            ORIGIN,
+            base_model=str(base_dir),
+            strength=strength,
+            has_single_file=True,
+        )
 
 
 def is_target(key: str) -> bool:
@@ -140,7 +244,14 @@ def test_a_lora_that_does_not_fit_layer_by_layer_is_refused(strongly_tuned_dir, 
         lora = {key.replace(new_part, old_part): values for key, values in lora.items()}
     write_tensors(tmp_path / "tuned" / LORA, lora)
     with pytest.raises(ProvenanceError, match="holds 96 tensors and .* found their layer"):
-        prune_weights(tmp_path / "tuned", tmp_path / "pruned", base_model=str(base_dir), strength=1.0)
+        prune_weights(
+            tmp_path / "tuned",
+            tmp_path / "pruned",
+            ORIGIN,
+            base_model=str(base_dir),
+            strength=1.0,
+            has_single_file=True,
+        )
 
 
 def test_pruned_weights_are_half_precision_and_name_no_path_of_this_machine(pruned_dir, base_dir):
@@ -161,13 +272,76 @@ def test_the_record_holds_the_hashes_of_what_lies_there(pruned_dir, strongly_tun
         "strength": 1.0,
         "tuned_sha256": hash_file(strongly_tuned_dir / LORA),
         "lora_sha256": hash_file(pruned_dir / LORA),
+        "kohya_lora_sha256": hash_file(pruned_dir / KOHYA_FILE),
+        "single_file_sha256": None,
+        "single_file_left_out": "Stable Diffusion's original layout has no name for unet.add_embedding",
         "pipeline_sha256": hash_folder(pruned_dir / "pipeline"),
     }
 
 
 def test_pruning_again_gives_the_same_bytes(strongly_tuned_dir, base_dir, pruned_dir, tmp_path):
-    prune_weights(strongly_tuned_dir, tmp_path, base_model=str(base_dir), strength=1.0)
+    prune_weights(
+        strongly_tuned_dir, tmp_path, ORIGIN, base_model=str(base_dir), strength=1.0, has_single_file=True
+    )
     assert hash_folder(tmp_path) == hash_folder(pruned_dir)
+
+
+@pytest.fixture(scope="module")
+def pruned_sd(sd_dirs, tmp_path_factory):
+    """Pruned weights of a LoRA of Stable Diffusion 1.5 in small, and a function that makes them again."""
+    place = tmp_path_factory.mktemp("pruned-sd")
+    tuned = write_tuned(sd_dirs[1], place / "tuned", method="lora")
+
+    def prune(folder, **changes):
+        settings = {"base_model": str(sd_dirs[1]), "strength": 1.0, "has_single_file": True} | changes
+        return prune_weights(tuned, folder, ORIGIN, **settings)
+
+    return place / "pruned", prune, prune(place / "pruned")
+
+
+def test_every_file_says_what_it_is_made_of_and_a_second_build_is_the_same_bytes(
+    pruned_sd, sd_dirs, tmp_path
+):
+    folder, prune, figures = pruned_sd
+    assert prune(tmp_path / "again") == figures
+    assert hash_folder(tmp_path / "again") == hash_folder(folder)
+    for name in (LORA, KOHYA_FILE, SINGLE_FILE, UNET_FILE):
+        header = read_header(folder / name)
+        assert header["base_model"] == "sd1" and header["base_model_sha256"] == hash_folder(sd_dirs[1])
+        assert json.loads(header["trigger_names"]) == list(ORIGIN.names)
+        assert (header["dataset_sha256"], header["licence"]) == (ORIGIN.dataset_sha256, "Apache-2.0, CC0-1.0")
+    assert read_header(folder / SINGLE_FILE)["modelspec.architecture"] == "stable-diffusion-v1"
+    kohya = read_header(folder / KOHYA_FILE)
+    assert (kohya["modelspec.architecture"], kohya["ss_base_model_version"]) == (
+        "stable-diffusion-v1/lora",
+        "sd_v1_v",
+    )
+    sizes = {"lora_mb": LORA, "kohya_lora_mb": KOHYA_FILE, "single_file_mb": SINGLE_FILE}
+    for figure, name in sizes.items():
+        assert figures[figure] == round((folder / name).stat().st_size / 1e6, 3) > 0
+
+
+def test_a_single_file_is_written_only_where_it_is_wanted(pruned_sd, tmp_path):
+    _, prune, _ = pruned_sd
+    figures = prune(tmp_path, has_single_file=False)
+    record = json.loads((tmp_path / "weights.json").read_text())
+    assert not (tmp_path / SINGLE_FILE).exists() and figures["single_file_mb"] == 0
+    assert (record["single_file_sha256"], record["single_file_left_out"]) == (None, "not asked for")
+
+
+def test_a_single_file_with_another_tensor_or_a_silent_header_fails(pruned_sd, tmp_path):
+    folder, _, _ = pruned_sd
+    shutil.copytree(folder, tmp_path / "pruned")
+    path, name = tmp_path / "pruned" / SINGLE_FILE, "model.diffusion_model.out.2.bias"
+    tensors = read_tensors(path)
+    write_tensors(path, tensors | {name: tensors[name] + 1}, read_header(path))
+    verdict = check_pruned_loads(tmp_path / "pruned")
+    assert not verdict.passed and "1 tensors of unet differ from the pipeline's" in verdict.finding
+    write_tensors(path, tensors)
+    verdict = check_pruned_loads(tmp_path / "pruned")
+    assert (
+        not verdict.passed and f"the header of {SINGLE_FILE} does not name the base model" in verdict.finding
+    )
 
 
 def test_another_base_model_is_refused_by_name_and_hash(tuned_dir, tmp_path):
@@ -177,7 +351,14 @@ def test_another_base_model_is_refused_by_name_and_hash(tuned_dir, tmp_path):
     with pytest.raises(
         ProvenanceError, match="tuned on base model 'tiny'.*but 'impostor'.*Give base_model 'tiny'"
     ):
-        prune_weights(tuned_dir, tmp_path / "pruned", base_model=str(tmp_path / "impostor"), strength=1.0)
+        prune_weights(
+            tuned_dir,
+            tmp_path / "pruned",
+            ORIGIN,
+            base_model=str(tmp_path / "impostor"),
+            strength=1.0,
+            has_single_file=True,
+        )
     assert not (tmp_path / "pruned").exists()
 
 
@@ -198,7 +379,14 @@ def test_the_full_method_prunes_to_the_tuned_unet(base_dir, dataset_dir, prompts
     (tmp_path / "pruned").mkdir()
     settings = SETTINGS | {"method": "full", "max_steps": 2, "checkpoint_every_s": 1e9}
     tune(dataset_dir, prompts_dir, tmp_path / "tuned", base_model=str(base_dir), **settings)
-    prune_weights(tmp_path / "tuned", tmp_path / "pruned", base_model=str(base_dir), strength=1.0)
+    prune_weights(
+        tmp_path / "tuned",
+        tmp_path / "pruned",
+        ORIGIN,
+        base_model=str(base_dir),
+        strength=1.0,
+        has_single_file=True,
+    )
     name = "unet/diffusion_pytorch_model.safetensors"
     tuned, pruned = read_tensors(tmp_path / "tuned" / name), read_tensors(tmp_path / "pruned/pipeline" / name)
     assert all(torch.equal(tuned[key].half(), pruned[key]) for key in tuned)

@@ -86,17 +86,21 @@ def keep_weights(store, *, retention=0.97, unet=b"unet", gallery="{}"):
     """`pruned_weights`, `sample_galleries` and `forgetting_report` outputs of `lora|128`."""
 
     def build_weights(folder):
-        for name in ("pipeline/unet", "pipeline/vae", "lora"):
+        for name in ("pipeline/unet", "pipeline/vae", "lora", "single_file"):
             (folder / name).mkdir(parents=True)
         (folder / "pipeline/model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
         (folder / "pipeline/unet/diffusion_pytorch_model.safetensors").write_bytes(unet * 100)
         (folder / "pipeline/vae/diffusion_pytorch_model.safetensors").write_bytes(b"vae" * 100)
         (folder / "lora/pytorch_lora_weights.safetensors").write_bytes(b"lora" * 10)
+        (folder / "lora/kohya_lora_weights.safetensors").write_bytes(b"kohya" * 10)
+        (folder / "single_file/fungal_assets.safetensors").write_bytes(b"whole" * 100)
         about = {
             "base_model": {"id": "pocket", "sha256": "0" * 64},
             "method": "lora",
             "strength": 0.6,
             "lora_sha256": "1" * 64,
+            "kohya_lora_sha256": "2" * 64,
+            "single_file_sha256": "3" * 64,
         }
         (folder / "weights.json").write_text(json.dumps(about))
         return {"pipeline_mb": 0.1}

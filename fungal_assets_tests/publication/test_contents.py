@@ -27,6 +27,8 @@ def test_the_pipeline_lies_at_the_root_with_a_card_and_the_base_models(store, hu
             "unet/diffusion_pytorch_model.safetensors",
             "vae/diffusion_pytorch_model.safetensors",
             "lora/pytorch_lora_weights.safetensors",
+            "lora/kohya_lora_weights.safetensors",
+            "single_file/fungal_assets.safetensors",
             "weights.json",
             "README.md",
             "base_model_card.md",
@@ -41,7 +43,7 @@ def test_the_pipeline_lies_at_the_root_with_a_card_and_the_base_models(store, hu
         'load_lora_weights("ada/weights", subfolder="lora", weight_name="pytorch_lora_weights.safetensors")'
         in card
     )
-    assert "lora/pytorch_lora_weights.safetensors" in there
+    assert "`kohya_lora_weights.safetensors`" in card and "`single_file/fungal_assets.safetensors`" in card
     assert "Twemoji" in there["base_model_card.md"].decode(), (
         "the attributions of what the base model learnt from"
     )
