@@ -87,7 +87,7 @@ def test_what_was_deleted_on_the_hub_is_published_again(materialise, loopback):
     loopback.repos.clear()
     result, _ = materialise()
     assert result.success and metadata_of(result)["unchanged"] is False
-    assert len(loopback.files(REPO)) == 9
+    assert len(loopback.files(REPO)) == 11
 
 
 def test_of_a_dry_run_nothing_is_kept_and_its_checks_say_so(materialise, store, loopback):
@@ -95,7 +95,7 @@ def test_of_a_dry_run_nothing_is_kept_and_its_checks_say_so(materialise, store, 
     assert result.success and loopback.repos == {} and store.find("published_dataset", "128") is None
     assert result.get_asset_materialization_events() == []
     assert {check.severity.value for check in result.get_asset_check_evaluations()} == {"WARN"}
-    assert "what a push would do: 9 files sent" in kept
+    assert "what a push would do: 11 files sent" in kept
 
 
 def test_weights_are_published_with_their_card(materialise, store, loopback):
@@ -157,6 +157,6 @@ def test_the_command_publishes_and_prints_the_page(loopback, dataset, store, tmp
         (Store(store.root).get("published_dataset", "128").path / "publication.json").read_text()
     )
     assert done.stdout == f"{publication['url']}\n"
-    assert "commit 1 of 1: 9 files" in done.stderr and "read back 9 files" in done.stderr
+    assert "commit 1 of 1: 11 files" in done.stderr and "read back 11 files" in done.stderr
     kept = b"".join(path.read_bytes() for path in (tmp_path / "home").rglob("*") if path.is_file())
     assert TOKEN.encode() not in kept and TOKEN not in done.stdout + done.stderr
