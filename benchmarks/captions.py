@@ -2,7 +2,8 @@
 
 Run: python benchmarks/captions.py STORE [STEPS]. STORE holds a growth of the profile pocket, whose pictures, names and
 prompts are used. Each model is tuned with and without rehearsal, then asked for every species with a colour that is not
-its own, in a habitat and from a side; the pocket judge says whether the word was heard. Knowledge is the share of
+its own, in a habitat and from a side; the pocket judge says whether the word was heard. The tuned weights count in full,
+which a growth takes a part of (`pruned_weights.strength`), so that the captions alone are compared. Knowledge is the share of
 measured control prompts whose thing the same judge finds among all of them. The base model, asked for the form of the
 species instead of its name, is what can be had.
 """
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -22,9 +22,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
+from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
 from fungal_assets.diffusion.base_models import load_pipeline
-from fungal_assets.diffusion.pruning import prune_weights
+from fungal_assets.diffusion.methods import get_method
 from fungal_assets.diffusion.training import tune
 from fungal_assets.nomenclature.habitats import HABITAT_WORDS
 from fungal_assets.nomenclature.species import Species, read_species
@@ -37,10 +39,11 @@ from fungal_assets.pocket.fungarium.palette import COLORS
 from fungal_assets.pocket.scoring import paint
 from fungal_assets.pocket.world import WORLD_CONCEPTS
 from fungal_assets.profiles import get_profile
+from fungal_assets.progress import stay_silent
 from fungal_assets.store import Store
 
 NOUN = "mushroom"
-EACH = 4
+EACH, STEPS = 4, 10
 """Pictures of each species for each kind of word, and of each control prompt half as many."""
 
 
@@ -119,33 +122,46 @@ def reword(dataset: Path, folder: Path, names: Mapping[str, str]) -> Path:
     return folder
 
 
-def tune_model(dataset: Path, prompts: Path, folder: Path, changed: Mapping[str, Any]) -> Path:
-    """Tune and prune as the profile does, but for `changed`; returns the pipeline's folder."""
+def load_base() -> StableDiffusionPipeline:
+    """The pocket model with the scheduler of its galleries."""
+    pipeline = load_pipeline(MODEL_DIR, device="cpu", dtype=torch.float32)
+    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
+    return pipeline
+
+
+def tune_model(
+    dataset: Path, prompts: Path, folder: Path, changed: Mapping[str, Any]
+) -> StableDiffusionPipeline:
+    """Tune as the profile does, but for `changed`, in full strength."""
     profile = get_profile("pocket")
     settings = dict(profile.settings["fine_tuned_weights"]) | {"method": profile.method, **changed}
-    (folder / "tuned").mkdir(parents=True)
-    tune(dataset, prompts, folder / "tuned", **settings)
-    prune_weights(folder / "tuned", folder / "pruned", **profile.settings["pruned_weights"])
-    shutil.rmtree(folder / "tuned")
-    return folder / "pruned" / "pipeline"
+    folder.mkdir()
+    tune(dataset, prompts, folder, **settings)
+    pipeline = load_base()
+    get_method(settings["method"], lora_rank=settings["lora_rank"]).restore(pipeline, folder, strength=1.0)
+    return pipeline
 
 
 def score(
-    weights: Path, questions: Sequence[Question], controls: Sequence[str], *, is_base: bool
+    pipeline: StableDiffusionPipeline,
+    questions: Sequence[Question],
+    controls: Sequence[str],
+    *,
+    is_base: bool,
 ) -> dict[str, float]:
     """Shares of right answers by kind of word, and of control prompts whose thing is found."""
-    import torch
-
-    pipeline = load_pipeline(weights, device="cpu", dtype=torch.float32)
     judge = ClipJudge.load(JUDGE_DIR / "clip")
-    pictures = paint(pipeline, [one.base_prompt if is_base else one.prompt for one in questions], tell=print)
+    prompts = [one.base_prompt if is_base else one.prompt for one in questions]
+    pictures = paint(pipeline, prompts, steps=STEPS, tell=stay_silent)
     rights: dict[str, list[bool]] = {}
     for vector, one in zip(judge.embed_images(pictures), questions, strict=True):
         likeness = judge.embed_texts(tuple(one.answers.values())) @ vector
         rights.setdefault(one.kind, []).append(list(one.answers)[int(likeness.argmax())] == one.right)
     asked = [name for name in controls for _ in range(EACH // 2)]
     phrases = {concept.name: concept.phrase for concept in WORLD_CONCEPTS}
-    found = judge.name(paint(pipeline, asked, tell=print), [phrases[name] for name in controls])
+    found = judge.name(
+        paint(pipeline, asked, steps=STEPS, tell=stay_silent), [phrases[name] for name in controls]
+    )
     kept = [controls[index] == name for index, name in zip(found, asked, strict=True)]
     return {kind: float(np.mean(values)) for kind, values in rights.items()} | {
         "knowledge": float(np.mean(kept))
@@ -163,7 +179,7 @@ def main() -> None:
     texts = json.loads((prompts / "prompts.json").read_text())["prompts"]
     controls = [one["text"] for one in texts if one["kind"] == "control" and one["text"] in world]
     questions = ask(kinds)
-    rows = {"the base model, by form": score(MODEL_DIR, questions, controls, is_base=True)}
+    rows = {"the base model, by form": score(load_base(), questions, controls, is_base=True)}
     with tempfile.TemporaryDirectory() as scratch:
         plain = reword(dataset, Path(scratch) / "plain", names)
         captions = {"the name alone": (plain, {"class_share": 0.0}), "full captions": (dataset, {})}
@@ -173,8 +189,8 @@ def main() -> None:
         }
         for (said, (data, own)), (how, change) in itertools.product(captions.items(), rehearsals.items()):
             name = f"{said}, {how}"
-            weights = tune_model(data, prompts, Path(scratch) / name, {"max_steps": steps, **own, **change})
-            rows[name] = score(weights, questions, controls, is_base=False)
+            tuned = tune_model(data, prompts, Path(scratch) / name, {"max_steps": steps, **own, **change})
+            rows[name] = score(tuned, questions, controls, is_base=False)
             print(name, rows[name], flush=True)
     print(
         f"\n{len(questions) // 3} pictures per kind of word, {len(controls) * EACH // 2} of controls, {steps} steps\n"

@@ -196,7 +196,12 @@ def prompt_of(traits: Traits, *, is_plain: bool = False) -> str:
 
 
 def paint(
-    pipeline: StableDiffusionPipeline, prompts: Sequence[str], *, size_px: int = IMAGE_PX, tell: Tell
+    pipeline: StableDiffusionPipeline,
+    prompts: Sequence[str],
+    *,
+    size_px: int = IMAGE_PX,
+    steps: int = STEPS,
+    tell: Tell,
 ) -> list[Image.Image]:
     """One picture of `size_px` per prompt, its seed its place in the list."""
     import torch
@@ -209,7 +214,7 @@ def paint(
         generators = [torch.Generator().manual_seed(start + index) for index in range(len(batch))]
         images += pipeline(
             batch,
-            num_inference_steps=STEPS,
+            num_inference_steps=steps,
             guidance_scale=GUIDANCE_SCALE,
             generator=generators,
             height=size_px,
