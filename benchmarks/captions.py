@@ -2,10 +2,10 @@
 
 Run: python benchmarks/captions.py STORE [STEPS]. STORE holds a growth of the profile pocket, whose pictures, names and
 prompts are used. Each model is tuned with and without rehearsal, then asked for every species with a colour that is not
-its own, in a habitat and from a side; the pocket judge says whether the word was heard. The tuned weights count in full,
-which a growth takes a part of (`pruned_weights.strength`), so that the captions alone are compared. Knowledge is the share of
-measured control prompts whose thing the same judge finds among all of them. The base model, asked for the form of the
-species instead of its name, is what can be had.
+its own, in a habitat and from a side; the pocket judge says whether the word was heard. Tuned weights count in full,
+of which a growth takes a part (`pruned_weights.strength`), so that the captions alone are compared. Knowledge is the
+share of measured control prompts whose thing the same judge finds among all of them. The base model, asked for the form
+of the species instead of its name, is what can be had.
 """
 
 from __future__ import annotations
