@@ -235,7 +235,8 @@ class CaptionsConfig(StageConfig):
     class_noun: str | None = Field(default=None, description=CLASS_NOUN)
     cluttered_opening: str | None = Field(
         default=None,
-        description="First words of the caption of a picture full of clutter, such as a snapshot of.",
+        description="First words of the caption of a picture full of clutter, such as a snapshot of, without a "
+        "comma; empty for those of all others.",
     )
     wordings: int | None = Field(
         default=None, ge=1, le=8, description="Distinct wordings of each picture, its caption among them."
@@ -248,7 +249,7 @@ class CaptionsConfig(StageConfig):
     )
     captioner: str | None = Field(
         default=None,
-        description="Card, folder or hub id of a model that adds a wording of its own to each picture; empty for none.",
+        description="Card, folder or hub id of a model that writes the second wording of each picture; empty for none.",
     )
     seed: int | None = Field(default=None, ge=0, description="Seed of the order and choice of words.")
 
@@ -297,7 +298,7 @@ CAPTION_CHECKS = (
 @dg.asset(
     group_name="nomenclature",
     kinds={"parquet"},
-    code_version="5",
+    code_version="6",
     deps=[raw_images, clusters, species, feature_vectors],
     check_specs=check_specs("captions", CAPTION_CHECKS),
 )
