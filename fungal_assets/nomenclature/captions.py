@@ -17,17 +17,14 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from PIL import Image
 
 from fungal_assets.collection.decoding import read_specimen
 from fungal_assets.errors import InputError
-from fungal_assets.morphology.efficientnet import EfficientNetLite0
-from fungal_assets.morphology.features import vectors_by
 from fungal_assets.nomenclature.attributes import Attributes, measure
 from fungal_assets.nomenclature.captioners import find_captioner
-from fungal_assets.nomenclature.counting import group_chances
+from fungal_assets.nomenclature.counting import chances_by_id
 from fungal_assets.nomenclature.places import word_place
 from fungal_assets.nomenclature.species import Species, read_species
 from fungal_assets.nomenclature.subjects import MEASURED_PX
@@ -138,7 +135,7 @@ def caption_images(
     tiles: list[tuple[Image.Image, Sequence[str]]] = []
     total = count_rows(raw_images)
     _refuse_unnamed(raw_images, cluster_of, names)
-    chances = _group_chances(raw_images, feature_vectors)
+    chances = chances_by_id(raw_images, feature_vectors)
     step = max(1, total // _SHEET_TILES)
     pictures = iter(follow(read_rows(raw_images, _READ), tell, "captioning", total))
     while seen := list(islice(pictures, _AT_ONCE)):
@@ -191,14 +188,6 @@ def _caption_row(
         "is_cluttered": said.is_cluttered,
         "described": described,
     }
-
-
-def _group_chances(raw_images: Path, feature_vectors: Path) -> dict[str, float]:
-    """How likely each specimen shows a group, by image id."""
-    ids = [row["image_id"] for row in read_rows(raw_images, ["image_id"])]
-    vectors = vectors_by(EfficientNetLite0(), ids, feature_vectors, raw_images)
-    chances = group_chances(np.stack([vectors[image_id] for image_id in ids]))
-    return dict(zip(ids, chances.tolist(), strict=True))
 
 
 def _refuse_unnamed(raw_images: Path, cluster_of: dict[str, int], names: dict[int, Any]) -> None:
