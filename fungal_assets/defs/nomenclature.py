@@ -295,6 +295,16 @@ CAPTION_CHECKS = (
 )
 
 
+def hash_eyes(captioner: str) -> dict[str, str]:
+    """Hashes of what looks at pictures for their captions: the weights that tell groups, and the captioner, if any."""
+    from fungal_assets.nomenclature.captioners import find_captioner
+    from fungal_assets.nomenclature.counting import COUNTS_PATH
+    from fungal_assets.store import hash_file
+
+    told_by = {"captioner": find_captioner(captioner).sha256} if captioner else {}
+    return {"counts": hash_file(COUNTS_PATH), **told_by}
+
+
 @dg.asset(
     group_name="nomenclature",
     kinds={"parquet"},
@@ -307,20 +317,21 @@ def captions(
 ) -> dg.MaterializeResult:
     """Per image: the species' name and measured attributes, as columns and in several wordings."""
     from fungal_assets.nomenclature.captioners import licences_of
-    from fungal_assets.nomenclature.captions import caption_images
-    from fungal_assets.nomenclature.counting import COUNTS_PATH
-    from fungal_assets.store import hash_file
+    from fungal_assets.nomenclature.captions import Manner, caption_images
 
     names = ("raw_images", "clusters", "species", "feature_vectors")
     inputs = [store.get(name) for name in names]
     settings = config.fill("captions", profile)
+    with told_plainly():
+        Manner(**settings).check()
+        sources = hash_eyes(settings["captioner"])
     return keep(
         context,
         store,
         inputs=inputs,
         settings=settings,
         licences=licences_of(settings["captioner"]),
-        sources={"counts": hash_file(COUNTS_PATH)},
+        sources=sources,
         build=functools.partial(caption_images, *(one.path for one in inputs)),
         checks=CAPTION_CHECKS,
         preview=sheets("sheet.webp"),
