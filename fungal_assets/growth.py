@@ -21,7 +21,7 @@ from fungal_assets.store import Output, Store
 
 NOTE = "growth.json"
 _OWN_OPTIONS = {"raw_images.source": "--source", "forms_3d.species_names": "--species"}
-_MAY_NAME_THE_HUB = frozenset({"base_model", "extractor", "judge"})
+_MAY_NAME_THE_HUB = frozenset({"base_model", "captioner", "extractor", "judge"})
 PUBLISHED = {"dataset": "captioned_dataset", "weights": "pruned_weights"}
 """The asset behind each publication."""
 INSTANCE_SETTINGS = Path(__file__).with_name("dagster.yaml")

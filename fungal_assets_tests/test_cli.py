@@ -241,6 +241,13 @@ def test_the_doctor_names_what_is_missing_and_mends(run, tmp_path, monkeypatch):
         pytest.param(
             "pocket", None, ("feature_vectors.extractor=dinov2-small",), False, id="a network of the hub"
         ),
+        pytest.param(
+            "pocket",
+            None,
+            ("captions.captioner=blip-image-captioning-large",),
+            False,
+            id="a captioner of the hub",
+        ),
         pytest.param("studio", None, (), False, id="studio"),
     ],
 )

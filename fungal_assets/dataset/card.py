@@ -16,7 +16,7 @@ import pyarrow as pa
 import yaml
 
 from fungal_assets.dataset.attribution import CHANGES
-from fungal_assets.dataset.contents import Contents
+from fungal_assets.dataset.contents import CaptionStatistics, Contents
 from fungal_assets.dataset.splitting import LEAST_TRAINING, TEST
 from fungal_assets.errors import ProvenanceError
 from fungal_assets.store import Record, output_name
@@ -37,6 +37,8 @@ _HUB_LICENCES = {
 }
 _PUBLIC = re.compile(r"(hf|inaturalist|gbif):")
 _LOCAL = "(local)"
+_DESCRIBED = "described"
+"""Column of the `captions` output that a captioner fills."""
 
 
 def write_card(path: Path, contents: Contents) -> None:
@@ -162,10 +164,27 @@ def _captions(contents: Contents) -> Iterator[str]:
     yield ""
     yield f"{found.distinct} of {rows} captions are different; they use {found.vocabulary} different words."
     yield ""
-    shares = ((name.replace("_", " "), count, _share(count, rows)) for name, count in found.told.items())
+    told = {name: count for name, count in found.told.items() if name != _DESCRIBED}
+    shares = ((name.replace("_", " "), count, _share(count, rows)) for name, count in told.items())
     yield from _table(("measured", "pictures", "share"), shares)
     yield ""
     yield f"Habitats: {_listed(found.habitats)}."
+    yield from _not_measured(found, rows)
+
+
+def _not_measured(found: CaptionStatistics, rows: int) -> Iterator[str]:
+    """Of how many pictures something is said that another told: their source, or a captioner."""
+    if count := found.habitats_told:
+        yield ""
+        yield (
+            f"The habitat of {count} pictures (share {_share(count, rows)}) was not measured: their source told it."
+        )
+    if count := found.told.get(_DESCRIBED, 0):
+        yield ""
+        yield (
+            f"One wording of {count} pictures (share {_share(count, rows)}) was written by a model that captions "
+            "pictures, and held against the picture by nobody."
+        )
 
 
 def _share(count: int, total: int) -> str:

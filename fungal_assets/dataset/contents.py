@@ -33,6 +33,7 @@ class CaptionStatistics:
         vocabulary: How many different words.
         told: How many pictures each attribute was measured in, by column of the `captions` output.
         habitats: How many pictures by habitat word.
+        habitats_told: In how many the habitat is what the source told.
     """
 
     distinct: int
@@ -41,6 +42,7 @@ class CaptionStatistics:
     vocabulary: int
     told: Mapping[str, int]
     habitats: Mapping[str, int]
+    habitats_told: int
 
     @classmethod
     def of(cls, texts: Sequence[Mapping[str, Any]]) -> CaptionStatistics:
@@ -58,6 +60,7 @@ class CaptionStatistics:
             vocabulary=len({word.strip(",.").lower() for each in words for word in each}),
             told={name: sum(bool(row[name]) for row in texts) for name in attributes},
             habitats=Counter(row["habitat"] for row in texts if row["habitat"]),
+            habitats_told=sum(row.get("is_habitat_told") or False for row in texts),
         )
 
 

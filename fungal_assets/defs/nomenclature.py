@@ -235,7 +235,8 @@ class CaptionsConfig(StageConfig):
     class_noun: str | None = Field(default=None, description=CLASS_NOUN)
     cluttered_opening: str | None = Field(
         default=None,
-        description="First words of the caption of a picture full of clutter, such as a snapshot of.",
+        description="First words of the caption of a picture full of clutter, such as a snapshot of, without a "
+        "comma; empty for those of all others.",
     )
     wordings: int | None = Field(
         default=None, ge=1, le=8, description="Distinct wordings of each picture, its caption among them."
@@ -248,7 +249,7 @@ class CaptionsConfig(StageConfig):
     )
     captioner: str | None = Field(
         default=None,
-        description="Card, folder or hub id of a model that adds a wording of its own to each picture; empty for none.",
+        description="Card, folder or hub id of a model that writes the second wording of each picture; empty for none.",
     )
     seed: int | None = Field(default=None, ge=0, description="Seed of the order and choice of words.")
 
@@ -294,10 +295,20 @@ CAPTION_CHECKS = (
 )
 
 
+def hash_eyes(captioner: str) -> dict[str, str]:
+    """Hashes of what looks at pictures for their captions: the weights that tell groups, and the captioner, if any."""
+    from fungal_assets.nomenclature.captioners import find_captioner
+    from fungal_assets.nomenclature.counting import COUNTS_PATH
+    from fungal_assets.store import hash_file
+
+    told_by = {"captioner": find_captioner(captioner).sha256} if captioner else {}
+    return {"counts": hash_file(COUNTS_PATH), **told_by}
+
+
 @dg.asset(
     group_name="nomenclature",
     kinds={"parquet"},
-    code_version="5",
+    code_version="6",
     deps=[raw_images, clusters, species, feature_vectors],
     check_specs=check_specs("captions", CAPTION_CHECKS),
 )
@@ -306,20 +317,21 @@ def captions(
 ) -> dg.MaterializeResult:
     """Per image: the species' name and measured attributes, as columns and in several wordings."""
     from fungal_assets.nomenclature.captioners import licences_of
-    from fungal_assets.nomenclature.captions import caption_images
-    from fungal_assets.nomenclature.counting import COUNTS_PATH
-    from fungal_assets.store import hash_file
+    from fungal_assets.nomenclature.captions import Manner, caption_images
 
     names = ("raw_images", "clusters", "species", "feature_vectors")
     inputs = [store.get(name) for name in names]
     settings = config.fill("captions", profile)
+    with told_plainly():
+        Manner(**settings).check()
+        sources = hash_eyes(settings["captioner"])
     return keep(
         context,
         store,
         inputs=inputs,
         settings=settings,
         licences=licences_of(settings["captioner"]),
-        sources={"counts": hash_file(COUNTS_PATH)},
+        sources=sources,
         build=functools.partial(caption_images, *(one.path for one in inputs)),
         checks=CAPTION_CHECKS,
         preview=sheets("sheet.webp"),

@@ -19,6 +19,7 @@ from PIL import Image
 from fungal_assets.diffusion.cards import cards_of, find_card
 from fungal_assets.diffusion.devices import pick_device
 from fungal_assets.errors import InputError
+from fungal_assets.store import hash_folder
 
 _MOST_TOKENS = 24
 _MOST_CHARACTERS = 120
@@ -29,6 +30,10 @@ _OPENING = re.compile(rf"^(?:there (?:is|are) |(?:an? )?(?:{_CLOSE}|photo|pictur
 
 class Captioner(Protocol):
     """Says what pictures show."""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all that decides what it says."""
 
     def describe(self, images: Sequence[Image.Image]) -> list[str | None]:
         """A plain phrase for each RGB picture, such as "a mushroom on a tree stump"; None where it says nothing."""
@@ -83,6 +88,11 @@ class TransformersCaptioner:
 
     def __init__(self, folder: Path):
         self._folder = folder
+
+    @cached_property
+    def sha256(self) -> str:
+        """`hash_folder` over its files."""
+        return hash_folder(self._folder)
 
     def describe(self, images: Sequence[Image.Image]) -> list[str | None]:
         """Greedy search: the same picture gets the same phrase."""

@@ -2,9 +2,10 @@
 
 `caption` is the fullest wording, such as "a photo of an amber hollow bonnet mushroom, brown and white, in moss, up
 close", and the first of `wordings`; `class_wordings` say "a mushroom" or "a fungus" instead of the name. All that was
-measured stands in columns of its own. What a source says of the habitat goes before what was measured. Everything drawn
-is drawn with a seed of the image's id, so that a caption is the same in any batch. Belongs here: the table. The grammar
-(`wordings`), the measurements (`attributes`) and the vocabulary of places (`places`) do not.
+measured stands in columns of its own. Where a source tells of a habitat that the vocabulary of places knows, that goes
+before what was measured. Everything drawn is drawn with a seed of the image's id, so that a caption is the same in any
+batch. Belongs here: the table. The grammar (`wordings`), the measurements (`attributes`) and the vocabulary of places
+(`places`) do not.
 """
 
 from __future__ import annotations
@@ -16,17 +17,14 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from PIL import Image
 
 from fungal_assets.collection.decoding import read_specimen
 from fungal_assets.errors import InputError
-from fungal_assets.morphology.efficientnet import EfficientNetLite0
-from fungal_assets.morphology.features import vectors_by
 from fungal_assets.nomenclature.attributes import Attributes, measure
 from fungal_assets.nomenclature.captioners import find_captioner
-from fungal_assets.nomenclature.counting import group_chances
+from fungal_assets.nomenclature.counting import chances_by_id
 from fungal_assets.nomenclature.places import word_place
 from fungal_assets.nomenclature.species import Species, read_species
 from fungal_assets.nomenclature.subjects import MEASURED_PX
@@ -59,6 +57,7 @@ class Manner:
     cluttered_opening: str
     wordings: int
     class_wordings: int
+    captioner: str
     seed: int
 
     def check(self) -> None:
@@ -73,12 +72,21 @@ class Manner:
             for name, bound in least.items()
             if not bound <= getattr(self, name) <= MOST_WORDINGS
         ]
+        if self.captioner and self.wordings == 1:
+            faults.append(
+                "wordings is 1 and captioner is set, which writes the second: 2 or more, or no captioner, expected"
+            )
+        if "," in self.cluttered_opening:
+            faults.append(
+                f"cluttered_opening is {self.cluttered_opening!r}, words without a comma expected, for a comma ends "
+                "what a caption says the name in"
+            )
         if faults:
             raise InputError(f"these settings of captions cannot be: {'; '.join(faults)}.")
 
     def opening(self, attributes: Attributes) -> str:
         """The first words of what is said of a picture."""
-        return self.cluttered_opening if attributes.is_cluttered else OPENING
+        return (attributes.is_cluttered and self.cluttered_opening.strip()) or OPENING
 
 
 def caption_images(
@@ -105,11 +113,12 @@ def caption_images(
         feature_vectors: The `feature_vectors` output, by any extractor.
         folder: Where the files go.
         class_noun: What every species is, such as `"mushroom"`; empty to say the name alone.
-        cluttered_opening: First words of the caption of a picture full of clutter, instead of `OPENING`.
+        cluttered_opening: First words of the caption of a picture full of clutter, instead of `OPENING`; no comma in
+            it, and empty for no other.
         wordings: How many distinct wordings each picture has, its caption among them, 1 to `MOST_WORDINGS`.
         class_wordings: How many more each has that say what all species are instead of the name, 0 to `MOST_WORDINGS`.
-        captioner: Card name, folder or hub id of a model that says what a picture shows, in a wording of its own; empty
-            for none.
+        captioner: Card name, folder or hub id of a model that says what a picture shows, in the second wording of those
+            with the name; empty for none.
         seed: Decides the wording.
         tell: Progress.
 
@@ -117,7 +126,7 @@ def caption_images(
         InputError: Images have no cluster, or clusters have no species; the ids are listed. A setting cannot be, or the
             captioner cannot be used.
     """
-    manner = Manner(class_noun, cluttered_opening, wordings, class_wordings, seed)
+    manner = Manner(class_noun, cluttered_opening, wordings, class_wordings, captioner, seed)
     manner.check()
     eye = find_captioner(captioner) if captioner else None
     names = {one.cluster_id: one for one in read_species(species)}
@@ -126,7 +135,7 @@ def caption_images(
     tiles: list[tuple[Image.Image, Sequence[str]]] = []
     total = count_rows(raw_images)
     _refuse_unnamed(raw_images, cluster_of, names)
-    chances = _group_chances(raw_images, feature_vectors)
+    chances = chances_by_id(raw_images, feature_vectors)
     step = max(1, total // _SHEET_TILES)
     pictures = iter(follow(read_rows(raw_images, _READ), tell, "captioning", total))
     while seen := list(islice(pictures, _AT_ONCE)):
@@ -179,14 +188,6 @@ def _caption_row(
         "is_cluttered": said.is_cluttered,
         "described": described,
     }
-
-
-def _group_chances(raw_images: Path, feature_vectors: Path) -> dict[str, float]:
-    """How likely each specimen shows a group, by image id."""
-    ids = [row["image_id"] for row in read_rows(raw_images, ["image_id"])]
-    vectors = vectors_by(EfficientNetLite0(), ids, feature_vectors, raw_images)
-    chances = group_chances(np.stack([vectors[image_id] for image_id in ids]))
-    return dict(zip(ids, chances.tolist(), strict=True))
 
 
 def _refuse_unnamed(raw_images: Path, cluster_of: dict[str, int], names: dict[int, Any]) -> None:

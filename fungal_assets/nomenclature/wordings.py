@@ -71,16 +71,26 @@ class Parts:
 
 @dataclass(frozen=True)
 class Term:
-    """What is shown, in both numbers, such as "amber bonnet mushroom" and "amber bonnet mushrooms"."""
+    """What is shown, in both numbers, such as "amber bonnet mushroom" and "amber bonnet mushrooms".
+
+    `many` is None where the plural would break up a name: "amber hollow teeth" is none that was given.
+    """
 
     one: str
-    many: str
+    many: str | None
+
+    @classmethod
+    def of(cls, name: str, class_noun: str) -> Term:
+        """A species by its name and what all species are, its name kept whole in both numbers."""
+        noun = _with_noun(name, class_noun)
+        plural = plural_of(noun)
+        return cls(noun, plural if name in plural else None)
 
     def said(self, parts: Parts, *, before: str = "") -> str:
         """With its article, or as a group; `before` goes before the noun: "a group of brown mushrooms"."""
-        noun = self.many if parts.is_group else self.one
-        words = f"{before} {noun}".strip()
-        return f"a group of {words}" if parts.is_group else with_article(words)
+        if parts.is_group and self.many:
+            return f"a group of {_spaced(before, self.many)}"
+        return _spaced(with_article(_spaced(before, self.one)), "in a group" if parts.is_group else None)
 
 
 Pattern = Callable[[str, Term, Parts], str]
@@ -127,8 +137,7 @@ def word_image(
     """
     caption = word_caption(depict(name, class_noun, opening=opening), attributes, image_id, seed=seed)
     first = [caption, *([f"{depict(name, class_noun, opening=opening)}, {described}"] if described else [])]
-    noun = _with_noun(name, class_noun)
-    terms = [Term(noun, plural_of(noun))]
+    terms = [Term.of(name, class_noun)]
     rng = Random(f"{seed}:{image_id}:wordings")
     return _take(first, _draw(terms, attributes, opening, _PATTERNS, rng), count, image_id)
 
@@ -257,8 +266,8 @@ def _short(opening: str, term: Term, parts: Parts) -> str:
 
 def _plain(_opening: str, term: Term, parts: Parts) -> str:
     """No more than what and where, "fungi in a field"; only of a calm picture, for it has no opening."""
-    noun = term.many if parts.is_group else with_article(term.one)
-    return _spaced(noun, parts.place) if parts.place else noun
+    noun = term.many if parts.is_group and term.many else with_article(term.one)
+    return _spaced(noun, parts.place)
 
 
 _PATTERNS: tuple[Pattern, ...] = (

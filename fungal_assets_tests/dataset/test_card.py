@@ -1,5 +1,6 @@
 """The card: what machines read of it is true, and what people read of it is complete and names no private place."""
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from PIL import Image
@@ -7,7 +8,7 @@ from PIL import Image
 from fungal_assets.dataset.card import read_front_matter
 from fungal_assets.errors import ProvenanceError
 from fungal_assets.nomenclature.species import read_species
-from fungal_assets.shards import count_rows, read_rows, read_table
+from fungal_assets.shards import count_rows, read_rows, read_table, write_table
 from fungal_assets_tests.dataset.conftest import ROWS
 
 
@@ -83,6 +84,22 @@ def test_the_figures_of_the_captions_are_those_of_the_rows(growth, dataset, text
     for name in ("habitat", "count", "colour_names"):
         row = next(row for row in table if row[0] == name.replace("_", " "))
         assert int(row[1]) == sum(bool(one[name]) for one in measured)
+
+
+def test_the_card_says_what_was_told_by_sources_and_by_a_captioner(growth, build, text, tmp_path):
+    rows = read_table(growth.captions / "captions.parquet")
+    for at, row in enumerate(rows):
+        row["is_habitat_told"], row["described"] = at < 5, "a cap" if at < 3 else None
+    (tmp_path / "captions").mkdir()
+    schema = pq.read_schema(growth.captions / "captions.parquet")
+    write_table(tmp_path / "captions" / "captions.parquet", rows, schema)
+    build(tmp_path / "dataset", captions=tmp_path / "captions", has_imagefolder=False)
+    told = (tmp_path / "dataset" / "README.md").read_text()
+    assert f"habitat of 5 pictures (share {5 / ROWS:.2f}) was not measured: their source told it" in told
+    assert f"One wording of 3 pictures (share {3 / ROWS:.2f}) was written by a model" in told
+    for card in (text, told):
+        assert "described" not in [row[0] for row in rows_of(card, "Captions")]
+    assert "their source told it" not in text and "was written by a model" not in text
 
 
 def test_the_sheet_is_shown_and_lies_beside(dataset, text):

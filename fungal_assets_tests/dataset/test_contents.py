@@ -62,7 +62,8 @@ def test_captions_are_measured_by_words_characters_texts_and_attributes():
     assert found.distinct == 2 and found.vocabulary == 3
     assert found.words == (2, 2, 3) and found.characters == (5, 5, 12)
     assert found.told == {"habitat": 2, "colour_names": 2}
-    assert found.habitats == {"in moss": 2}
+    assert found.habitats == {"in moss": 2} and found.habitats_told == 0
+    assert CaptionStatistics.of([row | {"is_habitat_told": row["is_wet"]} for row in rows]).habitats_told == 2
 
 
 def test_no_captions_have_no_spread():

@@ -17,40 +17,13 @@ from fungal_assets.nomenclature.captioners import (
 from fungal_assets.nomenclature.captions import caption_images
 from fungal_assets.shards import read_table
 from fungal_assets_tests.nomenclature.growths import CLASS_NOUN, CLUTTERED_OPENING, WORDED
-
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "mushroom", "on", "log", "red", "cap", "moss"]
-_TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+from fungal_assets_tests.nomenclature.tiny_blip import WORDS, write_blip
 
 
 @pytest.fixture(scope="module")
 def blip(tmp_path_factory):
-    """A BLIP of 12 words that looks at 32 px."""
-    import torch
-    from transformers import (
-        BertTokenizer,
-        BlipConfig,
-        BlipForConditionalGeneration,
-        BlipImageProcessor,
-        BlipProcessor,
-    )
-
     folder = tmp_path_factory.mktemp("blip")
-    (folder / "vocab.txt").write_text("\n".join(WORDS))
-    ids = {"bos_token_id": 2, "eos_token_id": 3, "sep_token_id": 3, "pad_token_id": 0}
-    words = {
-        **_TINY,
-        **ids,
-        "vocab_size": len(WORDS),
-        "max_position_embeddings": 64,
-        "encoder_hidden_size": 16,
-    }
-    config = BlipConfig(
-        text_config=words, vision_config={**_TINY, "image_size": 32, "patch_size": 8}, projection_dim=8
-    )
-    torch.manual_seed(3)
-    BlipForConditionalGeneration(config).eval().save_pretrained(folder)
-    tokenizer = BertTokenizer(str(folder / "vocab.txt"))
-    BlipProcessor(BlipImageProcessor(size={"height": 32, "width": 32}), tokenizer).save_pretrained(folder)
+    write_blip(folder)
     return folder
 
 

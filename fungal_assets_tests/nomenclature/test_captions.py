@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -8,7 +9,7 @@ from PIL import Image
 
 from fungal_assets.errors import InputError
 from fungal_assets.nomenclature.attributes import Attributes
-from fungal_assets.nomenclature.captions import caption_images
+from fungal_assets.nomenclature.captions import Manner, caption_images
 from fungal_assets.nomenclature.species import read_species
 from fungal_assets.nomenclature.wordings import OPENING, depict, word_caption
 from fungal_assets.shards import ShardWriter, image_schema, read_rows, read_table, write_table
@@ -109,8 +110,8 @@ def test_a_picture_full_of_clutter_is_called_a_snapshot(growth, tmp_path):
 
 
 def test_what_the_source_says_of_the_habitat_goes_before_what_was_measured(growth, tmp_path):
-    """Discs on snow, moss and black, each said to grow on a log by its source, or at a place without coordinates."""
-    told = ({"habitat": "forest", "substrate": "old log"}, {"habitat": "51 N", "substrate": None})
+    """Discs on snow, moss and black, each by its source on a log, or somewhere in unknown words."""
+    told = ({"habitat": "forest", "substrate": "old log"}, {"habitat": "Wald", "substrate": "ask owner"})
     schema = {
         "image_id": pa.string(),
         "focus": pa.float64(),
@@ -149,12 +150,25 @@ def test_a_group_is_told_by_the_feature_vectors(growth, tmp_path, monkeypatch):
     assert {row["count"] for row in read_table(growth.captions / "captions.parquet")} == {None}
 
 
-@pytest.mark.parametrize("change", [{"wordings": 0, "class_wordings": 9}, {"captioner": "nowhere"}], ids=str)
-def test_settings_that_cannot_be_are_refused(growth, tmp_path, change):
+@pytest.mark.parametrize("opening", ["", "  "], ids=["empty", "blank"])
+def test_without_an_opening_of_its_own_clutter_is_told_as_all_else(opening):
+    manner = Manner(CLASS_NOUN, opening, 4, 2, "", 7)
+    manner.check()
+    assert manner.opening(replace(FULL, is_cluttered=True)) == OPENING
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"wordings": 0, "class_wordings": 9}, "wordings is 0, 1 to 8 expected; class_wordings is 9"),
+        ({"captioner": "nowhere"}, "not a folder"),
+        ({"cluttered_opening": "oh, a snapshot of"}, "'oh, a snapshot of', words without a comma expected"),
+        ({"captioner": "nowhere", "wordings": 1}, "wordings is 1 and captioner is set"),
+    ],
+    ids=str,
+)
+def test_settings_that_cannot_be_are_refused(growth, tmp_path, change, message):
     settings = {"class_noun": CLASS_NOUN, "cluttered_opening": CLUTTERED_OPENING, **WORDED, "seed": 7}
-    message = (
-        "wordings is 0, 1 to 8 expected; class_wordings is 9" if "wordings" in change else "not a folder"
-    )
     with pytest.raises(InputError, match=message):
         caption_images(
             growth.raw_images,

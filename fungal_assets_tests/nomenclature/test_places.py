@@ -11,13 +11,18 @@ from fungal_assets.nomenclature.places import word_place
         pytest.param(None, "rotting log", "on a log", id="known noun"),
         pytest.param("deciduous forest", "Moss on oak logs", "on a log", id="log before moss"),
         pytest.param("Grassland", None, "in a field", id="habitat alone"),
-        pytest.param("Oak woodland", None, "in oak woodland", id="said as it is"),
-        pytest.param("meadow", "cow dung", "on cow dung", id="substrate first"),
-        pytest.param("under Betula", None, "under Betula", id="own preposition"),
-        pytest.param("oak woodland; roadside", None, "in oak woodland", id="first clause"),
+        pytest.param("Oak woodland", None, "in woodland", id="noun of the vocabulary"),
+        pytest.param("meadow", "cow dung", "on dung", id="substrate first"),
+        pytest.param("under Betula in a garden", None, "in a garden", id="preposition"),
+        pytest.param("oak woodland; roadside", None, "on a roadside", id="nearer one first"),
         pytest.param("dunes", "unknown", "in sand", id="unknown substrate"),
-        pytest.param("catalogue", None, "in catalogue", id="no part of a word"),
-        pytest.param("forest", "not on wood", "in forest", id="negated"),
+        pytest.param("forest", "not on wood", "in a forest", id="negated"),
+        pytest.param("wood", "Hardwood", "on wood", id="wood as a substrate"),
+        pytest.param(None, "dead wood", "on dead wood", id="dead wood"),
+        pytest.param(None, "moss-covered stump", "on a stump", id="no half of a compound"),
+        pytest.param("forest floor near Anna Smith's house", None, "in a forest", id="a person left out"),
+        pytest.param(None, "bark mulch", "on wood chips", id="mulch of bark"),
+        pytest.param("lawn / car park", None, "in a field", id="lawn by a car park"),
     ],
 )
 def test_what_a_source_says_becomes_a_place(habitat, substrate, words):
@@ -33,12 +38,29 @@ def test_what_a_source_says_becomes_a_place(habitat, substrate, words):
         "n/a",
         "forest?",
         "51.2 N, 4.3 E",
-        "<b>wood</b>",
+        "<b>bush</b>",
         "https://a.example/1",
         "{'a': 1}",
         "a long remark about the walk of that day and the weather",
         "3",
+        "Wald",
+        "catalogue",
+        "Found by Anna Smith",
+        "collected by Sally Field",
+        "ask owner",
+        "Field trip with school",
+        "log book",
+        "car park",
+        "Anna's house",
     ],
 )
-def test_what_is_not_plain_is_left_out(text):
+def test_a_text_without_a_noun_of_the_vocabulary_tells_nothing(text):
     assert word_place(habitat=text, substrate=text) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["Wald", "Found by Anna Smith", "beech woods, leg. Anna Smith", "on Anna's lawn"]
+)
+def test_nothing_is_said_in_the_words_of_the_source(text):
+    said = word_place(habitat=text, substrate=text) or ""
+    assert "anna" not in said.lower() and "wald" not in said and "leg" not in said

@@ -80,6 +80,26 @@ def test_a_group_is_said_in_the_plural_and_one_in_the_singular():
     assert any(text in ("a mushroom", "a fungus") for number in range(60) for text in nameless(BARE, number))
 
 
+@pytest.mark.parametrize(
+    ("name", "class_noun", "said"),
+    [
+        pytest.param("amber hollow tooth", "", "an amber hollow tooth in a group", id="tooth"),
+        pytest.param("amber hollow tooth", "tooth", "an amber hollow tooth in a group", id="its own noun"),
+        pytest.param("amber woollyfoot", "", "an amber woollyfoot in a group", id="woollyfoot"),
+        pytest.param("amber hollow fungus", "fungus", "an amber hollow fungus in a group", id="fungus"),
+        pytest.param("amber jelly", "", "an amber jelly in a group", id="jelly"),
+        pytest.param("amber hollow bonnet", "", "a group of amber hollow bonnets", id="bonnet"),
+        pytest.param("amber hollow tooth", "fungus", "a group of amber hollow tooth fungi", id="noun behind"),
+    ],
+)
+def test_a_name_is_kept_whole_in_the_plural(name, class_noun, said):
+    settings = {"opening": OPENING, "count": MOST_WORDINGS, "seed": 0}
+    texts = [text for id_ in "abcdefgh" for text in word_image(name, class_noun, FULL, id_, **settings)]
+    assert all(name in text for text in texts)
+    assert any(f"{OPENING} {said}" in text for text in texts)
+    assert sum("group" in text for text in texts) == len(texts)
+
+
 def test_nothing_grows_on_a_black_background():
     texts = [text for number in range(60) for text in (*named(DARK, number), *nameless(DARK, number))]
     assert not any("grow" in text for text in texts)
