@@ -33,6 +33,7 @@ import pyarrow as pa
 from PIL import Image, ImageDraw
 
 from fungal_assets.dataset.building import SCHEMA, build_dataset
+from fungal_assets.dataset.texts import LISTS
 from fungal_assets.morphology.twins import TWINS
 from fungal_assets.shards import ShardWriter, count_rows, image_schema, shard_count, write_table
 
@@ -64,12 +65,24 @@ def make_rows(count: int, size_px: int) -> Iterator[Row]:
             "image": {"bytes": drawn[number % DRAWN] + number.to_bytes(8, "big"), "path": f"{image_id}.jpg"},
             "image_id": image_id,
             "text": f"a photo of an amber hollow bonnet mushroom, brown and white, in moss, number {number}",
+            **texts_of(number),
             "species": f"amber hollow bonnet {number % SPECIES}",
             "species_id": f"species-{number % SPECIES:02d}",
             "creator": f"creator {number % 500}",
             "licence": "CC-BY-4.0",
             "source": "benchmark",
         }
+
+
+def texts_of(number: int) -> dict[str, list[str]]:
+    """Five wordings and two without a name, each with words of its own, as long as those of a growth."""
+    name, place = f"an amber hollow bonnet mushroom {number}", "in moss, up close, in soft light"
+    starts = ("a photo of", "a picture of", "a close view of", "a large specimen of", "a photo, of")
+    wordings = [f"{start} {name}, brown and white, {place}" for start in starts]
+    return {
+        "texts": wordings,
+        "class_texts": [f"{start} a mushroom, brown {number}, {place}" for start in starts[:2]],
+    }
 
 
 def total_bytes(count: int, size_px: int) -> int:
@@ -144,11 +157,17 @@ def make_inputs(folder: Path, count: int, size_px: int) -> None:
 
 def _write_words(folder: Path, count: int, size_px: int) -> None:
     ids = [(row["image_id"], row["species_id"], row["text"]) for row in make_rows(count, size_px)]
+    lists = [texts_of(number) for number in range(count)]
     for name in ("captions", "species", "vectors"):
         (folder / name).mkdir()
     measured = {"colour_names": ["brown", "white"], "size_in_frame": "large", "habitat": "in moss"}
     measured |= {"count": None, "closeness": "up close", "light": "in soft light", "is_cluttered": False}
-    captions = ({"image_id": one, "species_id": two, "caption": text} | measured for one, two, text in ids)
+    captions = (
+        {"image_id": one, "species_id": two, "caption": text}
+        | {column: said[name] for name, column in LISTS.items()}
+        | measured
+        for (one, two, text), said in zip(ids, lists, strict=True)
+    )
     write_table(folder / "captions" / "captions.parquet", captions)
     species = [
         {

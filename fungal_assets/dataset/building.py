@@ -28,6 +28,7 @@ from fungal_assets.dataset.contents import (
     pick_samples,
 )
 from fungal_assets.dataset.splitting import TEST, TRAIN, hold_out
+from fungal_assets.dataset.texts import LISTS, MappedTexts, map_texts, read_captions
 from fungal_assets.errors import InputError
 from fungal_assets.morphology.twins import read_groups
 from fungal_assets.nomenclature.species import Species, read_species
@@ -38,7 +39,6 @@ from fungal_assets.shards import (
     count_rows,
     image_schema,
     read_rows,
-    read_table,
     shard_count,
     shard_paths,
 )
@@ -46,11 +46,11 @@ from fungal_assets.store import Figures, Record
 
 DATA, IMAGEFOLDER = "data", "imagefolder"
 _COLUMNS = ("image_id", "text", "species", "species_id", "creator", "licence", "source")
-_LISTS = {"texts": "wordings", "class_texts": "class_wordings"}
-"""Columns of several texts, and those of the captions that they come from."""
-SCHEMA = image_schema(dict.fromkeys(_COLUMNS, pa.string()) | dict.fromkeys(_LISTS, pa.list_(pa.string())))
+SCHEMA = image_schema(dict.fromkeys(_COLUMNS, pa.string()) | dict.fromkeys(LISTS, pa.list_(pa.string())))
 LEAST_SHARDS: Mapping[str, int] = {TRAIN: 2, TEST: 1}
 """Training pictures lie in two shards at least, so that reading only one would show."""
+_HELD = ("image_id", "species_id", "caption")
+"""What is held in memory of every picture's captions."""
 _CREDITS = ("image_id", *attribution.TOLD)
 _SHOWN = 5
 _TILE_PX, _SHEET_COLUMNS = 192, 4
@@ -88,13 +88,18 @@ def build_dataset(
         tell: Progress.
 
     Raises:
-        InputError: The inputs do not hold the same images; the ids that differ are named.
+        InputError: The inputs do not hold the same images; the ids that differ are named. Or the captions are of before
+            pictures had several texts.
     """
     sources = _Sources.read(captions, species, raw_images, feature_vectors)
     sources.refuse_differences(prepared_images)
     held_out = hold_out(sources.groups, sources.species_of, held_out_share)
-    contents = _count(sources, prepared_images, held_out, max_shard_mb, held_out_share, records)
-    tiles = _write_rows(prepared_images, sources, held_out, contents, folder, has_imagefolder, tell)
+    said = CaptionStatistics.of(read_captions(captions))
+    contents = _count(sources, said, prepared_images, held_out, max_shard_mb, held_out_share, records)
+    with map_texts(captions, folder) as texts:
+        tiles = _write_rows(
+            prepared_images, sources, texts, held_out, contents, folder, has_imagefolder, tell
+        )
     _draw_samples(tiles, folder / card.SHEET)
     attribution.write_attributions(folder / attribution.NAME, sources.credits.values())
     card.write_card(folder / card.NAME, contents)
@@ -123,7 +128,7 @@ class _Sources:
     def read(cls, captions: Path, species: Path, raw_images: Path, feature_vectors: Path) -> _Sources:
         return cls(
             credits={row["image_id"]: row for row in read_rows(raw_images, _CREDITS)},
-            texts={row["image_id"]: row for row in read_table(captions / "captions.parquet")},
+            texts={row["image_id"]: row for row in read_captions(captions, _HELD)},
             names={one.species_id: one for one in read_species(species)},
             groups=read_groups(feature_vectors),
         )
@@ -159,6 +164,7 @@ class _Sources:
 
 def _count(
     sources: _Sources,
+    said: CaptionStatistics,
     prepared_images: Path,
     held_out: frozenset[str],
     max_shard_mb: float,
@@ -182,7 +188,7 @@ def _count(
         per_species=per_species,
         credits=count_credits(sources.credits.values()),
         creators=len({row["creator"] for row in sources.credits.values()} - {None, ""}),
-        captions=CaptionStatistics.of(list(sources.texts.values())),
+        captions=said,
         samples=pick_samples(sources.texts, held_out),
         held_out_share=held_out_share,
         records=tuple(records),
@@ -192,6 +198,7 @@ def _count(
 def _write_rows(
     prepared_images: Path,
     sources: _Sources,
+    texts: MappedTexts,
     held_out: frozenset[str],
     contents: Contents,
     folder: Path,
@@ -214,7 +221,7 @@ def _write_rows(
             for split in (contents.shards if has_imagefolder else ())
         }
         for prepared in follow(read_rows(prepared_images), tell, "writing the dataset", contents.row_count):
-            row = _join(prepared, sources.texts, sources.names, sources.credits)
+            row = _join(prepared, sources) | texts.of(prepared["image_id"])
             split = TEST if row["image_id"] in held_out else TRAIN
             shards[split].write(row)
             if images:
@@ -245,21 +252,16 @@ class _ImageFolder:
         (self._folder / "metadata.jsonl").write_text("".join(f"{line}\n" for line in lines))
 
 
-def _join(
-    prepared: Mapping[str, Any],
-    texts: Mapping[str, Any],
-    names: Mapping[str, Any],
-    credits: Mapping[str, Any],
-) -> dict[str, Any]:
+def _join(prepared: Mapping[str, Any], sources: _Sources) -> dict[str, Any]:
+    """A row but for its lists of texts."""
     image_id = prepared["image_id"]
-    text, credit = texts[image_id], credits[image_id]
+    text, credit = sources.texts[image_id], sources.credits[image_id]
     suffix = Path(prepared["image"]["path"] or "").suffix or ".jpg"
     return {
         "image": {"bytes": prepared["image"]["bytes"], "path": f"{image_id}{suffix}"},
         "image_id": image_id,
         "text": text["caption"],
-        **{name: text[column] for name, column in _LISTS.items()},
-        "species": names[text["species_id"]].common_name,
+        "species": sources.names[text["species_id"]].common_name,
         "species_id": text["species_id"],
         "creator": credit["creator"],
         "licence": credit["licence"],

@@ -5,6 +5,7 @@ Belongs here: numbers and texts taken from the rows. How they are told stands in
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,23 +46,41 @@ class CaptionStatistics:
     habitats_told: int
 
     @classmethod
-    def of(cls, texts: Sequence[Mapping[str, Any]]) -> CaptionStatistics:
-        """Count rows of a `captions` output."""
-        words = [row["caption"].split() for row in texts]
-        attributes = [
-            name
-            for name in (texts[0] if texts else ())
-            if name not in _NO_ATTRIBUTES and not isinstance(texts[0][name], bool)
-        ]
+    def of(cls, texts: Iterable[Mapping[str, Any]]) -> CaptionStatistics:
+        """Count rows of a `captions` output; each is looked at once and none is held."""
+        words, characters = array("L"), array("L")
+        distinct: set[str] = set()
+        vocabulary: set[str] = set()
+        told: Counter[str] = Counter()
+        habitats: Counter[str] = Counter()
+        habitats_told = 0
+        for row in texts:
+            each = row["caption"].split()
+            words.append(len(each))
+            characters.append(len(row["caption"]))
+            distinct.add(row["caption"])
+            vocabulary.update(word.strip(",.").lower() for word in each)
+            told.update(_attributes(row))
+            habitats.update([row["habitat"]] if row["habitat"] else [])
+            habitats_told += row.get("is_habitat_told") or False
         return cls(
-            distinct=len({row["caption"] for row in texts}),
-            words=_spread([len(each) for each in words]),
-            characters=_spread([len(row["caption"]) for row in texts]),
-            vocabulary=len({word.strip(",.").lower() for each in words for word in each}),
-            told={name: sum(bool(row[name]) for row in texts) for name in attributes},
-            habitats=Counter(row["habitat"] for row in texts if row["habitat"]),
-            habitats_told=sum(row.get("is_habitat_told") or False for row in texts),
+            distinct=len(distinct),
+            words=_spread(words),
+            characters=_spread(characters),
+            vocabulary=len(vocabulary),
+            told=told,
+            habitats=habitats,
+            habitats_told=habitats_told,
         )
+
+
+def _attributes(row: Mapping[str, Any]) -> dict[str, int]:
+    """By attribute, 1 where it was measured in the picture of a row and 0 where not."""
+    return {
+        name: int(bool(value))
+        for name, value in row.items()
+        if name not in _NO_ATTRIBUTES and not isinstance(value, bool)
+    }
 
 
 def _spread(values: Sequence[int]) -> tuple[int, float, int]:

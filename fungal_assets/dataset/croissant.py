@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from fungal_assets.collection.licences import spdx_id
 from fungal_assets.dataset.attribution import NAME as ATTRIBUTION
 from fungal_assets.dataset.contents import UNKNOWN, Contents
 from fungal_assets.shards import shard_paths
@@ -63,7 +64,7 @@ def write_croissant(folder: Path, data: Path, contents: Contents) -> None:
             f"{contents.row_count} square pictures of fungi of {contents.size_px} px with captions. The species are "
             f"invented. Every picture keeps its own licence; {ATTRIBUTION} names creator, licence and origin of each."
         ),
-        "license": [_licence_url(licence) for licence in contents.licences if licence != UNKNOWN],
+        "license": [*map(_licence, contents.licences), f"{ATTRIBUTION} names the licence of each picture"],
         "citeAs": _CITE_AS,
         "keywords": ["fungi", "text-to-image", "art"],
         "distribution": [*_files(folder, data), _file_set(folder, data)],
@@ -93,8 +94,12 @@ def read_file_hashes(folder: Path) -> dict[str, str]:
     }
 
 
-def _licence_url(licence: str) -> str:
-    return f"https://spdx.org/licenses/{licence}.html"
+def _licence(licence: str) -> str:
+    """The address of a licence on SPDX's list; the text itself where it is on none, so has no page there."""
+    if licence == UNKNOWN:
+        return "the licence of some pictures is unknown"
+    found = spdx_id(licence)
+    return f"https://spdx.org/licenses/{found}.html" if found else licence
 
 
 def _files(folder: Path, data: Path) -> Iterator[dict[str, Any]]:

@@ -99,7 +99,7 @@ DATASET_CHECKS = (
 @dg.asset(
     group_name="dataset",
     kinds={"huggingface", "parquet"},
-    code_version="4",
+    code_version="5",
     partitions_def=resolution_partitions,
     deps=[prepared_images, captions, species, raw_images, feature_vectors],
     check_specs=check_specs("captioned_dataset", DATASET_CHECKS, resolution_partitions),

@@ -15,6 +15,8 @@ import hashlib
 import io
 import itertools
 import json
+import math
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
 
 ENCODE_ROWS = 8
+COUNT_TEXTS = 256
+"""So many texts are tokenised at once only to be counted: a text takes some kilobytes as tokens."""
 VARIANTS = 2
 EMPTY_PROMPT = 0
 
@@ -113,7 +117,7 @@ def encode_dataset(
         most_rows: So many of its rows, the first ones; all by default.
 
     Raises:
-        TrainingError: A row cannot be read, pictures differ in size, or rows were lost on the way.
+        TrainingError: A row cannot be read, pictures differ in size, rows were lost, or the disk has no room.
         ProvenanceError: A shard is missing.
     """
     promised = count_rows(data, split)
@@ -121,10 +125,11 @@ def encode_dataset(
         promised = min(promised, most_rows)
     key = key_of(hash_folder(data), split, promised, base_sha256, ENCODE_ROWS)
     path, embeddings = cache / f"encoded-{key}.safetensors", cache / f"embeddings-{key}.npy"
-    if not (path.exists() and embeddings.exists()):
-        tensors, texts = _encode(data, split, promised, pipeline, tell)
-        write_embeddings(embeddings, pipeline, texts, tell)
-        write_tensors(path, tensors)
+    told = _distinct_texts(data, split, promised)
+    if not path.exists():
+        write_tensors(path, _encode(data, split, promised, told, pipeline, tell))
+    if not embeddings.exists():
+        write_embeddings(embeddings, pipeline, told, tell)
     encoded = _read(path, embeddings)
     if encoded.row_count != promised:
         raise TrainingError(
@@ -134,32 +139,42 @@ def encode_dataset(
     return encoded
 
 
+def _distinct_texts(data: Path, split: str, count: int) -> list[str]:
+    """The texts of a split's first rows, each once, sorted, behind the empty prompt."""
+    rows = itertools.islice(read_rows(data, ["text", "texts", "class_texts"], stem=split), count)
+    every = {text for row in rows for texts in _texts(row) for text in texts}
+    return ["", *sorted(every - {""})]
+
+
+def _texts(row: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """A row's wordings and those without a name; a dataset of before has one caption alone."""
+    return row.get("texts") or [row["text"]], row.get("class_texts") or []
+
+
 def _encode(
-    data: Path, split: str, count: int, pipeline: StableDiffusionPipeline, tell: Tell
-) -> tuple[dict[str, torch.Tensor], list[str]]:
-    """What the cache keeps but for the embeddings, and the distinct texts in their order."""
+    data: Path, split: str, count: int, told: Sequence[str], pipeline: StableDiffusionPipeline, tell: Tell
+) -> dict[str, torch.Tensor]:
+    """What the cache keeps but for the embeddings."""
     latents, shape = [], None
-    told: dict[str, list[list[str]]] = {"wordings": [], "class_wordings": []}
+    said: dict[str, list[list[str]]] = {"wordings": [], "class_wordings": []}
     chunks = _chunks(data, split, count)
     for rows in follow(chunks, tell, f"encoding pictures ({split})", -(-count // ENCODE_ROWS)):
         pixels = [_pixels(row) for row in rows]
         shape = shape or pixels[0].shape
         _check_shapes(rows, pixels, shape)
         latents.append(encode_pixels(pipeline, torch.stack(pixels)))
-        told["wordings"] += [row.get("texts") or [row["text"]] for row in rows]
-        told["class_wordings"] += [row.get("class_texts") or [] for row in rows]
+        said["wordings"] += [_texts(row)[0] for row in rows]
+        said["class_wordings"] += [_texts(row)[1] for row in rows]
     if not latents:
         raise TrainingError(
             f"the {split} shards of {data} hold no rows: there is nothing to learn from. Collect pictures."
         )
-    every = {text for lists in told.values() for texts in lists for text in texts}
-    distinct = ["", *sorted(every - {""})]
-    index = {text: number for number, text in enumerate(distinct)}
+    index = {text: number for number, text in enumerate(told)}
     tensors = {"latents": torch.cat(latents)}
-    for name, lists in told.items():
+    for name, lists in said.items():
         tensors[f"{name}.ids"] = torch.tensor([index[text] for texts in lists for text in texts]).long()
         tensors[f"{name}.starts"] = torch.tensor([0, *map(len, lists)]).cumsum(0)
-    return tensors, distinct
+    return tensors
 
 
 def _read(path: Path, embeddings: Path) -> EncodedDataset:
@@ -235,18 +250,34 @@ def embed_texts(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> torc
 
 
 def write_embeddings(path: Path, pipeline: StableDiffusionPipeline, texts: Sequence[str], tell: Tell) -> None:
-    """Write the embeddings of texts as NumPy's `.npy`, a few at a time, so that memory holds no more of them."""
+    """Write the embeddings of texts as NumPy's `.npy`, a few at a time, so that memory holds no more of them.
+
+    Raises:
+        TrainingError: The disk has no room for them.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
     starts = range(0, len(texts), ENCODE_ROWS)
     shape = (len(texts), *embed_texts(pipeline, texts[:1]).shape[1:])
-    file = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
-    for start in follow(starts, tell, "encoding texts", len(starts)):
-        chunk = texts[start : start + ENCODE_ROWS]
-        file[start : start + len(chunk)] = embed_texts(pipeline, chunk).numpy()
-    file.flush()
-    del file
+    _refuse_full_disk(path.parent, shape)
+    # Written, not mapped: where others fill the disk meanwhile, a write raises and a mapping kills the process.
+    with temporary.open("wb") as file:
+        header = {"descr": np.dtype(np.float32).str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in follow(starts, tell, "encoding texts", len(starts)):
+            file.write(embed_texts(pipeline, texts[start : start + ENCODE_ROWS]).numpy().tobytes())
     temporary.replace(path)
+
+
+def _refuse_full_disk(folder: Path, shape: Sequence[int]) -> None:
+    """Raise where embeddings of that shape, float32, are more than is free."""
+    needed, free = 4 * math.prod(shape), shutil.disk_usage(folder).free
+    if needed > free:
+        raise TrainingError(
+            f"the embeddings of {shape[0]} texts need {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free at "
+            f"{folder}. Free some, or lower captions.wordings and captions.class_wordings and grow captions again."
+        )
 
 
 def read_embeddings(path: Path) -> torch.Tensor:
@@ -257,7 +288,8 @@ def read_embeddings(path: Path) -> torch.Tensor:
 def count_truncated(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> int:
     """How many texts are longer than the text encoder reads; what is past its end teaches nothing."""
     limit = pipeline.tokenizer.model_max_length
-    return sum(len(ids) > limit for ids in pipeline.tokenizer(list(texts)).input_ids)
+    chunks = (list(texts[start : start + COUNT_TEXTS]) for start in range(0, len(texts), COUNT_TEXTS))
+    return sum(len(ids) > limit for chunk in chunks for ids in pipeline.tokenizer(chunk).input_ids)
 
 
 def key_of(*parts: Any) -> str:

@@ -201,11 +201,11 @@ def _prepare(
     from fungal_assets.diffusion.rehearsal import rehearsal_prompts, rehearse
     from fungal_assets.shards import read_rows
 
+    if recipe.class_share > 0:
+        _refuse_nameless(data)
     device, cache = pick_device(), folder / CACHE_NAME
     pipeline = load_pipeline(base.path, device=device, dtype=torch.float32)
     encoded = encode_dataset(data, pipeline, base_sha256=base.sha256, cache=cache, tell=tell)
-    if recipe.class_share > 0:
-        _refuse_nameless(encoded, data)
     held_out = _encode_held_out(data, pipeline, base, cache, tell)
     rows = read_rows(data, ["text", "texts", "class_texts"], stem=TRAIN)
     told = sorted({text for row in rows for text in _texts(row)})
@@ -270,10 +270,13 @@ def _texts(row: Mapping[str, Any]) -> list[str]:
     return [*(row.get("texts") or [row["text"]]), *(row.get("class_texts") or [])]
 
 
-def _refuse_nameless(encoded: EncodedDataset, data: Path) -> None:
+def _refuse_nameless(data: Path) -> None:
     """Raise where rows have no wording without a name though some are to be drawn."""
-    counts = encoded.class_wordings.starts.diff()
-    missing = int((counts == 0).sum())
+    from fungal_assets.shards import read_rows
+
+    rows = read_rows(data, ["image_id", "class_texts"], stem=TRAIN)
+    counts = [len(row.get("class_texts") or []) for row in rows]
+    missing = counts.count(0)
     if missing:
         raise InputError(
             f"class_share is above 0, but {missing} of {len(counts)} rows of {data} have no class_texts. Set "

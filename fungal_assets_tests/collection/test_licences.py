@@ -1,6 +1,6 @@
 import pytest
 
-from fungal_assets.collection.licences import to_spdx
+from fungal_assets.collection.licences import spdx_id, to_spdx
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,19 @@ from fungal_assets.collection.licences import to_spdx
 )
 def test_a_licence_becomes_its_spdx_id_or_stays(given, expected):
     assert to_spdx(given) == expected
+
+
+@pytest.mark.parametrize("licence", ["CC-BY-4.0", "CC-BY-3.0-US", "CC0-1.0", "Apache-2.0", "MIT"])
+def test_an_id_of_the_list_is_one(licence):
+    assert spdx_id(licence) == spdx_id(licence.lower()) == licence
+
+
+@pytest.mark.parametrize(
+    "licence",
+    [
+        *("(c) Ada, all rights reserved", "all rights reserved", "CC-BY-9.9", "CC-BY-NC", "", "OR"),
+        *("MIT OR Apache-2.0", "LicenseRef-of-Ada"),
+    ],
+)
+def test_what_stands_on_no_list_is_no_id(licence):
+    assert spdx_id(licence) is None

@@ -78,10 +78,12 @@ def test_row_groups_hold_a_hundred_rows_and_the_schema_names_the_features(datase
 def test_two_builds_are_equal_in_every_byte_even_over_the_rest_of_a_killed_one(build, dataset, tmp_path):
     (tmp_path / "imagefolder").mkdir()
     (tmp_path / "imagefolder/half.jpg").write_bytes(b"left by a killed run")
+    (tmp_path / ".texts.arrow").write_bytes(b"left by a killed run")
     (tmp_path / "data").mkdir()
     (tmp_path / "data/test-00000-of-00009.parquet").write_bytes(b"left by a killed run")
     build(tmp_path)
     made = hash_files(tmp_path)
+    assert not list(tmp_path.glob(".*")), "what was written on the way is gone"
     assert made == hash_files(dataset)
     assert {
         *("README.md", "samples.webp", "croissant.json", "ATTRIBUTION.csv"),
@@ -158,6 +160,14 @@ def test_captions_of_other_images_are_named_and_refused(growth, build, tmp_path)
     rows = read_table(growth.captions / "captions.parquet")
     write_table(tmp_path / "captions.parquet", [*rows, rows[0] | {"image_id": "f" * 16}])
     with pytest.raises(InputError, match=f"1 captioned images were not admitted.*{'f' * 16}"):
+        build(tmp_path / "out", captions=tmp_path)
+
+
+def test_captions_of_before_there_were_several_texts_are_refused_with_what_to_type(growth, build, tmp_path):
+    kept = ("image_id", "species_id", "caption", "habitat")
+    rows = read_table(growth.captions / "captions.parquet")
+    write_table(tmp_path / "captions.parquet", ({name: row[name] for name in kept} for row in rows))
+    with pytest.raises(InputError, match="no columns .'wordings', 'class_wordings'.*grow --until captions"):
         build(tmp_path / "out", captions=tmp_path)
 
 

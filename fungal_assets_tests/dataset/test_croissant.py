@@ -3,11 +3,12 @@
 import json
 import re
 
+import pyarrow.parquet as pq
 import pytest
 
 from fungal_assets.dataset.building import SCHEMA
 from fungal_assets.dataset.croissant import with_url
-from fungal_assets.shards import read_rows, shard_paths
+from fungal_assets.shards import ShardWriter, read_rows, shard_paths
 from fungal_assets.store import hash_file
 from fungal_assets_tests.dataset.conftest import ROWS
 
@@ -54,9 +55,26 @@ def test_the_split_of_a_row_is_found_in_its_shards_name(dataset, described):
 def test_it_says_what_it_conforms_to_whose_it_is_and_no_time(described):
     assert described["conformsTo"] == "http://mlcommons.org/croissant/1.0"
     assert described["@type"] == "sc:Dataset"
-    assert described["license"] == ["https://spdx.org/licenses/CC-BY-4.0.html"]
+    assert described["license"] == [
+        "https://spdx.org/licenses/CC-BY-4.0.html",
+        "ATTRIBUTION.csv names the licence of each picture",
+    ]
     assert described["citeAs"].startswith("@misc{")
     assert "datePublished" not in described
+
+
+def test_a_licence_on_no_list_is_told_in_its_own_words_and_has_no_made_up_page(growth, build, tmp_path):
+    own = ["(c) Ada, all rights reserved", None, "MIT"]
+    with ShardWriter(tmp_path / "raw", pq.read_schema(shard_paths(growth.raw_images)[0]), shards=2) as writer:
+        for number, row in enumerate(read_rows(growth.raw_images)):
+            writer.write(row | {"licence": own[number % 3]})
+    build(tmp_path / "out", raw_images=tmp_path / "raw")
+    assert json.loads((tmp_path / "out/croissant.json").read_text())["license"] == [
+        "(c) Ada, all rights reserved",
+        "https://spdx.org/licenses/MIT.html",
+        "the licence of some pictures is unknown",
+        "ATTRIBUTION.csv names the licence of each picture",
+    ]
 
 
 def test_a_publication_adds_its_page_and_nothing_else(dataset, described):

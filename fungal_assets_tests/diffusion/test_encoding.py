@@ -1,4 +1,6 @@
 import io
+import tracemalloc
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +13,9 @@ from fungal_assets.diffusion.encoding import (
     embed_texts,
     encode_dataset,
     encode_pixels,
+    read_embeddings,
     read_tensors,
+    write_embeddings,
 )
 from fungal_assets.errors import TrainingError
 from fungal_assets.progress import stay_silent
@@ -98,6 +102,54 @@ def test_a_second_call_reads_the_cache_and_another_dataset_has_its_own(pipeline,
     assert len(list((tmp_path / "cache").glob("encoded-*.safetensors"))) == 2
 
 
+def test_a_run_stopped_amid_the_texts_finds_its_pictures_again(pipeline, tmp_path):
+    dataset = write_dataset(tmp_path / "dataset", 11)
+
+    def stop(line):
+        if line.startswith("encoding texts"):
+            raise KeyboardInterrupt
+
+    common = {"base_sha256": "b", "cache": tmp_path / "cache"}
+    with pytest.raises(KeyboardInterrupt):
+        encode_dataset(dataset / "data", pipeline, **common, tell=stop)
+    (kept,) = (tmp_path / "cache").glob("encoded-*.safetensors")
+    before, lines = kept.stat().st_mtime_ns, []
+    gone_on = encode_dataset(dataset / "data", pipeline, **common, tell=lines.append)
+    assert kept.stat().st_mtime_ns == before and {line.split(":")[0] for line in lines} == {"encoding texts"}
+    unbroken = encode(dataset, pipeline, tmp_path / "other")
+    assert torch.equal(gone_on.embeddings, unbroken.embeddings)
+    assert torch.equal(gone_on.latents, unbroken.latents)
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_the_file_of_embeddings_is_numpys_and_holds_each_text(pipeline, tmp_path):
+    texts = ["", *(f"a cap, number {number}" for number in range(11))]
+    write_embeddings(tmp_path / "e.npy", pipeline, texts, stay_silent)
+    assert np.load(tmp_path / "e.npy").dtype == np.float32
+    for number, text in enumerate(texts):
+        torch.testing.assert_close(
+            read_embeddings(tmp_path / "e.npy")[number], embed_texts(pipeline, [text])[0]
+        )
+
+
+class Many(Sequence):
+    """More texts than any disk has room for."""
+
+    def __len__(self):
+        return 10**14
+
+    def __getitem__(self, at):
+        return ["a cap"] * len(range(*at.indices(len(self))))
+
+
+def test_more_texts_than_the_disk_has_room_for_are_refused_before_one_is_written(pipeline, tmp_path):
+    with pytest.raises(
+        TrainingError, match=r"of 10{14} texts need .* GB are free at .*lower captions.wordings"
+    ):
+        write_embeddings(tmp_path / "e.npy", pipeline, Many(), stay_silent)
+    assert not list(tmp_path.iterdir())
+
+
 def png(width: int, height: int) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.zeros((height, width, 3), np.uint8)).save(buffer, "PNG")
@@ -130,3 +182,13 @@ def test_an_empty_dataset_is_refused(pipeline, tmp_path):
 
 def test_captions_past_the_end_of_the_text_encoder_are_counted(pipeline):
     assert count_truncated(pipeline, ["a cap", "mushroom " * 100]) == 1
+
+
+def test_counting_long_captions_holds_few_of_them_as_tokens(pipeline):
+    """As tokens all at once they would take more than twice the bound."""
+    texts = [f"a cap {number % 7}" for number in range(4000)]
+    tracemalloc.start()
+    assert count_truncated(pipeline, [*texts, "mushroom " * 100]) == 1
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2e6

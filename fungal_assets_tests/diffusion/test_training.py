@@ -195,6 +195,7 @@ def test_a_share_without_names_that_no_row_can_meet_is_refused(base_dir, prompts
     dataset = write_dataset(tmp_path / "dataset", 4, class_texts=())
     with pytest.raises(InputError, match="4 of 4 rows .* have no class_texts. Set .*class_share to 0"):
         tune(dataset, prompts_dir, tmp_path / "a", base_model=str(base_dir), **SETTINGS)
+    assert not (tmp_path / "a/.cache").exists(), "refused before a picture is encoded"
     figures = tune(
         dataset,
         prompts_dir,
