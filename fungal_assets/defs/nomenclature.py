@@ -350,7 +350,8 @@ class PromptsConfig(StageConfig):
     )
     context_groups: list[str] | None = Field(
         default=None,
-        description="Which context lines of the templates are used, by their group, such as habitat; none for none.",
+        description="Which context lines of the templates are used, by their group, such as habitat; none for none. "
+        "Groups that your own templates lack are left out.",
     )
     templates: str | None = Field(
         default=None,
@@ -358,7 +359,8 @@ class PromptsConfig(StageConfig):
     )
     extra_controls: str | None = Field(
         default=None,
-        description="CSV of your own control prompts (text, expected, group, use) after the shipped; empty for none.",
+        description="CSV of your own control prompts (text, expected, group, use), asked right after the artist's "
+        "three and rehearsed before the shipped; empty for none.",
     )
     seed: int | None = Field(default=None, ge=0, description="Seed of the recombination.")
 
@@ -383,7 +385,7 @@ PROMPT_CHECKS = (
 @dg.asset(
     group_name="nomenclature",
     kinds={"json"},
-    code_version="3",
+    code_version="4",
     deps=[species, name_lexicon],
     check_specs=check_specs("prompts", PROMPT_CHECKS),
 )
