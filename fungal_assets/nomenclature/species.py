@@ -25,7 +25,7 @@ from fungal_assets.nomenclature.colours import COLOUR_TERMS, colour_shares, main
 from fungal_assets.nomenclature.grammar import coin_common_name, reads_well
 from fungal_assets.nomenclature.latin import Genera, coin_binomial, fits, may_be_said
 from fungal_assets.nomenclature.lexicon import Lexicon, read_lexicon
-from fungal_assets.nomenclature.morphotypes import nearest_morphotypes
+from fungal_assets.nomenclature.morphotypes import likely_morphotypes
 from fungal_assets.nomenclature.novelty import KnownNames
 from fungal_assets.nomenclature.persistence import match_clusters
 from fungal_assets.nomenclature.subjects import MEASURED_PX, find_subject
@@ -38,6 +38,9 @@ _COLOUR_SHARE = 0.25
 _FITTING_SHARE = 0.3
 _KEPT_SHARE = 0.1
 """A kept name may say a colour that is less than a main one by now, but not one that is hardly there."""
+_KEPT_LIKENESS = 2 / 3
+"""A kept name may say a form that the cluster is less like than its likeliest, down to this share of the cosine: of
+forms that are near each other now one, now the other is the likeliest while a collection grows."""
 MEMBERS_NAME = "members.parquet"
 
 
@@ -113,13 +116,14 @@ def name_species(
     assignments, lexicon = read_table(clusters / "assignments.parquet"), read_lexicon(name_lexicon)
     members = _nearest_members(assignments)
     shares = _measure_colours(raw_images, members, tell)
-    forms = nearest_morphotypes(_vectors_of(members, feature_vectors, raw_images))
+    likely = likely_morphotypes(_vectors_of(members, feature_vectors, raw_images), least_share=_KEPT_LIKENESS)
+    forms = {cluster: own[0] for cluster, own in likely.items()}
     persisting = find_persisting(earlier, _members_by(assignments, "cluster_id")) if earlier else {}
     real = _RealNames.of(lexicon)
     kept = {
         cluster: one
         for cluster, one in persisting.items()
-        if _still_holds(one, shares[cluster], forms[cluster], lexicon, real)
+        if _still_holds(one, shares[cluster], likely[cluster], lexicon, real)
     }
     species = _name_all(found, shares, forms, lexicon, real, seed, kept)
     write_atomically(
@@ -219,7 +223,7 @@ def _write_members(path: Path, species: Sequence[Species], assignments: Iterable
 
 
 def _still_holds(
-    one: Species, shares: Mapping[str, float], form: str, lexicon: Lexicon, real: _RealNames
+    one: Species, shares: Mapping[str, float], forms: Sequence[str], lexicon: Lexicon, real: _RealNames
 ) -> bool:
     """Whether an earlier name may be kept: of words and stems that are known, true of the cluster, and still new."""
     colours = [term for term in COLOUR_TERMS if shares[term] >= _KEPT_SHARE]
@@ -227,7 +231,7 @@ def _still_holds(
     is_said = all(
         (word := lexicon.words.get(said)) is not None
         and fits(word.colours, colours)
-        and fits(word.morphotypes, [form])
+        and fits(word.morphotypes, forms)
         for said in words
     )
     is_new = real.common.nearest(one.common_name) is None and real.genera.is_new(genus)

@@ -146,7 +146,7 @@ def _spoilt(growth, folder, **changed):
     [
         pytest.param({"common_name": "azure willow funnel"}, id="a colour that is not there"),
         pytest.param({"common_name": "flumphy willow funnel"}, id="a word that the lexicon lacks"),
-        pytest.param({"common_name": "terracotta willow bolete"}, id="another form"),
+        pytest.param({"common_name": "terracotta willow stinkhorn"}, id="another form"),
         pytest.param({"common_name": "alder aldercap"}, id="a word within another"),
         pytest.param({"common_name": "field mushroom"}, id="a real name"),
         pytest.param({"scientific_name": "Trichoderma lignicola"}, id="a real genus"),
@@ -159,6 +159,13 @@ def test_a_name_that_does_not_hold_any_more_is_not_kept(growth, regrown, tmp_pat
     after = regrown(earlier=earlier)
     assert _names(after)[1:] == _names(read_species(growth.species))[1:]
     assert not set(changed.values()) & {after[0].common_name, after[0].scientific_name}
+
+
+def test_a_name_of_a_form_that_is_nearly_the_likeliest_is_kept(growth, regrown, tmp_path):
+    """The first cluster is a chanterelle and nearly a parasol."""
+    earlier = _spoilt(growth, tmp_path / "earlier", common_name="terracotta willow parasol")
+    after = regrown(earlier=earlier)
+    assert after[0].common_name == "terracotta willow parasol" and after[0].morphotype == "chanterelle"
 
 
 def test_a_name_that_the_users_table_holds_by_now_is_not_kept(growth, regrown, tmp_path):
