@@ -190,7 +190,7 @@ def _find_earlier(
             and (not before or before in by_hash)
         ):
             return by_hash.get(before)
-    shared = [count_shared_images(output.path, inputs[0].path) for output in known]
+    shared = count_shared_images([output.path for output in known], inputs[0].path)
     most = max(shared, default=0)
     return known[shared.index(most)] if most else None
 

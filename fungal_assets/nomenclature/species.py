@@ -151,11 +151,10 @@ def find_persisting(earlier: Path, now: Mapping[int, frozenset[str]]) -> dict[in
     return {cluster: named[species_id] for cluster, species_id in match_clusters(before, now).items()}
 
 
-def count_shared_images(earlier: Path, clusters: Path) -> int:
-    """How many images an earlier `species` output and a `clusters` output have in common."""
-    tables = (earlier / MEMBERS_NAME, clusters / "assignments.parquet")
-    before, now = ({row["image_id"] for row in read_table(table)} for table in tables)
-    return len(before & now)
+def count_shared_images(earlier: Iterable[Path], clusters: Path) -> list[int]:
+    """How many images each of the earlier `species` outputs has in common with a `clusters` output."""
+    now = {row["image_id"] for row in read_table(clusters / "assignments.parquet")}
+    return [sum(row["image_id"] in now for row in read_table(one / MEMBERS_NAME)) for one in earlier]
 
 
 def read_species(species: Path) -> list[Species]:

@@ -183,6 +183,19 @@ def test_a_file_of_ones_own_that_is_missing_is_named_with_its_setting(store, gro
         dg.materialize([prompts], resources=resources, run_config=config)
 
 
+def test_ones_own_templates_of_species_alone_are_taken_with_the_profiles_own_settings(
+    store, growth, tmp_path
+):
+    put(store, "species", growth.species)
+    path = tmp_path / "own.csv"
+    path.write_text("kind,group,template,purpose\nspecies,,a sketch of {subject},to see\n")
+    resources = {"store": StoreResource(root=store.root), "profile": ProfileResource(name="pocket")}
+    config = {"ops": {"prompts": {"config": {"templates": str(path)}}}}
+    assert dg.materialize([prompts], resources=resources, run_config=config).success
+    figures = store.get("prompts").record.figures
+    assert (figures["species"], figures["context"], figures["bad_lines"]) == (3, 0, 0)
+
+
 def test_a_bad_line_of_ones_own_templates_is_a_warning_and_the_prompts_are_made(store, growth, tmp_path):
     put(store, "species", growth.species)
     path = tmp_path / "own.csv"

@@ -186,9 +186,9 @@ def test_members_are_kept_for_the_growth_that_comes_after(growth, tmp_path):
     expected = {row["image_id"]: owners[row["cluster_id"]] for row in rows}
     found = read_table(growth.species / MEMBERS_NAME)
     assert {row["image_id"]: row["species_id"] for row in found} == expected
-    assert count_shared_images(growth.species, growth.clusters) == len(rows)
+    assert count_shared_images([growth.species], growth.clusters) == [len(rows)]
     another = {"image_id": "another", "cluster_id": 0, "distance": 0.0}
     write_table(tmp_path / "assignments.parquet", [another, *rows[:3]])
-    assert count_shared_images(growth.species, tmp_path) == 3
+    assert count_shared_images([growth.species], tmp_path) == [3]
     write_table(tmp_path / "assignments.parquet", [another])
-    assert count_shared_images(growth.species, tmp_path) == 0
+    assert count_shared_images([growth.species], tmp_path) == [0]
