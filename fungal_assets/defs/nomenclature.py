@@ -62,8 +62,17 @@ LEXICON_CHECKS = (
 )
 
 
-def hash_tables(**own: str) -> str:
-    """Hash of the shipped tables, all of which a person may edit, and of a person's own files, by setting."""
+WORD_TABLES = ("stopwords.csv", "words.csv")
+TABLES = {
+    "name_lexicon": (*WORD_TABLES, "names.csv"),
+    "species": (*WORD_TABLES, "stems.csv", "real_genera.csv", "morphotypes.npz"),
+    "prompts": (*WORD_TABLES, "templates.csv", "controls.csv"),
+}
+"""The shipped tables that each asset reads, all of which a person may edit."""
+
+
+def hash_tables(asset: str, **own: str) -> str:
+    """Hash of the shipped tables that an asset reads, and of a person's own files, by setting."""
     import hashlib
 
     from fungal_assets import nomenclature
@@ -71,14 +80,13 @@ def hash_tables(**own: str) -> str:
     from fungal_assets.store import hash_file
 
     tables = Path(nomenclature.__file__).parent
-    paths = sorted([*tables.glob("*.csv"), *tables.glob("*.npz")])
     given = {setting: Path(path) for setting, path in own.items() if path}
     missing = [f"{setting} {str(path)!r}" for setting, path in given.items() if not path.is_file()]
     if missing:
         raise InputError(
             f"{' and '.join(missing)}: not a file; give a CSV table, or leave the setting empty."
         )
-    hashed = "".join(hash_file(path) for path in [*paths, *given.values()])
+    hashed = "".join(hash_file(path) for path in [*map(tables.joinpath, TABLES[asset]), *given.values()])
     return hashlib.sha256(hashed.encode()).hexdigest()
 
 
@@ -99,7 +107,7 @@ def name_lexicon(
 
     settings = config.fill("name_lexicon", profile)
     with told_plainly():
-        tables = hash_tables(extra_names=settings["extra_names"])
+        tables = hash_tables("name_lexicon", extra_names=settings["extra_names"])
     return keep(
         context,
         store,
@@ -148,7 +156,7 @@ SPECIES_CHECKS = (
 )
 
 
-SPECIES_CODE_VERSION = "5"
+SPECIES_CODE_VERSION = "6"
 EARLIER = "earlier species"
 """What an earlier `species` output is called among the inputs in the record of the one that keeps names of it."""
 
@@ -158,10 +166,11 @@ def _find_earlier(
 ) -> Output | None:
     """The earlier output that names are kept from, or None.
 
-    It is the newest of this seed that has an image in common with the clusters. But what was named once is named the
-    same again: for inputs and settings that have an output already it is what that one kept its names from.
+    It is the one of this seed that has the most images in common with the clusters, at least one; of several with as
+    many the one in force, else the newest. But what was named once is named the same again: for inputs and settings
+    that have an output already it is what that one kept its names from.
     """
-    from fungal_assets.nomenclature.species import MEMBERS_NAME, shares_images
+    from fungal_assets.nomenclature.species import MEMBERS_NAME, count_shared_images
 
     known = [
         output
@@ -181,7 +190,9 @@ def _find_earlier(
             and (not before or before in by_hash)
         ):
             return by_hash.get(before)
-    return next((output for output in known if shares_images(output.path, inputs[0].path)), None)
+    shared = count_shared_images([output.path for output in known], inputs[0].path)
+    most = max(shared, default=0)
+    return known[shared.index(most)] if most else None
 
 
 def _named_before(store: StoreResource) -> list[Output]:
@@ -205,7 +216,7 @@ def species(
     from fungal_assets.nomenclature.species import name_species
 
     inputs = [store.get(name) for name in ("clusters", "raw_images", "feature_vectors", "name_lexicon")]
-    settings, sources = config.fill("species", profile), {"tables": hash_tables()}
+    settings, sources = config.fill("species", profile), {"tables": hash_tables("species")}
     keeps_names = settings.pop("keeps_names")
     earlier = _find_earlier(store, inputs, settings, sources) if keeps_names else None
 
@@ -351,7 +362,8 @@ class PromptsConfig(StageConfig):
     )
     context_groups: list[str] | None = Field(
         default=None,
-        description="Which context lines of the templates are used, by their group, such as habitat; none for none.",
+        description="Which context lines of the templates are used, by their group, such as habitat; none for none. "
+        "Groups that your own templates lack are left out.",
     )
     templates: str | None = Field(
         default=None,
@@ -359,7 +371,8 @@ class PromptsConfig(StageConfig):
     )
     extra_controls: str | None = Field(
         default=None,
-        description="CSV of your own control prompts (text, expected, group, use) after the shipped; empty for none.",
+        description="CSV of your own control prompts (text, expected, group, use), asked right after the artist's "
+        "three and rehearsed before the shipped; empty for none.",
     )
     seed: int | None = Field(default=None, ge=0, description="Seed of the recombination.")
 
@@ -384,7 +397,7 @@ PROMPT_CHECKS = (
 @dg.asset(
     group_name="nomenclature",
     kinds={"json"},
-    code_version="3",
+    code_version="4",
     deps=[species, name_lexicon],
     check_specs=check_specs("prompts", PROMPT_CHECKS),
 )
@@ -397,7 +410,7 @@ def prompts(
     named, lexicon = store.get("species"), store.get("name_lexicon")
     settings = config.fill("prompts", profile)
     with told_plainly():
-        tables = hash_tables(**{name: settings[name] for name in ("templates", "extra_controls")})
+        tables = hash_tables("prompts", **{name: settings[name] for name in ("templates", "extra_controls")})
     return keep(
         context,
         store,

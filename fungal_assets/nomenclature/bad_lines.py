@@ -56,7 +56,7 @@ def check_every_line_is_used(folder: Path) -> Verdict:
     bad = read_bad_lines(folder)
     if not bad:
         return Verdict(True, "No line of your tables was left out.", {"bad_lines": 0})
-    found = f"{len(bad)} lines of your tables were left out: {_listed(bad)}"
+    found = f"{len(bad)} lines of your tables were left out: {list_bad_lines(bad)}"
     return Verdict(False, f"{found}. Mend them and grow again to use them.", {"bad_lines": len(bad)})
 
 
@@ -64,10 +64,11 @@ def refuse_if_none_is_good(path: Path, good: Sequence[object], bad: Sequence[Bad
     """Raise an error that names every bad line of a table if it has no good one."""
     if not good:
         raise InputError(
-            f"{path} has no line that can be used: {_listed(bad) or 'it is empty'}. Mend it and run again."
+            f"{path} has no line that can be used: {list_bad_lines(bad) or 'it is empty'}. Mend it and run again."
         )
 
 
-def _listed(bad: Sequence[BadLine]) -> str:
+def list_bad_lines(bad: Sequence[BadLine]) -> str:
+    """The first of them in one text, and how many there are besides."""
     more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
     return "; ".join(map(str, bad[:_SHOWN])) + more

@@ -98,5 +98,13 @@ def coin_binomial(
     )
 
 
+def may_be_said(binomial: str, colours: Sequence[str]) -> bool:
+    """Whether stems of the table make this binomial, none of which says another colour than these."""
+    genus, epithet = binomial.split()
+    starts, ends, epithets = (_of(part, colours) for part in ("genus_start", "genus_end", "epithet"))
+    genders = {end.form for start in starts for end in ends if start.stem + end.stem == genus}
+    return any(decline(one, gender) == epithet for one in epithets for gender in genders)
+
+
 def _of(part: str, measured_colours: Sequence[str]) -> list[Stem]:
     return [stem for stem in shipped_stems() if stem.part == part and fits(stem.colours, measured_colours)]

@@ -30,17 +30,29 @@ def likeness_to_morphotypes(vectors: np.ndarray) -> tuple[list[str], np.ndarray]
     return names.tolist(), _centred(vectors) @ _centred(references).T
 
 
-def nearest_morphotypes(vectors: Mapping[int, np.ndarray]) -> dict[int, str]:
-    """The likeliest morphotype of each cluster.
+def likely_morphotypes(vectors: Mapping[int, np.ndarray], *, least_share: float) -> dict[int, list[str]]:
+    """The morphotypes that each cluster is like, the likeliest first.
 
     Args:
         vectors: By cluster, the feature vectors of its members, float, shape (n, 1280).
+        least_share: How like, as a share of the greatest likeness, 0 to 1; 1 gives the likeliest alone.
 
     Returns:
-        By cluster, a name such as `"bolete"`.
+        By cluster, names such as `"bolete"`, at least one.
     """
     names, likeness = likeness_to_morphotypes(np.stack([rows.mean(axis=0) for rows in vectors.values()]))
-    return {cluster_id: names[row.argmax()] for cluster_id, row in zip(vectors, likeness, strict=True)}
+    return {
+        cluster_id: [
+            names[form] for form in np.argsort(-row, kind="stable") if _is_like(row, form, least_share)
+        ]
+        for cluster_id, row in zip(vectors, likeness, strict=True)
+    }
+
+
+def _is_like(likeness: np.ndarray, form: int, least_share: float) -> bool:
+    """Whether one cosine of (16,) is that share of the greatest; the greatest is, even below 0."""
+    greatest = likeness.max()
+    return bool(likeness[form] >= min(least_share * greatest, greatest))
 
 
 def _centred(vectors: np.ndarray) -> np.ndarray:

@@ -10,8 +10,9 @@ Pictures of them do not.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from random import Random
@@ -24,7 +25,14 @@ from fungal_assets.nomenclature.lexicon import Lexicon, read_lexicon
 from fungal_assets.nomenclature.novelty import KnownNames
 from fungal_assets.nomenclature.species import Species, read_species, slug_of
 from fungal_assets.nomenclature.tables import read_csv, stopwords
-from fungal_assets.nomenclature.templates import TEMPLATES_PATH, Template, of_groups, of_kind, read_templates
+from fungal_assets.nomenclature.templates import (
+    TEMPLATES_PATH,
+    Template,
+    groups_of,
+    of_groups,
+    of_kind,
+    read_templates,
+)
 from fungal_assets.nomenclature.wordings import depict
 from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.store import Figures, write_atomically
@@ -68,9 +76,11 @@ def write_prompts(
         mutants: How many mutants to make, 0 or more; fewer come out where the names have too few words.
         view_words: What the base model calls the views 'front', 'side', 'back', 'angled' (from halfway up), 'above'
             and 'below'; one that is left out has no word.
-        context_groups: Groups of the context lines that species are dealt out to; none for no contexts.
+        context_groups: Groups of the context lines that species are dealt out to; none for no contexts. Of a person's
+            own templates those are used that the file has.
         templates: Path of a file of templates in place of the shipped one; empty for that.
-        extra_controls: Path of a table of control prompts beside the shipped ones; empty for none.
+        extra_controls: Path of a table of control prompts that come before the shipped ones, the artist's three
+            aside; empty for none.
         seed: Decides the words of subspecies, mutants and contexts.
         tell: Progress.
 
@@ -78,21 +88,16 @@ def write_prompts(
         InputError: `view_words` or `context_groups` names what there is not, or a file cannot be read or has no good
             line.
     """
-    unknown = sorted(set(view_words) - set(VIEWS))
-    if unknown:
-        raise InputError(f"view_words names {unknown!r}; the views are {', '.join(VIEWS)}.")
+    _refuse_unknown_views(view_words)
     kinds, lexicon, rng = read_species(species), read_lexicon(name_lexicon), Random(seed)
-    lines, bad = read_templates(Path(templates) if templates else TEMPLATES_PATH)
+    lines, contexts, bad = _read_lines(templates, context_groups, tell)
     controls, bad_controls = read_all_controls(extra_controls)
     write = _Writer(lines, class_noun)
     prompts = [
         *(write.of("species", one.common_name, one) for one in kinds),
         *(write.of("subspecies", name, one) for name, one in _subspecies(kinds, lexicon, rng, lines)),
         *(write.of("mutant", name) for name in _mutants(kinds, lexicon, mutants, rng, lines)),
-        *(
-            write.in_context(line, one)
-            for line, one in _contexts(kinds, of_groups(lines, context_groups), rng)
-        ),
+        *(write.in_context(line, one) for line, one in _contexts(kinds, contexts, rng)),
         *controls,
     ]
     document = {
@@ -112,8 +117,35 @@ def write_prompts(
     return {"prompts": len(prompts), "controls": controls_count, **counts, **told}
 
 
+def _refuse_unknown_views(view_words: Mapping[str, str]) -> None:
+    unknown = sorted(set(view_words) - set(VIEWS))
+    if unknown:
+        raise InputError(f"view_words names {unknown!r}; the views are {', '.join(VIEWS)}.")
+
+
+def _read_lines(
+    templates: str, context_groups: Sequence[str], tell: Tell
+) -> tuple[list[Template], list[Template], list[BadLine]]:
+    """All good lines of the templates, the context lines that are used, and the bad lines.
+
+    A person's own file need not have all groups that are asked for, for the profile asks too; what it lacks is told.
+    One that has context lines of which none is asked for is refused.
+    """
+    lines, bad = read_templates(Path(templates) if templates else TEMPLATES_PATH)
+    known = groups_of(lines)
+    there = [group for group in context_groups if group in known]
+    may_lack = bool(templates) and bool(there or not known)
+    contexts = of_groups(lines, there if may_lack else context_groups, bad=bad)
+    for group in sorted(set(context_groups) - set(known)):
+        tell(f"{templates} has no context line about {group}; no prompt is of it")
+    return lines, contexts, bad
+
+
 def read_all_controls(extra_controls: str) -> tuple[list[Prompt], list[BadLine]]:
-    """The shipped prompts of the kinds control and rehearsal, then those of a person's own table, and its bad lines.
+    """All prompts of the kinds control and rehearsal, and the bad lines of a person's own table.
+
+    The artist's come first, then a person's own, then the other shipped ones: a gallery measures, and a training
+    rehearses, the first so many.
 
     Raises:
         InputError: The table cannot be read or has no good line.
@@ -121,41 +153,47 @@ def read_all_controls(extra_controls: str) -> tuple[list[Prompt], list[BadLine]]
     shipped, _ = read_controls(CONTROLS_PATH)
     if not extra_controls:
         return shipped, []
-    extra, bad = read_controls(Path(extra_controls), taken=[one["text"] for one in shipped])
-    return [*shipped, *extra], bad
+    extra, bad = read_controls(Path(extra_controls), taken=shipped)
+    artists = [one for one in shipped if one["text"] in ARTISTS_CONTROLS]
+    return [*artists, *extra, *(one for one in shipped if one not in artists)], bad
 
 
-def read_controls(path: Path, *, taken: Sequence[str] = ()) -> tuple[list[Prompt], list[BadLine]]:
+def read_controls(path: Path, *, taken: Sequence[Prompt] = ()) -> tuple[list[Prompt], list[BadLine]]:
     """Prompts of a CSV with the columns text, expected, group and use, and its bad lines with all that is wrong.
 
     Args:
         path: The table.
-        taken: Texts that are there already.
+        taken: Prompts that are there already.
 
     Raises:
         InputError: The table cannot be read or has no good line.
     """
-    good: dict[str, Prompt] = {}
+    good: list[Prompt] = []
     bad = []
+    texts, ids = ({one[key].casefold() for one in taken} for key in ("text", "prompt_id"))
     for line, row in read_csv(path, ("text", "expected", "group", "use")):
-        prompt_id = slug_of(row["text"])
         faults = [f"{name} is empty" for name in ("text", "expected", "group") if not row[name]]
-        if prompt_id in {*good, *map(slug_of, taken)}:
+        if row["text"].casefold() in texts:
             faults.append(f"{row['text']!r} is there twice")
         if row["use"] not in USES:
             faults.append(f"use {row['use']!r} is none of {', '.join(USES)}")
         if faults:
             bad.append(BadLine(path.name, line, "; ".join(faults)))
         else:
-            good[prompt_id] = _control(row)
-    refuse_if_none_is_good(path, list(good), bad)
-    return list(good.values()), bad
+            good.append(_control(row, ids))
+            texts.add(row["text"].casefold())
+            ids.add(good[-1]["prompt_id"])
+    refuse_if_none_is_good(path, good, bad)
+    return good, bad
 
 
-def _control(row: Mapping[str, str]) -> Prompt:
-    kind = USES[row["use"]]
+def _control(row: Mapping[str, str], taken_ids: Container[str]) -> Prompt:
+    kind, slug = USES[row["use"]], slug_of(row["text"])
+    prompt_id = f"{kind}-{slug}"
+    if not slug or prompt_id in taken_ids:
+        prompt_id = f"{kind}-{hashlib.sha256(row['text'].encode()).hexdigest()[:16]}"
     return {
-        "prompt_id": f"{kind}-{slug_of(row['text'])}",
+        "prompt_id": prompt_id,
         "kind": kind,
         "species_id": None,
         "text": row["text"],

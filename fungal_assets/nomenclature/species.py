@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,10 +22,10 @@ from fungal_assets.collection.decoding import read_specimen
 from fungal_assets.morphology.extractors import EfficientNetLite0
 from fungal_assets.morphology.features import vectors_by
 from fungal_assets.nomenclature.colours import COLOUR_TERMS, colour_shares, main_colours
-from fungal_assets.nomenclature.grammar import coin_common_name
-from fungal_assets.nomenclature.latin import Genera, coin_binomial
+from fungal_assets.nomenclature.grammar import coin_common_name, reads_well
+from fungal_assets.nomenclature.latin import Genera, coin_binomial, fits, may_be_said
 from fungal_assets.nomenclature.lexicon import Lexicon, read_lexicon
-from fungal_assets.nomenclature.morphotypes import nearest_morphotypes
+from fungal_assets.nomenclature.morphotypes import likely_morphotypes
 from fungal_assets.nomenclature.novelty import KnownNames
 from fungal_assets.nomenclature.persistence import match_clusters
 from fungal_assets.nomenclature.subjects import MEASURED_PX, find_subject
@@ -38,6 +38,9 @@ _COLOUR_SHARE = 0.25
 _FITTING_SHARE = 0.3
 _KEPT_SHARE = 0.1
 """A kept name may say a colour that is less than a main one by now, but not one that is hardly there."""
+_KEPT_LIKENESS = 2 / 3
+"""A kept name may say a form that the cluster is less like than its likeliest, down to this share of the cosine: of
+forms that are near each other now one, now the other is the likeliest while a collection grows."""
 MEMBERS_NAME = "members.parquet"
 
 
@@ -54,7 +57,6 @@ class Species:
         morphotype: The form that it is most like, such as `"bolete"`.
         colour_names: Its main colours, basic terms, the greatest first.
         size: How many specimens it has.
-        kept_from: Fingerprint of the earlier `species` output that its names are from, or None if they are new.
     """
 
     species_id: str
@@ -65,7 +67,6 @@ class Species:
     morphotype: str
     colour_names: list[str]
     size: int
-    kept_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,7 @@ def name_species(
         name_lexicon: A `name_lexicon` output.
         folder: Where the files go.
         seed: Decides the new names.
-        earlier: An earlier `species` output, named by its fingerprint, whose species keep their names; None names all
-            anew.
+        earlier: An earlier `species` output whose species keep their names; None names all anew.
         tell: Progress.
 
     Raises:
@@ -116,13 +116,14 @@ def name_species(
     assignments, lexicon = read_table(clusters / "assignments.parquet"), read_lexicon(name_lexicon)
     members = _nearest_members(assignments)
     shares = _measure_colours(raw_images, members, tell)
-    forms = nearest_morphotypes(_vectors_of(members, feature_vectors, raw_images))
+    likely = likely_morphotypes(_vectors_of(members, feature_vectors, raw_images), least_share=_KEPT_LIKENESS)
+    forms = {cluster: own[0] for cluster, own in likely.items()}
     persisting = find_persisting(earlier, _members_by(assignments, "cluster_id")) if earlier else {}
     real = _RealNames.of(lexicon)
     kept = {
         cluster: one
         for cluster, one in persisting.items()
-        if _still_holds(one, shares[cluster], lexicon, real)
+        if _still_holds(one, shares[cluster], likely[cluster], lexicon, real)
     }
     species = _name_all(found, shares, forms, lexicon, real, seed, kept)
     write_atomically(
@@ -146,20 +147,20 @@ def find_persisting(earlier: Path, now: Mapping[int, frozenset[str]]) -> dict[in
         now: Ids of the members of each cluster.
     """
     before = _members_by(read_table(earlier / MEMBERS_NAME), "species_id")
-    named = {one.species_id: replace(one, kept_from=earlier.name) for one in read_species(earlier)}
+    named = {one.species_id: one for one in read_species(earlier)}
     return {cluster: named[species_id] for cluster, species_id in match_clusters(before, now).items()}
 
 
-def shares_images(earlier: Path, clusters: Path) -> bool:
-    """Whether an earlier `species` output and a `clusters` output have an image in common."""
-    tables = (earlier / MEMBERS_NAME, clusters / "assignments.parquet")
-    before, now = ({row["image_id"] for row in read_table(table)} for table in tables)
-    return not before.isdisjoint(now)
+def count_shared_images(earlier: Iterable[Path], clusters: Path) -> list[int]:
+    """How many images each of the earlier `species` outputs has in common with a `clusters` output."""
+    now = {row["image_id"] for row in read_table(clusters / "assignments.parquet")}
+    return [sum(row["image_id"] in now for row in read_table(one / MEMBERS_NAME)) for one in earlier]
 
 
 def read_species(species: Path) -> list[Species]:
-    """Read a `species` output back, in the order of the clusters."""
-    return [Species(**row) for row in json.loads((species / "species.json").read_text())["species"]]
+    """Read a `species` output back, in the order of the clusters; what older code wrote besides is left out."""
+    rows = json.loads((species / "species.json").read_text())["species"]
+    return [Species(**{field.name: row[field.name] for field in fields(Species)}) for row in rows]
 
 
 def slug_of(name: str) -> str:
@@ -220,15 +221,20 @@ def _write_members(path: Path, species: Sequence[Species], assignments: Iterable
     write_table(path, sorted(rows, key=lambda row: row["image_id"]))
 
 
-def _still_holds(one: Species, shares: Mapping[str, float], lexicon: Lexicon, real: _RealNames) -> bool:
-    """Whether an earlier name may be kept: of words that the lexicon has, of colours that are there, and still new."""
-    words = [lexicon.words.get(word) for word in one.common_name.split()]
+def _still_holds(
+    one: Species, shares: Mapping[str, float], forms: Sequence[str], lexicon: Lexicon, real: _RealNames
+) -> bool:
+    """Whether an earlier name may be kept: of words and stems that are known, true of the cluster, and still new."""
+    colours = [term for term in COLOUR_TERMS if shares[term] >= _KEPT_SHARE]
+    words, genus = one.common_name.split(), one.scientific_name.split()[0]
     is_said = all(
-        word is not None and (not word.colours or any(shares[term] >= _KEPT_SHARE for term in word.colours))
-        for word in words
+        (word := lexicon.words.get(said)) is not None
+        and fits(word.colours, colours)
+        and fits(word.morphotypes, forms)
+        for said in words
     )
-    genus = one.scientific_name.split()[0]
-    return is_said and real.common.nearest(one.common_name) is None and real.genera.is_new(genus)
+    is_new = real.common.nearest(one.common_name) is None and real.genera.is_new(genus)
+    return is_said and is_new and reads_well(words) and may_be_said(one.scientific_name, colours)
 
 
 def _name_all(
@@ -273,7 +279,6 @@ def _name_all(
             morphotype=forms[cluster["cluster_id"]],
             colour_names=list(main_colours(shares[cluster["cluster_id"]], least_share=_COLOUR_SHARE)),
             size=int(cluster["size"]),
-            kept_from=kept[cluster["cluster_id"]].kept_from if cluster["cluster_id"] in kept else None,
         )
         for index, cluster in enumerate(found)
     ]

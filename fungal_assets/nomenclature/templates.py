@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fungal_assets.errors import InputError
-from fungal_assets.nomenclature.bad_lines import BadLine, refuse_if_none_is_good
+from fungal_assets.nomenclature.bad_lines import BadLine, list_bad_lines, refuse_if_none_is_good
 from fungal_assets.nomenclature.tables import read_csv
 
 TEMPLATES_PATH = Path(__file__).with_name("templates.csv")
@@ -75,20 +75,34 @@ def of_kind(templates: Sequence[Template], kind: str) -> Template | None:
     return next((one for one in templates if one.kind == kind), None)
 
 
-def of_groups(templates: Sequence[Template], groups: Collection[str]) -> list[Template]:
+def groups_of(templates: Sequence[Template]) -> list[str]:
+    """What there are context lines about, each once, in their order."""
+    return list(dict.fromkeys(one.group for one in templates if one.kind == "context"))
+
+
+def of_groups(
+    templates: Sequence[Template], groups: Collection[str], *, bad: Sequence[BadLine] = ()
+) -> list[Template]:
     """The context lines of some groups, in their order.
+
+    Args:
+        templates: Good lines.
+        groups: What lines are wanted about.
+        bad: Bad lines of the same file, told where a group has no good one.
 
     Raises:
         InputError: A group has no line.
     """
-    contexts = [one for one in templates if one.kind == "context"]
-    known = dict.fromkeys(one.group for one in contexts)
+    known = groups_of(templates)
     unknown = [group for group in groups if group not in known]
     if unknown:
+        left_out = f" Left out as bad: {list_bad_lines(bad)}." if bad else ""
         raise InputError(
-            f"context_groups names {unknown!r}; the templates have context lines about {', '.join(known) or 'nothing'}."
+            f"context_groups names {unknown!r}; the templates have context lines about "
+            f"{', '.join(known) or 'nothing'}.{left_out} Set prompts.context_groups=[{','.join(known)}]"
+            f"{' or mend those lines' if bad else ''}."
         )
-    return [one for one in contexts if one.group in groups]
+    return [one for one in templates if one.kind == "context" and one.group in groups]
 
 
 def _faults(one: Template, before: Sequence[Template]) -> Iterator[str]:

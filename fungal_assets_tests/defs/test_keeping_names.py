@@ -79,7 +79,6 @@ def test_grown_clusters_keep_their_names_and_the_record_says_from_which_output(s
     assert names(second) == names(first) and second.record.fingerprint != first.record.fingerprint
     assert second.record.inputs[EARLIER] == first.record.content_hash
     assert second.record.figures["names_kept"] == 3
-    assert {one.kept_from for one in read_species(second.path)} == {first.record.fingerprint}
 
 
 def test_the_same_work_is_not_done_again_however_often_it_is_asked_for(store, growth, tmp_path):
@@ -115,6 +114,20 @@ def test_names_are_kept_from_the_output_in_force_not_from_the_one_made_last(stor
         store, growth, tmp_path / "third", lambda row: row["cluster_id"] if row["distance"] else None
     )
     assert name(store).record.inputs[EARLIER] == first.record.content_hash
+
+
+def test_names_are_kept_from_the_growth_with_the_most_images_in_common_not_from_a_quick_try(
+    store, growth, tmp_path
+):
+    first = name(store)
+    put_clusters(
+        store, growth, tmp_path / "try", lambda row: row["cluster_id"] if row["cluster_id"] < 2 else None
+    )
+    name(store)
+    put_clusters(store, growth, tmp_path / "third", lambda row: 2 - row["cluster_id"])
+    third = name(store)
+    assert third.record.inputs[EARLIER] == first.record.content_hash
+    assert names(third) == names(first)
 
 
 def test_more_words_in_the_lexicon_change_no_name(store, growth, tmp_path):
@@ -168,6 +181,19 @@ def test_a_file_of_ones_own_that_is_missing_is_named_with_its_setting(store, gro
     config = {"ops": {"prompts": {"config": {"templates": "nowhere.csv", "extra_controls": "no.csv"}}}}
     with pytest.raises(dg.Failure, match=r"templates 'nowhere.csv' and extra_controls 'no.csv': not a file"):
         dg.materialize([prompts], resources=resources, run_config=config)
+
+
+def test_ones_own_templates_of_species_alone_are_taken_with_the_profiles_own_settings(
+    store, growth, tmp_path
+):
+    put(store, "species", growth.species)
+    path = tmp_path / "own.csv"
+    path.write_text("kind,group,template,purpose\nspecies,,a sketch of {subject},to see\n")
+    resources = {"store": StoreResource(root=store.root), "profile": ProfileResource(name="pocket")}
+    config = {"ops": {"prompts": {"config": {"templates": str(path)}}}}
+    assert dg.materialize([prompts], resources=resources, run_config=config).success
+    figures = store.get("prompts").record.figures
+    assert (figures["species"], figures["context"], figures["bad_lines"]) == (3, 0, 0)
 
 
 def test_a_bad_line_of_ones_own_templates_is_a_warning_and_the_prompts_are_made(store, growth, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from fungal_assets.errors import InputError
 from fungal_assets.nomenclature.colours import COLOUR_TERMS
-from fungal_assets.nomenclature.latin import GENDERS, Genera, coin_binomial, decline
+from fungal_assets.nomenclature.latin import GENDERS, Genera, coin_binomial, decline, may_be_said
 from fungal_assets.nomenclature.novelty import KnownNames, edit_distance
 from fungal_assets.nomenclature.tables import Stem, real_genera, shipped_names, shipped_stems
 
@@ -162,3 +162,26 @@ def test_no_binomial_that_the_stems_can_make_is_near_a_real_species():
     ]
     assert rows.num_rows == 54423 and len(made) > 60000
     assert not [(name, species.nearest(name)) for name in made if species.nearest(name)]
+
+
+@pytest.mark.parametrize(
+    ("binomial", "colours", "is_true"),
+    [
+        pytest.param("Microboletus aureus", ["yellow"], True, id="the colour is there"),
+        pytest.param("Microboletus aureus", ["brown"], False, id="the epithet's is not"),
+        pytest.param("Chrysoboletus lentus", ["brown"], False, id="the genus's is not"),
+        pytest.param("Microboletus lentus", [], True, id="it says no colour"),
+        pytest.param("Microboletus lenta", [], False, id="the wrong gender"),
+        pytest.param("Microboletus flumphus", [], False, id="no such epithet"),
+        pytest.param("Flumphoboletus lentus", [], False, id="no such genus"),
+    ],
+)
+def test_a_binomial_is_said_of_the_colours_that_its_stems_say(binomial, colours, is_true):
+    assert may_be_said(binomial, colours) is is_true
+
+
+def test_every_binomial_that_is_coined_may_be_said_of_its_colours():
+    for seed in range(30):
+        colours = Random(seed).sample(COLOUR_TERMS, 2)
+        coined = coin_binomial(Random(seed), measured_colours=colours, genera=GENERA)
+        assert may_be_said(coined, colours)

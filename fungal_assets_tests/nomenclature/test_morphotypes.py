@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from fungal_assets.morphology.extractors import EfficientNetLite0
-from fungal_assets.nomenclature.morphotypes import REFERENCES_PATH, nearest_morphotypes
+from fungal_assets.nomenclature.morphotypes import REFERENCES_PATH, likely_morphotypes
 from fungal_assets.pocket import SPECIMENS_DIR
 
 EACH = 5
@@ -32,8 +32,8 @@ def specimens():
 
 def test_clusters_of_the_specimens_get_their_hidden_morphotype(specimens):
     names = list(specimens)
-    found = nearest_morphotypes(dict(enumerate(specimens.values())))
-    assert np.mean([found[index] == name for index, name in enumerate(names)]) >= 0.75
+    found = likely_morphotypes(dict(enumerate(specimens.values())), least_share=1.0)
+    assert np.mean([found[index] == [name] for index, name in enumerate(names)]) >= 0.75
 
 
 def test_there_is_one_reference_per_morphotype():
@@ -42,4 +42,16 @@ def test_there_is_one_reference_per_morphotype():
 
 
 def test_a_lone_cluster_has_a_form(specimens):
-    assert nearest_morphotypes({7: specimens["puffball"]}).keys() == {7}
+    for vectors in (specimens["puffball"], -specimens["puffball"]):
+        assert len(likely_morphotypes({7: vectors}, least_share=1.0)[7]) == 1
+
+
+def test_forms_that_are_like_a_cluster_come_after_its_likeliest_down_to_the_share_asked_for(specimens):
+    shares = (1.0, 2 / 3, 1 / 3)
+    one, some, more = (
+        likely_morphotypes(dict(enumerate(specimens.values())), least_share=share) for share in shares
+    )
+    for cluster, (first,) in one.items():
+        assert some[cluster][0] == more[cluster][0] == first
+        assert set(some[cluster]) <= set(more[cluster])
+    assert sum(map(len, one.values())) < sum(map(len, some.values())) < sum(map(len, more.values()))

@@ -1,8 +1,12 @@
 import json
+import re
 
 import pytest
 
+from fungal_assets.diffusion.rehearsal import rehearsal_prompts
 from fungal_assets.errors import InputError
+from fungal_assets.galleries.planning import plan_gallery
+from fungal_assets.nomenclature.bad_lines import read_bad_lines
 from fungal_assets.nomenclature.prompts import (
     ARTISTS_CONTROLS,
     CONTROLS_PATH,
@@ -137,17 +141,82 @@ def test_ones_own_templates_take_the_place_of_the_shipped_and_bad_lines_are_told
     assert json.loads((tmp_path / "bad_lines.json").read_text())[0]["line"] == 3
 
 
-def test_ones_own_controls_come_after_the_shipped_and_bad_lines_are_told(tmp_path):
+def test_ones_own_controls_come_right_after_the_artists_and_bad_lines_are_told(tmp_path):
     path = tmp_path / "own.csv"
     rows = ["cat,cat,animals,measured", "yak,yak,animals,measured", "dog sled,,animals,measured"]
     path.write_text("\n".join(["text,expected,group,use", *rows]))
     prompts, bad = read_all_controls(str(path))
-    assert [one["text"] for one in prompts][-1] == "yak"
-    assert [one["text"] for one in prompts][:3] == list(ARTISTS_CONTROLS)
+    assert [one["text"] for one in prompts][:4] == [*ARTISTS_CONTROLS, "yak"]
+    assert len(prompts) == len(read_controls(CONTROLS_PATH)[0]) + 1
     assert [str(one) for one in bad] == [
         "own.csv line 2: 'cat' is there twice",
         "own.csv line 4: expected is empty",
     ]
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_every_profile_measures_and_rehearses_ones_own_controls(growth, tmp_path, profile):
+    path = tmp_path / "own.csv"
+    path.write_text("text,expected,group,use\nyak,yak,animals,measured\nzebu,zebu,animals,rehearsed\n")
+    _, prompts = _write(growth, tmp_path, extra_controls=str(path))
+    asked = profile.settings["sample_galleries"]
+    gallery = plan_gallery(prompts, images_per_prompt=1, controls=asked["controls"], seed=0)
+    assert {"yak", *ARTISTS_CONTROLS} <= {one.text for one in gallery if one.kind == "control"}
+    assert "zebu" in rehearsal_prompts(tmp_path, profile.settings["fine_tuned_weights"]["rehearsal_prompts"])
+
+
+def test_controls_in_any_script_have_ids_of_their_own_that_name_files(tmp_path):
+    path = tmp_path / "own.csv"
+    texts = ["велосипед", "кошка", "猫", "yak", "yak!", "Як yak", "кошка", "Cat"]
+    rows = [f"{text},thing,things,{'rehearsed' if text == '猫' else 'measured'}" for text in texts]
+    path.write_text("\n".join(["text,expected,group,use", *rows]), encoding="utf-8")
+    prompts, bad = read_all_controls(str(path))
+    assert [one["text"] for one in prompts][3:9] == texts[:6]
+    assert [one.reason for one in bad] == ["'кошка' is there twice", "'Cat' is there twice"]
+    ids = [one["prompt_id"] for one in prompts]
+    assert len(ids) == len(set(ids)) and "control-yak" in ids
+    assert all(re.fullmatch("(control|rehearsal)(-[a-z0-9]+)+", prompt_id) for prompt_id in ids)
+
+
+def _own_templates(tmp_path, *lines):
+    path = tmp_path / "own.csv"
+    header = "kind,group,template,purpose\nspecies,,a sketch of {subject},to see\n"
+    path.write_text(header + "".join(f"{line}\n" for line in lines))
+    return str(path)
+
+
+def test_ones_own_templates_may_lack_groups_that_the_profile_asks_for(growth, tmp_path):
+    templates = _own_templates(tmp_path, "context,habitat,{subject} in a bog,why")
+    said = []
+    figures, prompts = _write(growth, tmp_path, templates=templates, tell=said.append)
+    contexts = [one["text"] for one in prompts if one["kind"] == "context"]
+    assert figures["context"] == 3 and all(text.endswith(" in a bog") for text in contexts)
+    assert [text for text in said if "about closeness" in text]
+
+
+@pytest.mark.parametrize("lines", [(), ("context,habitat,{subject} in a bog,",)], ids=["none", "a bad one"])
+def test_ones_own_templates_without_a_good_context_line_give_no_contexts_and_tell_bad_ones(
+    growth, tmp_path, lines
+):
+    figures, prompts = _write(growth, tmp_path, templates=_own_templates(tmp_path, *lines))
+    assert figures["context"] == 0 and figures["species"] == 3
+    assert [one.reason for one in read_bad_lines(tmp_path)] == ["purpose is empty"] * len(lines)
+
+
+def test_ones_own_context_lines_of_which_none_is_asked_for_are_refused_with_the_remedy(growth, tmp_path):
+    lines = ["context,season,{subject} in May,why", "context,habitat,{subject} in a bog,"]
+    templates = _own_templates(tmp_path, *lines)
+    message = (
+        "context lines about season. Left out as bad: own.csv line 4: purpose is empty. "
+        "Set prompts.context_groups=[season] or mend those lines."
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        _write(growth, tmp_path, templates=templates)
+
+
+def test_a_group_that_the_shipped_templates_lack_is_refused(growth, tmp_path):
+    with pytest.raises(InputError, match=r"names \['wether'\]; .* Set prompts.context_groups=\[habitat,"):
+        _write(growth, tmp_path, context_groups=["habitat", "wether"])
 
 
 def test_faults_of_a_control_table_are_named_by_line(tmp_path):

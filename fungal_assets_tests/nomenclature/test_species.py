@@ -6,7 +6,7 @@ import pytest
 
 from fungal_assets.nomenclature.checks import check_species_are_distinct, check_species_are_new
 from fungal_assets.nomenclature.lexicon import compile_lexicon, read_lexicon
-from fungal_assets.nomenclature.species import MEMBERS_NAME, read_species, shares_images, slug_of
+from fungal_assets.nomenclature.species import MEMBERS_NAME, count_shared_images, read_species, slug_of
 from fungal_assets.shards import read_table, write_table
 from fungal_assets_tests.nomenclature.growths import KINDS, name_growth
 
@@ -79,11 +79,19 @@ def _names(species):
     return [(one.common_name, one.scientific_name) for one in species]
 
 
-def test_clusters_that_persist_keep_their_names_whatever_the_seed_and_say_from_where(growth, regrown):
-    before, after = read_species(growth.species), regrown()
-    assert _names(after) == _names(before)
-    assert [one.kept_from for one in before] == [None] * 3
-    assert [one.kept_from for one in after] == [growth.species.name] * 3
+def test_clusters_that_persist_keep_their_names_whatever_the_seed(growth, regrown):
+    assert _names(regrown()) == _names(read_species(growth.species))
+
+
+def test_the_same_species_are_the_same_file_whether_their_names_were_kept_or_made(growth, regrown, tmp_path):
+    regrown()
+    kept, made = (folder / "species.json" for folder in (tmp_path / "named", growth.species))
+    assert kept.read_bytes() == made.read_bytes()
+
+
+def test_names_are_kept_from_an_output_of_older_code_that_says_more_of_each(growth, regrown, tmp_path):
+    earlier = _spoilt(growth, tmp_path / "earlier", kept_from="0123456789abcdef")
+    assert _names(regrown(earlier=earlier)) == _names(read_species(growth.species))
 
 
 def test_renumbered_clusters_take_their_names_with_them(growth, regrown):
@@ -103,7 +111,7 @@ def test_a_new_cluster_gets_a_new_name_and_the_others_keep_theirs(growth, regrow
 
     before, after = read_species(growth.species), regrown(split)
     assert _names(after)[:3] == _names(before)
-    assert after[3].kept_from is None
+    assert after[3].common_name not in {one.common_name for one in before}
     words = [
         word for one in after for name in (one.common_name, one.scientific_name) for word in name.split()
     ]
@@ -122,7 +130,6 @@ def test_merged_clusters_have_one_name_and_a_vanished_one_leaves_none(growth, re
 def test_no_earlier_names_means_that_all_are_new(growth, regrown):
     after = regrown(earlier=None)
     assert not set(_names(after)) & set(_names(read_species(growth.species)))
-    assert [one.kept_from for one in after] == [None] * 3
 
 
 def _spoilt(growth, folder, **changed):
@@ -137,18 +144,28 @@ def _spoilt(growth, folder, **changed):
 @pytest.mark.parametrize(
     "changed",
     [
-        {"common_name": "azure hollow bonnet"},
-        {"common_name": "flumphy hollow bonnet"},
-        {"common_name": "death caps"},
-        {"scientific_name": "Agaricas aureus"},
+        pytest.param({"common_name": "azure willow funnel"}, id="a colour that is not there"),
+        pytest.param({"common_name": "flumphy willow funnel"}, id="a word that the lexicon lacks"),
+        pytest.param({"common_name": "terracotta willow stinkhorn"}, id="another form"),
+        pytest.param({"common_name": "alder aldercap"}, id="a word within another"),
+        pytest.param({"common_name": "field mushroom"}, id="a real name"),
+        pytest.param({"scientific_name": "Trichoderma lignicola"}, id="a real genus"),
+        pytest.param({"scientific_name": "Microboletus aureus"}, id="an epithet of another colour"),
+        pytest.param({"scientific_name": "Chrysoboletus lentus"}, id="a genus of another colour"),
     ],
-    ids=["a colour that is not there", "a word that the lexicon lacks", "a real name", "a real genus"],
 )
 def test_a_name_that_does_not_hold_any_more_is_not_kept(growth, regrown, tmp_path, changed):
     earlier = _spoilt(growth, tmp_path / "earlier", **changed)
     after = regrown(earlier=earlier)
-    assert [one.kept_from for one in after] == [None, "earlier", "earlier"]
+    assert _names(after)[1:] == _names(read_species(growth.species))[1:]
     assert not set(changed.values()) & {after[0].common_name, after[0].scientific_name}
+
+
+def test_a_name_of_a_form_that_is_nearly_the_likeliest_is_kept(growth, regrown, tmp_path):
+    """The first cluster is a chanterelle and nearly a parasol."""
+    earlier = _spoilt(growth, tmp_path / "earlier", common_name="terracotta willow parasol")
+    after = regrown(earlier=earlier)
+    assert after[0].common_name == "terracotta willow parasol" and after[0].morphotype == "chanterelle"
 
 
 def test_a_name_that_the_users_table_holds_by_now_is_not_kept(growth, regrown, tmp_path):
@@ -159,7 +176,8 @@ def test_a_name_that_the_users_table_holds_by_now_is_not_kept(growth, regrown, t
     lexicon.mkdir()
     compile_lexicon(lexicon, extra_names=str(table))
     after = regrown(name_lexicon=lexicon)
-    assert after[0].common_name != first.common_name and after[1].kept_from
+    assert after[0].common_name != first.common_name
+    assert _names(after)[1:] == _names(read_species(growth.species))[1:]
 
 
 def test_members_are_kept_for_the_growth_that_comes_after(growth, tmp_path):
@@ -168,6 +186,9 @@ def test_members_are_kept_for_the_growth_that_comes_after(growth, tmp_path):
     expected = {row["image_id"]: owners[row["cluster_id"]] for row in rows}
     found = read_table(growth.species / MEMBERS_NAME)
     assert {row["image_id"]: row["species_id"] for row in found} == expected
-    assert shares_images(growth.species, growth.clusters)
-    write_table(tmp_path / "assignments.parquet", [{"image_id": "another", "cluster_id": 0, "distance": 0.0}])
-    assert not shares_images(growth.species, tmp_path)
+    assert count_shared_images([growth.species], growth.clusters) == [len(rows)]
+    another = {"image_id": "another", "cluster_id": 0, "distance": 0.0}
+    write_table(tmp_path / "assignments.parquet", [another, *rows[:3]])
+    assert count_shared_images([growth.species], tmp_path) == [3]
+    write_table(tmp_path / "assignments.parquet", [another])
+    assert count_shared_images([growth.species], tmp_path) == [0]

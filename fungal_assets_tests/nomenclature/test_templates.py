@@ -1,7 +1,6 @@
 import pytest
 
 from fungal_assets.errors import InputError
-from fungal_assets.nomenclature.captions import depict
 from fungal_assets.nomenclature.habitats import HABITAT_WORDS
 from fungal_assets.nomenclature.templates import (
     KINDS,
@@ -11,6 +10,7 @@ from fungal_assets.nomenclature.templates import (
     of_kind,
     read_templates,
 )
+from fungal_assets.nomenclature.wordings import depict
 from fungal_assets.profiles import PROFILES
 
 HEADER = "kind,group,template,purpose\n"
