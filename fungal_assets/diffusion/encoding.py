@@ -43,7 +43,7 @@ class Choices:
     """The texts that each row may come with; those of row r are `ids[starts[r] : starts[r + 1]]`.
 
     Args:
-        ids: int64, shape (T,): indices in `EncodedDataset.embeddings`.
+        ids: int64, shape (T,): indices in `EncodedDataset.texts`.
         starts: int64, shape (N + 1,).
     """
 
@@ -62,10 +62,17 @@ class Choices:
             chances: float32, shape (B,), uniform, 0 to below 1.
 
         Returns:
-            int64, shape (B,): indices in `EncodedDataset.embeddings`.
+            int64, shape (B,): indices in `EncodedDataset.texts`.
         """
         counts = self.counts(rows)
         return self.ids[self.starts[rows] + torch.minimum((chances * counts).long(), counts - 1)]
+
+    def only(self, is_wanted: torch.Tensor) -> Choices:
+        """The same without the texts that are not wanted, bool (M + 1,); a row may be left with none."""
+        kept = is_wanted[self.ids]
+        rows = torch.arange(len(self.starts) - 1).repeat_interleave(self.starts.diff())[kept]
+        counts = torch.bincount(rows, minlength=len(self.starts) - 1)
+        return Choices(self.ids[kept], torch.cat([counts.new_zeros(1), counts.cumsum(0)]))
 
 
 @dataclass(frozen=True)
@@ -77,13 +84,16 @@ class EncodedDataset:
             variance.
         wordings: Each row's wordings, its caption first.
         class_wordings: Each row's wordings without the name of the species; may be none.
-        embeddings: float32, shape (M + 1, L, D): the distinct texts; index 0 is the empty prompt. Mapped from its file.
+        told: The M + 1 distinct texts, sorted; index 0 is the empty prompt.
+        texts: float32, shape (M + 1, L, D): their embeddings, mapped from their file; or int64, shape (M + 1, L): their
+            token ids, where a method learns what texts mean, so that they are encoded within the step.
     """
 
     latents: torch.Tensor
     wordings: Choices
     class_wordings: Choices
-    embeddings: torch.Tensor
+    told: Sequence[str]
+    texts: torch.Tensor
 
     @property
     def row_count(self) -> int:
@@ -100,6 +110,7 @@ def encode_dataset(
     tell: Tell,
     split: str = TRAIN,
     most_rows: int | None = None,
+    has_embeddings: bool = True,
 ) -> EncodedDataset:
     """Encode every row of every shard of a split, or read what an earlier run encoded.
 
@@ -111,6 +122,7 @@ def encode_dataset(
         tell: Progress.
         split: Which split.
         most_rows: So many of its rows, the first ones; all by default.
+        has_embeddings: Whether texts are encoded too; without, `texts` is empty.
 
     Raises:
         TrainingError: A row cannot be read, pictures differ in size, or rows were lost on the way.
@@ -121,11 +133,12 @@ def encode_dataset(
         promised = min(promised, most_rows)
     key = key_of(hash_folder(data), split, promised, base_sha256, ENCODE_ROWS)
     path, embeddings = cache / f"encoded-{key}.safetensors", cache / f"embeddings-{key}.npy"
-    if not (path.exists() and embeddings.exists()):
-        tensors, texts = _encode(data, split, promised, pipeline, tell)
-        write_embeddings(embeddings, pipeline, texts, tell)
-        write_tensors(path, tensors)
-    encoded = _read(path, embeddings)
+    told = _distinct_texts(data, split, promised)
+    if not path.exists():
+        write_tensors(path, _encode(data, split, promised, told, pipeline, tell))
+    if has_embeddings and not embeddings.exists():
+        write_embeddings(embeddings, pipeline, told, tell)
+    encoded = _read(path, told, read_embeddings(embeddings) if has_embeddings else torch.empty(0))
     if encoded.row_count != promised:
         raise TrainingError(
             f"the {split} shards of {data} promise {promised} rows and {encoded.row_count} were encoded: rows were "
@@ -134,40 +147,50 @@ def encode_dataset(
     return encoded
 
 
+def _distinct_texts(data: Path, split: str, count: int) -> list[str]:
+    """The texts of a split's first rows, each once, sorted, behind the empty prompt."""
+    rows = itertools.islice(read_rows(data, ["text", "texts", "class_texts"], stem=split), count)
+    every = {text for row in rows for texts in _texts(row) for text in texts}
+    return ["", *sorted(every - {""})]
+
+
+def _texts(row: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """A row's wordings and those without a name; a dataset of before has one caption alone."""
+    return row.get("texts") or [row["text"]], row.get("class_texts") or []
+
+
 def _encode(
-    data: Path, split: str, count: int, pipeline: StableDiffusionPipeline, tell: Tell
-) -> tuple[dict[str, torch.Tensor], list[str]]:
-    """What the cache keeps but for the embeddings, and the distinct texts in their order."""
+    data: Path, split: str, count: int, told: Sequence[str], pipeline: StableDiffusionPipeline, tell: Tell
+) -> dict[str, torch.Tensor]:
+    """What the cache keeps but for the embeddings."""
     latents, shape = [], None
-    told: dict[str, list[list[str]]] = {"wordings": [], "class_wordings": []}
+    said: dict[str, list[list[str]]] = {"wordings": [], "class_wordings": []}
     chunks = _chunks(data, split, count)
     for rows in follow(chunks, tell, f"encoding pictures ({split})", -(-count // ENCODE_ROWS)):
         pixels = [_pixels(row) for row in rows]
         shape = shape or pixels[0].shape
         _check_shapes(rows, pixels, shape)
         latents.append(encode_pixels(pipeline, torch.stack(pixels)))
-        told["wordings"] += [row.get("texts") or [row["text"]] for row in rows]
-        told["class_wordings"] += [row.get("class_texts") or [] for row in rows]
+        said["wordings"] += [_texts(row)[0] for row in rows]
+        said["class_wordings"] += [_texts(row)[1] for row in rows]
     if not latents:
         raise TrainingError(
             f"the {split} shards of {data} hold no rows: there is nothing to learn from. Collect pictures."
         )
-    every = {text for lists in told.values() for texts in lists for text in texts}
-    distinct = ["", *sorted(every - {""})]
-    index = {text: number for number, text in enumerate(distinct)}
+    index = {text: number for number, text in enumerate(told)}
     tensors = {"latents": torch.cat(latents)}
-    for name, lists in told.items():
+    for name, lists in said.items():
         tensors[f"{name}.ids"] = torch.tensor([index[text] for texts in lists for text in texts]).long()
         tensors[f"{name}.starts"] = torch.tensor([0, *map(len, lists)]).cumsum(0)
-    return tensors, distinct
+    return tensors
 
 
-def _read(path: Path, embeddings: Path) -> EncodedDataset:
+def _read(path: Path, told: Sequence[str], texts: torch.Tensor) -> EncodedDataset:
     tensors = read_tensors(path)
     wordings, class_wordings = (
         Choices(tensors[f"{name}.ids"], tensors[f"{name}.starts"]) for name in ("wordings", "class_wordings")
     )
-    return EncodedDataset(tensors["latents"], wordings, class_wordings, read_embeddings(embeddings))
+    return EncodedDataset(tensors["latents"], wordings, class_wordings, told, texts)
 
 
 def _chunks(data: Path, split: str, count: int) -> Iterator[list[dict[str, Any]]]:
@@ -234,6 +257,23 @@ def embed_texts(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> torc
     return torch.cat(parts)
 
 
+def tokenize_texts(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> torch.Tensor:
+    """Token ids as in sampling, words of several vectors included: int64 on the CPU, shape (len(texts), L)."""
+    tokenizer = pipeline.tokenizer
+    return tokenizer(
+        pipeline.maybe_convert_prompt(list(texts), tokenizer),
+        padding="max_length",
+        max_length=tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
+    ).input_ids
+
+
+def encode_tokens(pipeline: StableDiffusionPipeline, ids: torch.Tensor) -> torch.Tensor:
+    """What `embed_texts` says of texts with these token ids, int64 (B, L), with gradients: float32, shape (B, L, D)."""
+    return pipeline.text_encoder(ids)[0]
+
+
 def write_embeddings(path: Path, pipeline: StableDiffusionPipeline, texts: Sequence[str], tell: Tell) -> None:
     """Write the embeddings of texts as NumPy's `.npy`, a few at a time, so that memory holds no more of them."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -257,7 +297,8 @@ def read_embeddings(path: Path) -> torch.Tensor:
 def count_truncated(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> int:
     """How many texts are longer than the text encoder reads; what is past its end teaches nothing."""
     limit = pipeline.tokenizer.model_max_length
-    return sum(len(ids) > limit for ids in pipeline.tokenizer(list(texts)).input_ids)
+    converted = pipeline.maybe_convert_prompt(list(texts), pipeline.tokenizer)
+    return sum(len(ids) > limit for ids in pipeline.tokenizer(converted).input_ids)
 
 
 def key_of(*parts: Any) -> str:

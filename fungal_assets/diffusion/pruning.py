@@ -1,7 +1,8 @@
 """From a training output to weights for use: the stage behind `pruned_weights`.
 
 What stays is what inference needs, in half precision: the whole pipeline with the tuned weights in it, and
-for a LoRA the adapter alone, under diffusers' and kohya's names. Both may lie part of the way from the base
+for a LoRA the adapter alone, under diffusers' and kohya's names; for textual inversion a pipeline that reads the names
+as their learnt vectors, and these alone in the two formats that are read. All may lie part of the way from the base
 model to the tuned weights (Wortsman et al. 2022, arXiv:2109.01903): a base model that is far from the pictures
 keeps its forms so, and takes on their colours. Optimiser state and resume state stay behind.
 """
@@ -38,9 +39,10 @@ def prune_weights(
 
     Args:
         fine_tuned_weights: A complete output.
-        folder: Filled with `pipeline/`, for a LoRA `lora/`, and `weights.json`.
+        folder: Filled with `pipeline/`, for a LoRA `lora/`, for textual inversion `embeddings/`, and `weights.json`.
         base_model: The base model that the weights were tuned on.
-        strength: How far from the base model's weights (0) to the tuned ones (1).
+        strength: How far from the base model's weights (0) to the tuned ones (1); of textual inversion, from the class
+            noun's vector to the learnt ones.
         tell: Progress.
 
     Raises:
@@ -56,13 +58,16 @@ def prune_weights(
     training = read_json(fine_tuned_weights / "training.json")
     base = resolve_base_model(base_model)
     check_base_model(training, base)
-    method = get_method(training["method"], lora_rank=training["lora_rank"] or 1)
+    sizes = {name: training.get(name) or 1 for name in ("lora_rank", "vectors_per_species")}
+    method = get_method(training["method"], **sizes)
     tell("putting the tuned weights into the base model")
     pipeline = load_pipeline(base.path, device="cpu", dtype=torch.float32)
     method.restore(pipeline, fine_tuned_weights, strength=strength)
     save_pipeline(pipeline.to(dtype=torch.float16), folder / "pipeline")
     if method.name == "lora":
         _write_lora(fine_tuned_weights / method.weights_file, folder, method, training, strength)
+    if method.name == "textual_inversion":
+        _write_embeddings(fine_tuned_weights, folder, base, strength)
     record = _record(fine_tuned_weights, folder, method, base) | {"strength": strength}
     write_atomically(folder / "weights.json", json.dumps(record, indent=1, sort_keys=True))
     tuned_bytes, pruned_bytes = _size_bytes(fine_tuned_weights), _size_bytes(folder / "pipeline")
@@ -71,6 +76,7 @@ def prune_weights(
         "base_mb": round(_size_bytes(base.path) / 1e6, 3),
         "pipeline_mb": round(pruned_bytes / 1e6, 3),
         "lora_mb": round(_size_bytes(folder / "lora") / 1e6, 3),
+        "embeddings_mb": round(_size_bytes(folder / "embeddings") / 1e6, 3),
     }
 
 
@@ -126,6 +132,14 @@ def _write_lora(tuned: Path, folder: Path, method: Method, training: dict[str, A
     write_tensors(folder / KOHYA_FILE, to_kohya(half, alpha=rank), about | network)
 
 
+def _write_embeddings(fine_tuned_weights: Path, folder: Path, base: BaseModel, strength: float) -> None:
+    """The vectors of every name, in the formats that people load."""
+    from fungal_assets.diffusion.inversion import read_vectors, write_for_use
+
+    about = {"base_model": base.id, "base_model_sha256": base.sha256}
+    write_for_use(folder, read_vectors(fine_tuned_weights, strength=strength), about)
+
+
 def _record(fine_tuned_weights: Path, folder: Path, method: Method, base: BaseModel) -> dict[str, Any]:
     """What `weights.json` says."""
     lora = folder / method.weights_file
@@ -135,7 +149,17 @@ def _record(fine_tuned_weights: Path, folder: Path, method: Method, base: BaseMo
         "tuned_sha256": hash_file(fine_tuned_weights / method.weights_file),
         "lora_sha256": hash_file(lora) if method.name == "lora" else None,
         "pipeline_sha256": hash_folder(folder / "pipeline"),
-    }
+    } | _record_of_names(folder, method)
+
+
+def _record_of_names(folder: Path, method: Method) -> dict[str, Any]:
+    """The names that became words of the text encoder, and the hash of their vectors, if any did."""
+    if method.name != "textual_inversion":
+        return {}
+    from fungal_assets.diffusion.encoding import read_tensors
+
+    names = sorted(read_tensors(folder / method.weights_file))
+    return {"names": names, "embeddings_sha256": hash_folder(folder / "embeddings")}
 
 
 def _size_bytes(folder: Path) -> int:

@@ -28,7 +28,7 @@ def test_every_row_of_every_shard_is_encoded(shards, pipeline, tmp_path):
     encoded = encode(write_dataset(tmp_path / "dataset", 11, shards=shards), pipeline, tmp_path)
     assert encoded.latents.shape == (11, 2, 4, 8, 8)
     assert len(set(encoded.latents[:, 0].sum(dim=(1, 2, 3)).tolist())) == 11
-    assert len(encoded.embeddings) == 6, "the empty prompt, two wordings of two names, and one without"
+    assert len(encoded.texts) == 6, "the empty prompt, two wordings of two names, and one without"
     rows = torch.arange(11)
     assert encoded.wordings.counts(rows).tolist() == [2] * 11
     assert encoded.class_wordings.counts(rows).tolist() == [1] * 11
@@ -41,9 +41,9 @@ def test_a_row_comes_with_the_embeddings_of_its_own_texts(pipeline, tmp_path):
     for number, row in enumerate(read_rows(dataset / "data")):
         for chance, text in ((0.0, row["texts"][0]), (0.99, row["texts"][1])):
             (index,) = encoded.wordings.pick(torch.tensor([number]), torch.tensor([chance]))
-            torch.testing.assert_close(encoded.embeddings[index], embed_texts(pipeline, [text])[0])
+            torch.testing.assert_close(encoded.texts[index], embed_texts(pipeline, [text])[0])
         (index,) = encoded.class_wordings.pick(torch.tensor([number]), torch.tensor([0.5]))
-        torch.testing.assert_close(encoded.embeddings[index], embed_texts(pipeline, ["a mushroom"])[0])
+        torch.testing.assert_close(encoded.texts[index], embed_texts(pipeline, ["a mushroom"])[0])
     assert row["text"] == row["texts"][0]
 
 
@@ -90,10 +90,10 @@ def test_a_second_call_reads_the_cache_and_another_dataset_has_its_own(pipeline,
     assert torch.equal(read_tensors(path)["latents"], first.latents)
     again = encode(dataset, None, tmp_path / "cache")
     assert torch.equal(again.latents, first.latents)
-    assert torch.equal(again.embeddings, first.embeddings)
+    assert torch.equal(again.texts, first.texts)
     assert torch.equal(again.wordings.ids, first.wordings.ids)
     next((tmp_path / "cache").glob("embeddings-*.npy")).unlink()
-    assert torch.equal(encode(dataset, pipeline, tmp_path / "cache").embeddings, first.embeddings)
+    assert torch.equal(encode(dataset, pipeline, tmp_path / "cache").texts, first.texts)
     encode(write_dataset(tmp_path / "b", 4), pipeline, tmp_path / "cache")
     assert len(list((tmp_path / "cache").glob("encoded-*.safetensors"))) == 2
 
