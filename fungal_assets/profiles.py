@@ -188,7 +188,7 @@ PROFILES: Mapping[str, Profile] = {
         by_method={
             "full": {"fine_tuned_weights": {"learning_rate": 1e-4}},
             "textual_inversion": {
-                "fine_tuned_weights": {"learning_rate": 5e-3},
+                "fine_tuned_weights": {"learning_rate": 2e-2},
                 "pruned_weights": {"strength": 1.0},
             },
         },

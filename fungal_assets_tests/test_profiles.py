@@ -34,7 +34,7 @@ def test_a_method_has_its_own_learning_rate_and_what_is_given_still_counts():
     filled = [
         profile.fill("fine_tuned_weights", empty, method) for method in ("lora", "full", "textual_inversion")
     ]
-    assert [row["learning_rate"] for row in filled] == [1e-3, 1e-4, 5e-3]
+    assert [row["learning_rate"] for row in filled] == [1e-3, 1e-4, 2e-2]
     assert {row["seed"] for row in filled} == {0}
     given = {"learning_rate": 0.5}
     assert profile.fill("fine_tuned_weights", given, "textual_inversion") == given

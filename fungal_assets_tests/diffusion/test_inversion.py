@@ -10,7 +10,6 @@ import torch
 
 from fungal_assets.diffusion.base_models import load_pipeline
 from fungal_assets.diffusion.checks import (
-    check_loss_moves,
     check_pruned_from_tuned,
     check_pruned_loads,
     check_weights_changed,
@@ -158,8 +157,17 @@ def test_a_prompt_without_a_name_is_read_bit_for_bit_as_by_the_base(base, pruned
     assert torch.equal(tokenize_texts(grown, PLAIN_PROMPTS), tokenize_texts(base, PLAIN_PROMPTS))
     half = base.to(dtype=torch.float16).to(dtype=torch.float32)
     assert torch.equal(embed_texts(grown, PLAIN_PROMPTS), embed_texts(half, PLAIN_PROMPTS))
-    for name, values in half.unet.state_dict().items():
-        assert torch.equal(grown.unet.state_dict()[name], values)
+    for part in ("unet", "vae", "text_encoder"):
+        kept = getattr(grown, part).state_dict()
+        for name, values in getattr(half, part).state_dict().items():
+            assert torch.equal(kept[name][: len(values)] if values.dim() else kept[name], values), name
+
+
+def test_a_text_without_a_name_is_read_in_training_bit_for_bit_as_by_the_base(base):
+    expected = embed_texts(base, PLAIN_PROMPTS)
+    TextualInversion(2).attach(base, Words(NAMES, "mushroom"), seed=0)
+    found = encode_tokens(base, tokenize_texts(base, PLAIN_PROMPTS)).detach()
+    assert torch.equal(found, expected)
 
 
 @pytest.mark.parametrize("prompt", NAMED_PROMPTS)
@@ -243,7 +251,6 @@ def test_at_part_of_the_strength_the_vectors_lie_that_far_from_the_class_noun(
 def test_the_checks_tell_learnt_vectors_from_those_that_stayed(tuned, base_dir, tmp_path):
     verdict = check_weights_changed(tuned, base_model=str(base_dir))
     assert verdict.passed and verdict.figures["changed"] == 2
-    assert "probe_loss_after" in check_loss_moves(tuned).figures
     shutil.copytree(tuned, tmp_path / "still")
     shutil.copy(tuned / INITIAL_FILE, tmp_path / "still" / EMBEDDINGS_FILE)
     assert not check_weights_changed(tmp_path / "still", base_model=str(base_dir)).passed
@@ -271,9 +278,10 @@ def tune_on(dataset, base_dir, prompts_dir, folder, **changed):
     return tune(dataset, prompts_dir, folder, base_model=str(base_dir), **settings)
 
 
-def test_texts_that_say_no_name_are_left_out(base_dir, prompts_dir, tmp_path):
+def test_what_says_no_name_is_never_drawn(base_dir, prompts_dir, tmp_path):
+    """A step of one draw without a name would have no gradient, which stops the run."""
     dataset = write_told(tmp_path, ["a photo of ashen cap", "a photo", "in moss"], "ashen cap")
-    figures = tune_on(dataset, base_dir, prompts_dir, tmp_path / "tuned")
+    figures = tune_on(dataset, base_dir, prompts_dir, tmp_path / "tuned", batch_size=1, max_steps=40)
     assert (figures["texts"], figures["texts_drawn"]) == (3, 1)
 
 
