@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from fungal_assets.diffusion.encoding import (
+    Choices,
     count_truncated,
     embed_texts,
     encode_dataset,
@@ -96,6 +97,26 @@ def test_a_second_call_reads_the_cache_and_another_dataset_has_its_own(pipeline,
     assert torch.equal(encode(dataset, pipeline, tmp_path / "cache").texts, first.texts)
     encode(write_dataset(tmp_path / "b", 4), pipeline, tmp_path / "cache")
     assert len(list((tmp_path / "cache").glob("encoded-*.safetensors"))) == 2
+
+
+def test_without_embeddings_no_text_is_encoded_and_all_are_told(pipeline, tmp_path):
+    data = write_dataset(tmp_path / "dataset", 3) / "data"
+    common = {"base_sha256": "b", "cache": tmp_path / "cache", "tell": stay_silent}
+    told = encode_dataset(data, pipeline, **common, has_embeddings=False)
+    assert not list((tmp_path / "cache").glob("embeddings-*")) and len(told.texts) == 0
+    names = ("ashen cap", "golden bonnet")
+    wordings = [text for name in names for text in (f"a photo of {name}", f"in moss, {name}")]
+    assert told.told == sorted(["", "a mushroom", *wordings])
+    torch.testing.assert_close(
+        encode_dataset(data, pipeline, **common).texts, embed_texts(pipeline, told.told)
+    )
+
+
+def test_choices_that_are_not_wanted_are_left_out_and_every_row_keeps_its_own():
+    choices = Choices(torch.tensor([1, 2, 3, 2, 4]), torch.tensor([0, 2, 3, 5]))
+    kept = choices.only(torch.tensor([False, True, True, False, False]))
+    assert kept.ids.tolist() == [1, 2, 2] and kept.starts.tolist() == [0, 2, 2, 3]
+    assert choices.only(torch.zeros(5, dtype=torch.bool)).starts.tolist() == [0, 0, 0, 0]
 
 
 def png(width: int, height: int) -> bytes:
