@@ -28,7 +28,8 @@ class Profile:
         method: Default fine-tuning method.
         network: What it needs from outside.
         expected: Time and memory on its machine, and whether measured or estimated.
-        settings: Values by asset, then by config field.
+        settings: Values by asset, then by config field; of what depends on the method, those of `method`.
+        by_method: The values of other methods where theirs differ, by method, asset and field.
     """
 
     name: str
@@ -38,10 +39,12 @@ class Profile:
     network: str
     expected: str
     settings: Mapping[str, Mapping[str, Any]]
+    by_method: Mapping[str, Mapping[str, Mapping[str, Any]]]
 
-    def fill(self, asset: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings of an asset: those given, and this row's value for each that is None."""
-        row = self.settings.get(asset, {})
+    def fill(self, asset: str, given: Mapping[str, Any], method: str | None = None) -> dict[str, Any]:
+        """The settings of an asset: those given, and this row's value for each that is None, the method's own first."""
+        of_method = self.by_method.get(method or self.method, {})
+        row = {**self.settings.get(asset, {}), **of_method.get(asset, {})}
         return {name: row[name] if value is None else value for name, value in given.items()}
 
 
@@ -146,6 +149,8 @@ PROFILES: Mapping[str, Profile] = {
                 "batch_size": 8,
                 "learning_rate": 1e-3,
                 "lora_rank": 16,
+                "vectors_per_species": 3,
+                "class_noun": "mushroom",
                 "rehearsal_prompts": 24,
                 "rehearsal_share": 0.25,
                 "class_share": 0.15,
@@ -180,6 +185,13 @@ PROFILES: Mapping[str, Profile] = {
                 "seed": 0,
             },
         ),
+        by_method={
+            "full": {"fine_tuned_weights": {"learning_rate": 1e-4}},
+            "textual_inversion": {
+                "fine_tuned_weights": {"learning_rate": 2e-2},
+                "pruned_weights": {"strength": 1.0},
+            },
+        },
     ),
     "studio": Profile(
         name="studio",
@@ -196,6 +208,8 @@ PROFILES: Mapping[str, Profile] = {
                 "batch_size": 8,
                 "learning_rate": 1e-4,
                 "lora_rank": 32,
+                "vectors_per_species": 4,
+                "class_noun": "mushroom",
                 "rehearsal_prompts": 40,
                 "rehearsal_share": 0.25,
                 "class_share": 0.15,
@@ -231,5 +245,9 @@ PROFILES: Mapping[str, Profile] = {
             },
             videos_3d={"frames": 120, "size_px": 512},
         ),
+        by_method={
+            "full": {"fine_tuned_weights": {"learning_rate": 1e-5}},
+            "textual_inversion": {"fine_tuned_weights": {"learning_rate": 5e-4}},
+        },
     ),
 }

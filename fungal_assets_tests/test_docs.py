@@ -7,7 +7,7 @@ import pytest
 
 from fungal_assets.cli import main
 from fungal_assets.defs.building import CHECKS, build_definitions
-from fungal_assets.profiles import PROFILES
+from fungal_assets.profiles import METHODS, PROFILES
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -36,6 +36,17 @@ def test_the_profile_table_is_the_preset_table():
     for profile in PROFILES.values():
         line = next(row for row in README.read_text().splitlines() if row.startswith(f"| `{profile.name}` |"))
         assert f"| {profile.resolution} px |" in line and line.endswith(f"| {profile.expected} |")
+
+
+def test_the_method_table_has_each_method_and_its_learning_rates():
+    assert sorted(first_column("The methods")) == sorted(METHODS)
+    for method in METHODS:
+        line = next(row for row in README.read_text().splitlines() if row.startswith(f"| `{method}` |"))
+        rates = [
+            row.fill("fine_tuned_weights", {"learning_rate": None}, method)["learning_rate"]
+            for row in PROFILES.values()
+        ]
+        assert [float(text) for text in line.split("|")[-2].split(",")] == rates
 
 
 @pytest.mark.parametrize("target", ["grow", "test", "ui"])

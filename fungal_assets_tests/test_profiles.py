@@ -29,6 +29,26 @@ def test_a_given_setting_is_taken_before_the_rows():
     assert profile.fill("clusters", {"min_clusters": 7, "seed": None}) == {"min_clusters": 7, "seed": 0}
 
 
+def test_a_method_has_its_own_learning_rate_and_what_is_given_still_counts():
+    profile, empty = get_profile("pocket"), {"learning_rate": None, "seed": None}
+    filled = [
+        profile.fill("fine_tuned_weights", empty, method) for method in ("lora", "full", "textual_inversion")
+    ]
+    assert [row["learning_rate"] for row in filled] == [1e-3, 1e-4, 2e-2]
+    assert {row["seed"] for row in filled} == {0}
+    given = {"learning_rate": 0.5}
+    assert profile.fill("fine_tuned_weights", given, "textual_inversion") == given
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_what_a_method_changes_are_settings_of_the_profile(name):
+    profile = PROFILES[name]
+    assert profile.method not in profile.by_method and set(profile.by_method) <= set(METHODS)
+    for assets in profile.by_method.values():
+        for asset, fields in assets.items():
+            assert set(fields) <= set(profile.settings[asset])
+
+
 def test_an_unknown_profile_is_refused_with_the_known_ones():
     with pytest.raises(InputError, match="profile 'big' is not known; the profiles are pocket, studio"):
         get_profile("big")

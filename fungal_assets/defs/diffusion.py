@@ -30,6 +30,12 @@ class FineTunedWeightsConfig(StageConfig):
     batch_size: int | None = Field(default=None, ge=1, description="Images in one step.")
     learning_rate: float | None = Field(default=None, gt=0, lt=1, description="Peak learning rate.")
     lora_rank: int | None = Field(default=None, ge=1, le=512, description="Rank of the low-rank update.")
+    vectors_per_species: int | None = Field(
+        default=None, ge=1, le=32, description="Vectors of each name, for textual inversion."
+    )
+    class_noun: str | None = Field(
+        default=None, description="What every species is; textual inversion begins as this word."
+    )
     rehearsal_prompts: int | None = Field(
         default=None,
         ge=0,
@@ -123,7 +129,7 @@ def base_licences(base_model: str) -> list[str]:
 @dg.asset(
     group_name="models",
     kinds={"pytorch", "safetensors"},
-    code_version="3",
+    code_version="4",
     partitions_def=growth_partitions,
     pool=GPU_POOL,
     deps=[captioned_dataset, prompts],
@@ -141,7 +147,7 @@ def fine_tuned_weights(
 
     method, resolution = method_and_resolution(context)
     dataset, written = store.get("captioned_dataset", resolution), store.get("prompts")
-    settings = config.fill("fine_tuned_weights", profile)
+    settings = config.fill("fine_tuned_weights", profile, method)
     base = resolve_base_model(settings["base_model"])
 
     every = max(1, settings["max_steps"] // POINTS_OF_THE_CURVE)
@@ -239,7 +245,7 @@ def tuned_on(store: StoreResource, tuned: Output, resolution: str) -> Output:
 @dg.asset(
     group_name="models",
     kinds={"pytorch", "safetensors"},
-    code_version="3",
+    code_version="4",
     partitions_def=growth_partitions,
     deps=[fine_tuned_weights, captioned_dataset],
     check_specs=check_specs("pruned_weights", PRUNED_CHECKS, growth_partitions),
@@ -250,10 +256,11 @@ def pruned_weights(
     store: StoreResource,
     profile: ProfileResource,
 ) -> dg.MaterializeResult:
-    """Inference weights alone, in half precision: the LoRA files, and the whole model with it fused in."""
+    """Inference weights alone, in half precision: what was learnt as a file, and the whole pipeline with it in it."""
     from fungal_assets.diffusion.headers import Origin
     from fungal_assets.diffusion.pruning import prune_weights
 
+    method, _ = method_and_resolution(context)
     tuned = store.get("fine_tuned_weights", context.partition_key)
     dataset = tuned_on(store, tuned, method_and_resolution(context)[1])
 
@@ -264,7 +271,7 @@ def pruned_weights(
         context,
         store,
         inputs=[tuned, dataset],
-        settings=config.fill("pruned_weights", profile),
+        settings=config.fill("pruned_weights", profile, method),
         build=build,
         checks=PRUNED_CHECKS,
         preview=sheets(),

@@ -28,9 +28,9 @@ class StageConfig(dg.Config):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    def fill(self, asset: str, profile: ProfileResource) -> dict[str, Any]:
-        """All settings of the asset, the profile's values where a field was left empty."""
-        return profile.row().fill(asset, self.model_dump())
+    def fill(self, asset: str, profile: ProfileResource, method: str | None = None) -> dict[str, Any]:
+        """All settings of the asset, the profile's values (for a method, its own) where a field was left empty."""
+        return profile.row().fill(asset, self.model_dump(), method)
 
 
 def config_of(asset: str) -> type[StageConfig]:

@@ -31,7 +31,7 @@ class Batch:
     Args:
         x_t: float32, shape (B, C, H, W): noisy latents.
         timesteps: int64, shape (B,).
-        text: float32, shape (B, L, D).
+        text: float32, shape (B, L, D), or int64 token ids, shape (B, L), as the dataset's `texts`.
         target: float32, shape (B, C, H, W): what the model should predict.
         weight: float32, shape (B,).
         specimens: How many rows come from the dataset; the others are rehearsal.
@@ -59,6 +59,7 @@ class Batches:
             below 1; above 0 every row must have such a wording.
         seed: Decides everything drawn.
         device: Where batches go.
+        caption_dropout: Share of the draws whose text is left empty, 0 to below 1.
     """
 
     encoded: EncodedDataset
@@ -69,6 +70,7 @@ class Batches:
     class_share: float
     seed: int
     device: torch.device
+    caption_dropout: float = CAPTION_DROPOUT
 
     def _rehearsed_before(self, step: int) -> int:
         return math.floor(step * self.batch_size * self.rehearsal_share + 1e-9)
@@ -86,7 +88,7 @@ class Batches:
         )
 
     def texts_of(self, step: int) -> torch.Tensor:
-        """The texts of these rows, int64: indices in the dataset's embeddings."""
+        """The texts of these rows, int64: indices in the dataset's `texts`."""
         rows, encoded = self.rows_of(step), self.encoded
         chances = torch.rand(len(rows), generator=self._generator("wording", step))
         texts = encoded.wordings.pick(rows, chances)
@@ -114,7 +116,7 @@ class Batches:
         return {
             "specimens_drawn": sum(map(len, drawn)),
             "class_texts_drawn": sum(int(self._is_class(step).sum()) for step in range(steps)),
-            "texts": len(self.encoded.embeddings) - 1,
+            "texts": len(self.encoded.texts) - 1,
             "texts_drawn": len(set(torch.cat(drawn).tolist())),
         }
 
@@ -146,7 +148,7 @@ class Batches:
         """The batch of a step."""
         generator = self._generator("step", step)
         drawn = (self.rows_of(step), self.texts_of(step))
-        specimens = self._specimens(*drawn, generator, dropout=CAPTION_DROPOUT, has_flips=True)
+        specimens = self._specimens(*drawn, generator, dropout=self.caption_dropout, has_flips=True)
         rehearsed = self._rehearsed_before(step + 1) - self._rehearsed_before(step)
         if self.rehearsal is None or rehearsed == 0:
             return self._sent(*specimens, specimens=len(specimens[0]))
@@ -178,7 +180,7 @@ class Batches:
         e = torch.randn(x_0.shape, generator=generator)
         t = stratified_steps(count, self.objective.steps, generator)
         is_dropped = torch.rand(count, generator=generator) < dropout
-        text = encoded.embeddings[torch.where(is_dropped, EMPTY_PROMPT, texts)]
+        text = encoded.texts[torch.where(is_dropped, EMPTY_PROMPT, texts)]
         on_cpu = Objective(self.objective.alpha_bar.cpu(), self.objective.prediction_type, 0.0)
         return on_cpu.noised(x_0, e, t), t, text, on_cpu.target(x_0, e, t)
 

@@ -18,6 +18,7 @@ from fungal_assets.verdicts import Verdict
 
 LEAST_FALL = 0.005
 LORA_START = "lora_B"
+INITIAL_VECTORS = "embeddings/initial_embeds.safetensors"
 
 
 def check_loss_moves(fine_tuned_weights: Path) -> Verdict:
@@ -70,9 +71,10 @@ def check_class_share(fine_tuned_weights: Path, *, class_share: float) -> Verdic
 
     Args:
         fine_tuned_weights: A complete output.
-        class_share: By its settings.
+        class_share: By its settings; textual inversion learns names alone and draws none without.
     """
     training = read_json(fine_tuned_weights / "training.json")
+    class_share = 0.0 if training["method"] == "textual_inversion" else class_share
     drawn, nameless = training["specimens_drawn"], training["class_texts_drawn"]
     share = nameless / max(1, drawn)
     figures = {
@@ -121,7 +123,7 @@ def check_weights_changed(fine_tuned_weights: Path, *, base_model: str) -> Verdi
     training = read_json(fine_tuned_weights / "training.json")
     tensors = _read_numpy(fine_tuned_weights / training["weights_file"])
     not_finite = [name for name, values in tensors.items() if not np.isfinite(values).all()]
-    changed = _changed(tensors, training["method"], base_model)
+    changed = _changed(tensors, training["method"], base_model, fine_tuned_weights)
     figures = {"tensors": len(tensors), "not_finite": len(not_finite), "changed": changed}
     finding = f"{len(tensors)} tensors, {len(not_finite)} not finite; {changed} changed from the base model."
     passed = not not_finite and changed > 0
@@ -130,10 +132,13 @@ def check_weights_changed(fine_tuned_weights: Path, *, base_model: str) -> Verdi
     )
 
 
-def _changed(tensors: dict[str, np.ndarray], method: str, base_model: str) -> int:
+def _changed(tensors: dict[str, np.ndarray], method: str, base_model: str, fine_tuned_weights: Path) -> int:
     if method == "lora":
         # A LoRA starts as nothing: its second matrices are zero until they learn.
         return sum(bool(values.any()) for name, values in tensors.items() if LORA_START in name)
+    if method == "textual_inversion":
+        initial = _read_numpy(fine_tuned_weights / INITIAL_VECTORS)
+        return sum(not np.array_equal(values, initial[name]) for name, values in tensors.items())
     import torch
 
     unet = load_pipeline(base_model, device="cpu", dtype=torch.float32).unet.state_dict()
@@ -159,6 +164,8 @@ def check_pruned_from_tuned(pruned_weights: Path, fine_tuned_weights: Path) -> V
     for kind, name in files.items():
         if (said := weights[f"{kind}_sha256"]) is not None:
             claims[kind] = (said, hash_file(pruned_weights / name))
+    if "embeddings_sha256" in weights:
+        claims["embeddings"] = (weights["embeddings_sha256"], hash_folder(pruned_weights / "embeddings"))
     differing = [name for name, (said, found) in claims.items() if said != found]
     figures = {"claims": len(claims), "differing": len(differing)}
     if differing:

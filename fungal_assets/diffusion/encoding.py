@@ -47,7 +47,7 @@ class Choices:
     """The texts that each row may come with; those of row r are `ids[starts[r] : starts[r + 1]]`.
 
     Args:
-        ids: int64, shape (T,): indices in `EncodedDataset.embeddings`.
+        ids: int64, shape (T,): indices in `EncodedDataset.texts`.
         starts: int64, shape (N + 1,).
     """
 
@@ -66,10 +66,17 @@ class Choices:
             chances: float32, shape (B,), uniform, 0 to below 1.
 
         Returns:
-            int64, shape (B,): indices in `EncodedDataset.embeddings`.
+            int64, shape (B,): indices in `EncodedDataset.texts`.
         """
         counts = self.counts(rows)
         return self.ids[self.starts[rows] + torch.minimum((chances * counts).long(), counts - 1)]
+
+    def only(self, is_wanted: torch.Tensor) -> Choices:
+        """The same without the texts that are not wanted, bool (M + 1,); a row may be left with none."""
+        kept = is_wanted[self.ids]
+        rows = torch.arange(len(self.starts) - 1).repeat_interleave(self.starts.diff())[kept]
+        counts = torch.bincount(rows, minlength=len(self.starts) - 1)
+        return Choices(self.ids[kept], torch.cat([counts.new_zeros(1), counts.cumsum(0)]))
 
 
 @dataclass(frozen=True)
@@ -81,13 +88,16 @@ class EncodedDataset:
             variance.
         wordings: Each row's wordings, its caption first.
         class_wordings: Each row's wordings without the name of the species; may be none.
-        embeddings: float32, shape (M + 1, L, D): the distinct texts; index 0 is the empty prompt. Mapped from its file.
+        told: The M + 1 distinct texts, sorted; index 0 is the empty prompt.
+        texts: float32, shape (M + 1, L, D): their embeddings, mapped from their file; or int64, shape (M + 1, L): their
+            token ids, where a method learns what texts mean, so that they are encoded within the step.
     """
 
     latents: torch.Tensor
     wordings: Choices
     class_wordings: Choices
-    embeddings: torch.Tensor
+    told: Sequence[str]
+    texts: torch.Tensor
 
     @property
     def row_count(self) -> int:
@@ -104,6 +114,7 @@ def encode_dataset(
     tell: Tell,
     split: str = TRAIN,
     most_rows: int | None = None,
+    has_embeddings: bool = True,
 ) -> EncodedDataset:
     """Encode every row of every shard of a split, or read what an earlier run encoded.
 
@@ -115,6 +126,7 @@ def encode_dataset(
         tell: Progress.
         split: Which split.
         most_rows: So many of its rows, the first ones; all by default.
+        has_embeddings: Whether texts are encoded too; without, `texts` is empty.
 
     Raises:
         TrainingError: A row cannot be read, pictures differ in size, rows were lost, or the disk has no room.
@@ -128,9 +140,9 @@ def encode_dataset(
     told = _distinct_texts(data, split, promised)
     if not path.exists():
         write_tensors(path, _encode(data, split, promised, told, pipeline, tell))
-    if not embeddings.exists():
+    if has_embeddings and not embeddings.exists():
         write_embeddings(embeddings, pipeline, told, tell)
-    encoded = _read(path, embeddings)
+    encoded = _read(path, told, read_embeddings(embeddings) if has_embeddings else torch.empty(0))
     if encoded.row_count != promised:
         raise TrainingError(
             f"the {split} shards of {data} promise {promised} rows and {encoded.row_count} were encoded: rows were "
@@ -177,12 +189,12 @@ def _encode(
     return tensors
 
 
-def _read(path: Path, embeddings: Path) -> EncodedDataset:
+def _read(path: Path, told: Sequence[str], texts: torch.Tensor) -> EncodedDataset:
     tensors = read_tensors(path)
     wordings, class_wordings = (
         Choices(tensors[f"{name}.ids"], tensors[f"{name}.starts"]) for name in ("wordings", "class_wordings")
     )
-    return EncodedDataset(tensors["latents"], wordings, class_wordings, read_embeddings(embeddings))
+    return EncodedDataset(tensors["latents"], wordings, class_wordings, told, texts)
 
 
 def _chunks(data: Path, split: str, count: int) -> Iterator[list[dict[str, Any]]]:
@@ -249,6 +261,23 @@ def embed_texts(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> torc
     return torch.cat(parts)
 
 
+def tokenize_texts(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> torch.Tensor:
+    """Token ids as in sampling, words of several vectors included: int64 on the CPU, shape (len(texts), L)."""
+    tokenizer = pipeline.tokenizer
+    return tokenizer(
+        pipeline.maybe_convert_prompt(list(texts), tokenizer),
+        padding="max_length",
+        max_length=tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
+    ).input_ids
+
+
+def encode_tokens(pipeline: StableDiffusionPipeline, ids: torch.Tensor) -> torch.Tensor:
+    """What `embed_texts` says of texts with these token ids, int64 (B, L), with gradients: float32, shape (B, L, D)."""
+    return pipeline.text_encoder(ids)[0]
+
+
 def write_embeddings(path: Path, pipeline: StableDiffusionPipeline, texts: Sequence[str], tell: Tell) -> None:
     """Write the embeddings of texts as NumPy's `.npy`, a few at a time, so that memory holds no more of them.
 
@@ -288,8 +317,10 @@ def read_embeddings(path: Path) -> torch.Tensor:
 def count_truncated(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> int:
     """How many texts are longer than the text encoder reads; what is past its end teaches nothing."""
     limit = pipeline.tokenizer.model_max_length
+    tokenizer = pipeline.tokenizer
     chunks = (list(texts[start : start + COUNT_TEXTS]) for start in range(0, len(texts), COUNT_TEXTS))
-    return sum(len(ids) > limit for chunk in chunks for ids in pipeline.tokenizer(chunk).input_ids)
+    converted = (pipeline.maybe_convert_prompt(chunk, tokenizer) for chunk in chunks)
+    return sum(len(ids) > limit for chunk in converted for ids in tokenizer(chunk).input_ids)
 
 
 def key_of(*parts: Any) -> str:

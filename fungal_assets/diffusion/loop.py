@@ -28,6 +28,7 @@ WEIGHT_DECAY = 0.01
 PROBE_BATCHES, PROBE_ROWS = 4, 8
 
 OnLoss = Callable[[int, float], None]
+Encode = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass
@@ -43,6 +44,7 @@ class Loop:
         states: Folder of resume states.
         run_key: Hash of all that decides the run.
         checkpoint_every_s: Seconds between two states.
+        encode: Makes text embeddings of a batch's token ids; None where batches hold embeddings.
     """
 
     unet: torch.nn.Module
@@ -53,6 +55,7 @@ class Loop:
     states: Path
     run_key: str
     checkpoint_every_s: float
+    encode: Encode | None = None
     learner: Learner = field(init=False)
     _is_updating: bool = field(init=False, default=False)
 
@@ -124,7 +127,8 @@ class Loop:
     def _losses(self, batch: Batch) -> torch.Tensor:
         """Weighted squared error of each row, float32 (B,)."""
         with mixed_precision(self.batches.device):
-            prediction = self.unet(batch.x_t, batch.timesteps, batch.text, return_dict=False)[0]
+            text = self.encode(batch.text) if self.encode else batch.text
+            prediction = self.unet(batch.x_t, batch.timesteps, text, return_dict=False)[0]
         return batch.weight * (prediction.float() - batch.target).square().mean(dim=(1, 2, 3))
 
     def probe_loss(self) -> float:
@@ -147,8 +151,8 @@ class Loop:
         if norm == 0 and row["specimen_loss"]:
             raise TrainingError(
                 f"step {row['step']}: all gradients are zero at loss {row['loss']}, so nothing learns. Use "
-                f"another base model, or method 'full': the layers that should learn have no effect on its "
-                f"output."
+                f"another base model, or method 'full': the layers or words that should learn have no effect on "
+                f"its output."
             )
 
 

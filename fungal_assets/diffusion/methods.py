@@ -1,8 +1,9 @@
 """Methods of fine-tuning: which parameters of a base model learn, and how they are kept and put back.
 
-The loop, the losses and the checkpoints know nothing of methods; a further one (`textual_inversion`) is a
-further small class here. A LoRA reaches every linear layer and 1x1 convolution of the transformer blocks, not
-the attention alone: the same layers that other trainers name, so that every reader of LoRA files knows them.
+The loop, the losses and the checkpoints know nothing of methods; each is a small class, and the third,
+`textual_inversion`, has a module of its own, `inversion`. A LoRA reaches every linear layer and 1x1 convolution of
+the transformer blocks, not the attention alone: the same layers that other trainers name, so that every reader of
+LoRA files knows them.
 
 A numeric kernel: imports torch at module level, so import this module inside functions only.
 """
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING, Protocol
 import torch  # noqa: TID253
 
 from fungal_assets.diffusion.encoding import read_tensors
+from fungal_assets.diffusion.inversion import TextualInversion, Words
 from fungal_assets.errors import InputError, ProvenanceError
+from fungal_assets.profiles import METHODS
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
 LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out")
 LORA_FILE = "lora/pytorch_lora_weights.safetensors"
 UNET_FILE = "unet/diffusion_pytorch_model.safetensors"
-METHOD_NAMES = ("lora", "full")
 
 
 class Method(Protocol):
@@ -40,7 +42,14 @@ class Method(Protocol):
         """Where the tuned weights lie, relative to the output."""
         ...
 
-    def attach(self, pipeline: StableDiffusionPipeline, *, seed: int) -> dict[str, torch.nn.Parameter]:
+    @property
+    def learns_texts(self) -> bool:
+        """Whether it learns what texts mean, so that these are encoded within the step."""
+        ...
+
+    def attach(
+        self, pipeline: StableDiffusionPipeline, words: Words, *, seed: int
+    ) -> dict[str, torch.nn.Parameter]:
         """Make the pipeline ready to learn; returns what learns, by name."""
         ...
 
@@ -60,8 +69,11 @@ class Lora:
     rank: int
     name: str = "lora"
     weights_file: str = LORA_FILE
+    learns_texts: bool = False
 
-    def attach(self, pipeline: StableDiffusionPipeline, *, seed: int) -> dict[str, torch.nn.Parameter]:
+    def attach(
+        self, pipeline: StableDiffusionPipeline, words: Words, *, seed: int
+    ) -> dict[str, torch.nn.Parameter]:
         """Add the adapter; only its matrices learn. The start is that of the base model, as `up` is zero."""
         from peft import LoraConfig
 
@@ -106,8 +118,11 @@ class Full:
 
     name: str = "full"
     weights_file: str = UNET_FILE
+    learns_texts: bool = False
 
-    def attach(self, pipeline: StableDiffusionPipeline, *, seed: int) -> dict[str, torch.nn.Parameter]:
+    def attach(
+        self, pipeline: StableDiffusionPipeline, words: Words, *, seed: int
+    ) -> dict[str, torch.nn.Parameter]:
         """Nothing is added; the seed decides nothing."""
         pipeline.unet.requires_grad_(True)
         return dict(pipeline.unet.named_parameters())
@@ -122,16 +137,16 @@ class Full:
         pipeline.unet.load_state_dict({name: base[name].lerp(tuned[name], strength) for name in tuned})
 
 
-def get_method(name: str, *, lora_rank: int) -> Method:
+def get_method(name: str, *, lora_rank: int, vectors_per_species: int) -> Method:
     """The method of that name.
 
     Raises:
-        InputError: It is not implemented, or not known.
+        InputError: It is not known.
     """
     if name == "lora":
         return Lora(lora_rank)
     if name == "full":
         return Full()
     if name == "textual_inversion":
-        raise InputError(f"method {name!r} is planned but not implemented yet; use one of {METHOD_NAMES!r}.")
-    raise InputError(f"method {name!r} is not known; use one of {METHOD_NAMES!r}.")
+        return TextualInversion(vectors_per_species)
+    raise InputError(f"method {name!r} is not known; use one of {METHODS!r}.")

@@ -1,8 +1,9 @@
 """From a training output to weights for use: the stage behind `pruned_weights`.
 
 What stays is what inference needs, in half precision: the whole pipeline with the tuned weights in it, as a folder and,
-where its architecture is Stable Diffusion's, as a single file; and for a LoRA the adapter alone, under diffusers' and
-kohya's names. All may lie part of the way from the base model to the tuned weights (Wortsman et al. 2022,
+where its architecture is Stable Diffusion's, as a single file; for a LoRA the adapter alone, under diffusers' and
+kohya's names; for textual inversion a pipeline that reads the names as their learnt vectors, and these alone in the two
+formats that are read. All may lie part of the way from the base model to the tuned weights (Wortsman et al. 2022,
 arXiv:2109.01903): a base model that is far from the pictures keeps its forms so, and takes on their colours. Optimiser
 state and resume state stay behind.
 """
@@ -53,11 +54,12 @@ def prune_weights(
 
     Args:
         fine_tuned_weights: A complete output.
-        folder: Filled with `pipeline/`, for a LoRA `lora/`, where wanted and possible `single_file/`, and
-            `weights.json`.
+        folder: Filled with `pipeline/`, for a LoRA `lora/`, for textual inversion `embeddings/`, where wanted and
+            possible `single_file/`, and `weights.json`.
         origin: What the weights were tuned on; it goes into the files' headers.
         base_model: The base model that the weights were tuned on.
-        strength: How far from the base model's weights (0) to the tuned ones (1).
+        strength: How far from the base model's weights (0) to the tuned ones (1); of textual inversion, from the class
+            noun's vector to the learnt ones.
         has_single_file: Whether to write the whole model once more, as one file in Stable Diffusion's original
             layout; `weights.json` says why there is none.
         tell: Progress.
@@ -75,7 +77,8 @@ def prune_weights(
     training = read_json(fine_tuned_weights / "training.json")
     base = resolve_base_model(base_model)
     check_base_model(training, base)
-    method = get_method(training["method"], lora_rank=training["lora_rank"] or 1)
+    sizes = {name: training.get(name) or 1 for name in ("lora_rank", "vectors_per_species")}
+    method = get_method(training["method"], **sizes)
     tell("putting the tuned weights into the base model")
     pipeline = load_pipeline(base.path, device="cpu", dtype=torch.float32)
     method.restore(pipeline, fine_tuned_weights, strength=strength)
@@ -87,6 +90,8 @@ def prune_weights(
         tell(f"no single file: {why_none}")
     if method.name == "lora":
         exports.write_lora(fine_tuned_weights / method.weights_file, method)
+    if method.name == "textual_inversion":
+        exports.write_embeddings(fine_tuned_weights)
     record = _record(fine_tuned_weights, folder, method, base)
     record |= {"strength": strength, "single_file_left_out": why_none}
     write_atomically(folder / "weights.json", json.dumps(record, indent=1, sort_keys=True))
@@ -97,6 +102,7 @@ def prune_weights(
         "lora_mb": _size_mb(folder / method.weights_file) if method.name == "lora" else 0.0,
         "kohya_lora_mb": _size_mb(folder / KOHYA_FILE),
         "single_file_mb": _size_mb(folder / SINGLE_FILE),
+        "embeddings_mb": _size_mb(folder / "embeddings"),
     }
 
 
@@ -152,6 +158,10 @@ class _Exports:
         from fungal_assets.diffusion.original_layout import find_unnamed, to_original
 
         shutil.rmtree(self.folder / Path(SINGLE_FILE).parent, ignore_errors=True)
+        if self.training["method"] == "textual_inversion":
+            return (
+                "the original layout has no room for words of its own; load the base model and `embeddings/`"
+            )
         unnamed = find_unnamed(pipeline)
         if unnamed:
             return f"Stable Diffusion's original layout has no name for {', '.join(unnamed)}"
@@ -171,6 +181,12 @@ class _Exports:
         self._write(method.weights_file, half, spec)
         network = kohya_network(self.training, self.architecture)
         self._write(KOHYA_FILE, to_kohya(half, alpha=self.training["lora_rank"]), spec | network)
+
+    def write_embeddings(self, fine_tuned_weights: Path) -> None:
+        """The vectors of every name, in the formats that people load."""
+        from fungal_assets.diffusion.inversion import read_vectors, write_for_use
+
+        write_for_use(self.folder, read_vectors(fine_tuned_weights, strength=self.strength), self._texts())
 
     def _write(self, name: str, tensors: dict[str, torch.Tensor], spec: dict[str, str]) -> None:
         from fungal_assets.diffusion.encoding import write_tensors
@@ -203,12 +219,27 @@ def _record(fine_tuned_weights: Path, folder: Path, method: Method, base: BaseMo
         f"{kind}_sha256": hash_file(folder / name) if (folder / name).is_file() else None
         for kind, name in files.items()
     }
-    return hashes | {
-        "base_model": base.as_json(),
-        "method": method.name,
-        "tuned_sha256": hash_file(fine_tuned_weights / method.weights_file),
-        "pipeline_sha256": hash_folder(folder / "pipeline"),
-    }
+    named = _record_of_names(folder, method)
+    return (
+        hashes
+        | named
+        | {
+            "base_model": base.as_json(),
+            "method": method.name,
+            "tuned_sha256": hash_file(fine_tuned_weights / method.weights_file),
+            "pipeline_sha256": hash_folder(folder / "pipeline"),
+        }
+    )
+
+
+def _record_of_names(folder: Path, method: Method) -> dict[str, Any]:
+    """The names that became words of the text encoder, and the hash of their vectors, if any did."""
+    if method.name != "textual_inversion":
+        return {}
+    from fungal_assets.diffusion.encoding import read_tensors
+
+    names = sorted(read_tensors(folder / method.weights_file))
+    return {"names": names, "embeddings_sha256": hash_folder(folder / "embeddings")}
 
 
 def _size_mb(place: Path) -> float:

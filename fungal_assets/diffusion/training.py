@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +24,12 @@ from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.store import Figures, hash_folder, write_atomically
 
 if TYPE_CHECKING:
+    import torch
     from diffusers import StableDiffusionPipeline
 
     from fungal_assets.diffusion.batches import Batches
     from fungal_assets.diffusion.encoding import EncodedDataset
+    from fungal_assets.diffusion.inversion import Words
     from fungal_assets.diffusion.loop import Loop
     from fungal_assets.diffusion.methods import Method
     from fungal_assets.diffusion.states import Progress
@@ -48,6 +51,8 @@ class Recipe:
     batch_size: int
     learning_rate: float
     lora_rank: int
+    vectors_per_species: int
+    class_noun: str
     rehearsal_prompts: int
     rehearsal_share: float
     class_share: float
@@ -60,7 +65,8 @@ class Recipe:
         Raises:
             InputError: Some cannot be.
         """
-        least = {"max_steps": 1, "batch_size": 1, "lora_rank": 1, "rehearsal_prompts": 0, "min_snr_gamma": 0}
+        least = {"max_steps": 1, "batch_size": 1, "lora_rank": 1, "vectors_per_species": 1}
+        least |= {"rehearsal_prompts": 0, "min_snr_gamma": 0}
         faults = [
             f"{name} is {getattr(self, name)}, at least {bound} expected"
             for name, bound in least.items()
@@ -76,6 +82,31 @@ class Recipe:
         if faults:
             raise InputError(f"these settings of fine_tuned_weights cannot be: {'; '.join(faults)}.")
 
+    def with_names_only(self) -> Recipe:
+        """The recipe without what says no name: it can't teach a method that learns names, nor make it forget."""
+        return replace(self, rehearsal_prompts=0, rehearsal_share=0.0, class_share=0.0)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """All that a loop needs.
+
+    Args:
+        pipeline: The base model, with what learns attached.
+        parameters: What learns, by name.
+        batches: What each step sees.
+        held_out: The same of held-out pictures, if there are any.
+        rehearsed: The rehearsed prompts.
+        truncated: How many texts are longer than the text encoder reads.
+    """
+
+    pipeline: StableDiffusionPipeline
+    parameters: Mapping[str, torch.nn.Parameter]
+    batches: Batches
+    held_out: Batches | None
+    rehearsed: list[str]
+    truncated: int
+
 
 def tune(
     captioned_dataset: Path,
@@ -88,6 +119,8 @@ def tune(
     batch_size: int,
     learning_rate: float,
     lora_rank: int,
+    vectors_per_species: int,
+    class_noun: str,
     rehearsal_prompts: int,
     rehearsal_share: float,
     class_share: float,
@@ -104,13 +137,16 @@ def tune(
             held out as much as the loss on it is measured over.
         prompts: A complete output; its rehearsal prompts are rehearsed.
         folder: Filled with the weights, `loss.parquet`, `loss.png`, `training.json` and `resume/`.
-        method: `"lora"` or `"full"`.
+        method: `"lora"`, `"full"` or `"textual_inversion"`; the last rehearses nothing and reads no text without a
+            name, as the base model stays as it is.
         base_model: Card name, local folder or hub id.
         max_steps: Steps of the optimiser; where these would leave out rows of a large dataset, as many as train on
             every row once.
         batch_size: Rows in a step, rehearsal included.
         learning_rate: Peak; it warms up over a twentieth of the steps and falls as a cosine to a tenth.
         lora_rank: Rank of the added matrices; only for `"lora"`.
+        vectors_per_species: How many vectors a species' name has; only for `"textual_inversion"`.
+        class_noun: The word that they begin as; only for `"textual_inversion"`.
         rehearsal_prompts: How many rehearsal prompts the base model walks through.
         rehearsal_share: Share of each batch that is rehearsal, 0 to below 1.
         class_share: Share of the draws from the dataset that come with a wording that says what all species are and no
@@ -133,6 +169,8 @@ def tune(
         batch_size,
         learning_rate,
         lora_rank,
+        vectors_per_species,
+        class_noun,
         rehearsal_prompts,
         rehearsal_share,
         class_share,
@@ -140,24 +178,19 @@ def tune(
         seed,
     )
     recipe.check()
-    chosen = get_method(method, lora_rank=lora_rank)
+    chosen = get_method(method, lora_rank=lora_rank, vectors_per_species=vectors_per_species)
+    if chosen.learns_texts:
+        recipe = recipe.with_names_only()
     base = resolve_base_model(base_model)
     data = captioned_dataset / "data"
     with deterministic(pick_device()):
-        pipeline, batches, held_out, rehearsed, truncated = _prepare(
-            data, prompts, folder, base, recipe, tell
-        )
+        ready = _prepare(data, prompts, folder, base, chosen, recipe, tell)
+        batches, held_out = ready.batches, ready.held_out
         recipe = _for_every_row(recipe, batches, tell)
-        loop = _loop(
-            pipeline,
-            batches,
-            chosen,
-            recipe,
-            folder,
-            [base.sha256, hash_folder(data), rehearsed],
-            checkpoint_every_s,
-        )
-        # What learns begins as nothing, so that this is the base's loss, also where a stopped run is gone on with.
+        decided_by = [base.sha256, hash_folder(data), ready.rehearsed]
+        loop = _loop(ready, chosen, recipe, folder, decided_by, checkpoint_every_s)
+        # What learns begins as nothing, or as a word of the base's, so that this is the base's loss, also where a
+        # stopped run is gone on with.
         base_held_out_loss = loop.loss_over(held_out, HELD_OUT_PROBES) if held_out else None
         loop_start_s = time.monotonic()
         progress = loop.run(tell, on_loss)
@@ -169,7 +202,7 @@ def tune(
         "rows_trained_on": batches.rows_seen(recipe.max_steps),
         "steps": progress.step,
         "epochs": round(batches.epochs(recipe.max_steps), 3),
-        "captions_truncated": truncated,
+        "captions_truncated": ready.truncated,
         **batches.count_texts(recipe.max_steps),
         "rehearsal_points": batches.rehearsal.row_count if batches.rehearsal else 0,
         "probe_loss_before": progress.probe_loss,
@@ -177,44 +210,36 @@ def tune(
         **_held_out_result(held_out, base_held_out_loss, held_out_loss),
         "parameters": sum(param.numel() for param in loop.parameters.values()),
     }
-    _write(
-        folder, pipeline, chosen, loop, progress, _record(base, chosen, recipe, rehearsed, batches) | result
-    )
+    record = _record(base, chosen, recipe, ready.rehearsed, batches) | result
+    _write(folder, ready.pipeline, chosen, loop, progress, record)
     times = {"seconds": round(time.monotonic() - start_s, 1), "training_seconds": round(loop_s, 1)}
     return result | times | {"weights_mb": round((folder / chosen.weights_file).stat().st_size / 1e6, 3)}
 
 
 def _prepare(
-    data: Path, prompts: Path, folder: Path, base: BaseModel, recipe: Recipe, tell: Tell
-) -> tuple[StableDiffusionPipeline, Batches, Batches | None, list[str], int]:
-    """Load, encode and rehearse.
-
-    Returns:
-        The pipeline, the batches, those of the held-out pictures if there are any, the rehearsed prompts and the
-        number of truncated captions.
-    """
+    data: Path, prompts: Path, folder: Path, base: BaseModel, method: Method, recipe: Recipe, tell: Tell
+) -> _Prepared:
+    """Load, encode, rehearse, and attach what learns."""
     import torch
 
-    from fungal_assets.diffusion.batches import Batches
+    from fungal_assets.diffusion.batches import CAPTION_DROPOUT, Batches
     from fungal_assets.diffusion.encoding import count_truncated, encode_dataset
+    from fungal_assets.diffusion.inversion import with_token_ids
     from fungal_assets.diffusion.objectives import Objective
     from fungal_assets.diffusion.rehearsal import rehearsal_prompts, rehearse
-    from fungal_assets.shards import read_rows
 
     if recipe.class_share > 0:
         _refuse_nameless(data)
     device, cache = pick_device(), folder / CACHE_NAME
     pipeline = load_pipeline(base.path, device=device, dtype=torch.float32)
-    encoded = encode_dataset(data, pipeline, base_sha256=base.sha256, cache=cache, tell=tell)
-    held_out = _encode_held_out(data, pipeline, base, cache, tell)
-    rows = read_rows(data, ["text", "texts", "class_texts"], stem=TRAIN)
-    told = sorted({text for row in rows for text in _texts(row)})
-    truncated = count_truncated(pipeline, told)
-    if truncated:
-        tell(
-            f"{truncated} of {len(told)} texts are longer than the text encoder reads; their ends "
-            f"are not learnt"
-        )
+    how: dict[str, Any] = {
+        "base_sha256": base.sha256,
+        "cache": cache,
+        "tell": tell,
+        "has_embeddings": not method.learns_texts,
+    }
+    encoded = encode_dataset(data, pipeline, **how)
+    held_out = _encode_held_out(data, pipeline, how)
     objective = Objective.of(pipeline.scheduler, recipe.min_snr_gamma, device)
     texts = rehearsal_prompts(prompts, recipe.rehearsal_prompts) if recipe.rehearsal_share > 0 else []
     shape = encoded.latents.shape[2:]
@@ -226,9 +251,20 @@ def _prepare(
     }
     rehearsal = rehearse(pipeline, texts, **settings, cache=cache, tell=tell) if texts else None
     pipeline.vae.to("cpu")
-    pipeline.text_encoder.to("cpu")
     pipeline.unet.train()
     suit_attention(pipeline.unet, device)
+    parameters = method.attach(pipeline, _words(data, recipe, method), seed=recipe.seed)
+    truncated = count_truncated(pipeline, encoded.told)
+    if truncated:
+        tell(
+            f"{truncated} of {len(encoded.told) - 1} texts are longer than the text encoder reads; their ends "
+            f"are not learnt"
+        )
+    if method.learns_texts:
+        encoded = with_token_ids(encoded, pipeline, data)
+        held_out = with_token_ids(held_out, pipeline, data) if held_out else None
+    else:
+        pipeline.text_encoder.to("cpu")
     batches = Batches(
         encoded,
         rehearsal,
@@ -238,13 +274,32 @@ def _prepare(
         recipe.class_share,
         recipe.seed,
         device,
+        caption_dropout=0.0 if method.learns_texts else CAPTION_DROPOUT,
     )
     unseen = replace(batches, encoded=held_out, rehearsal=None, rehearsal_share=0.0) if held_out else None
-    return pipeline, batches, unseen, texts, truncated
+    return _Prepared(pipeline, parameters, batches, unseen, texts, truncated)
+
+
+def _words(data: Path, recipe: Recipe, method: Method) -> Words:
+    """The names of the species in the training rows, for a method that learns them, and the class noun.
+
+    Raises:
+        InputError: Rows have no name.
+    """
+    from fungal_assets.diffusion.inversion import Words
+    from fungal_assets.shards import read_rows
+
+    names = {row.get("species") for row in read_rows(data, ["species"], stem=TRAIN)}
+    if method.learns_texts and not all(names):
+        raise InputError(
+            f"rows of {data} have no species, whose names {method.name!r} learns; a column 'species' with the name "
+            "that their captions say is expected. Grow captioned_dataset again, or use another method."
+        )
+    return Words(sorted(name for name in names if name), recipe.class_noun)
 
 
 def _encode_held_out(
-    data: Path, pipeline: StableDiffusionPipeline, base: BaseModel, cache: Path, tell: Tell
+    data: Path, pipeline: StableDiffusionPipeline, how: Mapping[str, Any]
 ) -> EncodedDataset | None:
     """What the loss on held-out pictures is measured over, if there are any."""
     from fungal_assets.diffusion.encoding import encode_dataset
@@ -252,9 +307,7 @@ def _encode_held_out(
 
     if not has_shards(data, TEST) or not count_rows(data, TEST):
         return None
-    return encode_dataset(
-        data, pipeline, base_sha256=base.sha256, cache=cache, tell=tell, split=TEST, most_rows=HELD_OUT_ROWS
-    )
+    return encode_dataset(data, pipeline, **how, split=TEST, most_rows=HELD_OUT_ROWS)
 
 
 def _held_out_result(held_out: Batches | None, before: float | None, after: float | None) -> dict[str, Any]:
@@ -263,11 +316,6 @@ def _held_out_result(held_out: Batches | None, before: float | None, after: floa
         return {"held_out_rows": 0}
     rows = held_out.encoded.row_count
     return {"held_out_rows": rows, "held_out_loss_before": before, "held_out_loss_after": after}
-
-
-def _texts(row: Mapping[str, Any]) -> list[str]:
-    """All texts of a row; a dataset of before has one caption alone."""
-    return [*(row.get("texts") or [row["text"]]), *(row.get("class_texts") or [])]
 
 
 def _refuse_nameless(data: Path) -> None:
@@ -296,26 +344,26 @@ def _for_every_row(recipe: Recipe, batches: Batches, tell: Tell) -> Recipe:
 
 
 def _loop(
-    pipeline: StableDiffusionPipeline,
-    batches: Batches,
+    ready: _Prepared,
     method: Method,
     recipe: Recipe,
     folder: Path,
     decided_by: list[Any],
     checkpoint_every_s: float,
 ) -> Loop:
-    from fungal_assets.diffusion.encoding import key_of
+    from fungal_assets.diffusion.encoding import encode_tokens, key_of
     from fungal_assets.diffusion.loop import Loop
 
     return Loop(
-        pipeline.unet,
-        method.attach(pipeline, seed=recipe.seed),
-        batches,
+        ready.pipeline.unet,
+        ready.parameters,
+        ready.batches,
         max_steps=recipe.max_steps,
         learning_rate=recipe.learning_rate,
         states=folder / STATES_NAME,
         run_key=key_of(method.name, vars(recipe), decided_by),
         checkpoint_every_s=checkpoint_every_s,
+        encode=partial(encode_tokens, ready.pipeline) if method.learns_texts else None,
     )
 
 
@@ -323,7 +371,12 @@ def _record(
     base: BaseModel, method: Method, recipe: Recipe, rehearsed: list[str], batches: Batches
 ) -> dict[str, Any]:
     """What `training.json` says beside the results."""
-    settings = vars(recipe) | {"lora_rank": recipe.lora_rank if method.name == "lora" else None}
+    others = {
+        "lora_rank": "lora",
+        "vectors_per_species": "textual_inversion",
+        "class_noun": "textual_inversion",
+    }
+    settings = vars(recipe) | {name: None for name, owner in others.items() if method.name != owner}
     return {
         "base_model": base.as_json(),
         "method": method.name,

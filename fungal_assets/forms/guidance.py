@@ -19,6 +19,7 @@ import numpy as np
 import torch  # noqa: TID253
 import torch.nn.functional as F  # noqa: TID253
 
+from fungal_assets.diffusion.encoding import encode_tokens, tokenize_texts
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.store import hash_folder
 
@@ -78,16 +79,8 @@ class DiffusionGuide:
     @torch.no_grad()
     def embed(self, texts: Sequence[str]) -> torch.Tensor:
         """Text embeddings: float, shape (n, tokens, width)."""
-        tokenizer = self.pipeline.tokenizer
-        tokens = tokenizer(
-            list(texts),
-            padding="max_length",
-            max_length=tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
-        )
-        encoder = self.pipeline.text_encoder
-        return encoder(tokens.input_ids.to(encoder.device))[0].to("cpu", torch.float32)
+        ids = tokenize_texts(self.pipeline, texts).to(self.pipeline.text_encoder.device)
+        return encode_tokens(self.pipeline, ids).to("cpu", torch.float32)
 
     def paint(
         self, text: str, seeds: Sequence[int], *, guidance_scale: float, steps: int = 12

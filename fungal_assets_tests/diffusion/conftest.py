@@ -1,5 +1,6 @@
 """A tiny world: a real base model of 64 px at random weights, a dataset of two shards, and prompts."""
 
+import functools
 import io
 import json
 from pathlib import Path
@@ -19,6 +20,8 @@ SETTINGS = {
     "batch_size": 4,
     "learning_rate": 3e-3,
     "lora_rank": 4,
+    "vectors_per_species": 2,
+    "class_noun": "mushroom",
     "rehearsal_prompts": 2,
     "rehearsal_share": 0.25,
     "class_share": 0.2,
@@ -53,12 +56,13 @@ def write_dataset(
 
 def _write_split(folder: Path, split: str, numbers: range, shards: int, class_texts: tuple) -> None:
     lists = dict.fromkeys(("texts", "class_texts"), pa.list_(pa.string()))
-    schema = image_schema({"image_id": pa.string(), "text": pa.string()} | lists)
+    schema = image_schema({"image_id": pa.string(), "text": pa.string(), "species": pa.string()} | lists)
     with ShardWriter(folder / "data", schema, shards=shards, stem=split) as writer:
         for number in numbers:
             image = {"bytes": picture(number), "path": f"{number}.png"}
             name = ("golden bonnet", "ashen cap")[number % 2]
             told = {"text": f"a photo of {name}", "texts": [f"a photo of {name}", f"in moss, {name}"]}
+            told["species"] = name
             row = {"image": image, "image_id": f"{number:016x}", "class_texts": list(class_texts)}
             writer.write(row | told)
 
@@ -97,13 +101,23 @@ def prompts_dir(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def tuned_dir(base_dir, dataset_dir, prompts_dir, tmp_path_factory):
-    """One unbroken run."""
+def tuned_by(base_dir, dataset_dir, prompts_dir, tmp_path_factory):
+    """One unbroken run of each method that is asked for."""
     from fungal_assets.diffusion.training import tune
 
-    folder = tmp_path_factory.mktemp("tuned")
-    tune(dataset_dir, prompts_dir, folder, base_model=str(base_dir), **SETTINGS)
-    return folder
+    @functools.cache
+    def tuned(method):
+        folder = tmp_path_factory.mktemp(f"tuned-{method}")
+        tune(dataset_dir, prompts_dir, folder, base_model=str(base_dir), **SETTINGS | {"method": method})
+        return folder
+
+    return tuned
+
+
+@pytest.fixture(scope="session")
+def tuned_dir(tuned_by):
+    """One unbroken run of a LoRA."""
+    return tuned_by("lora")
 
 
 def stable_diffusion(version: int):

@@ -22,7 +22,8 @@ def batches(*, size: int = 4, share: float = 0.25, class_share: float = 0.0, see
     starts = torch.tensor([0, *map(len, told)]).cumsum(0)
     wordings = Choices(torch.tensor([text for texts in told for text in texts]), starts)
     nameless = Choices(torch.full((ROWS,), CLASS_TEXT), torch.arange(ROWS + 1))
-    encoded = EncodedDataset(latents, wordings, nameless, torch.arange(31.0).view(-1, 1, 1))
+    told = [str(number) for number in range(31)]
+    encoded = EncodedDataset(latents, wordings, nameless, told, torch.arange(31.0).view(-1, 1, 1))
     plane = torch.ones(POINTS, 4, 8, 8)
     texts = torch.tensor([0.0, 70, 71, 72, 73, 74]).view(-1, 1, 1)
     points = Rehearsal(plane, torch.arange(POINTS), torch.arange(POINTS) + 1, 50 * plane, 60 * plane, texts)

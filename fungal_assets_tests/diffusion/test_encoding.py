@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from fungal_assets.diffusion.encoding import (
+    Choices,
     count_truncated,
     embed_texts,
     encode_dataset,
@@ -32,7 +33,7 @@ def test_every_row_of_every_shard_is_encoded(shards, pipeline, tmp_path):
     encoded = encode(write_dataset(tmp_path / "dataset", 11, shards=shards), pipeline, tmp_path)
     assert encoded.latents.shape == (11, 2, 4, 8, 8)
     assert len(set(encoded.latents[:, 0].sum(dim=(1, 2, 3)).tolist())) == 11
-    assert len(encoded.embeddings) == 6, "the empty prompt, two wordings of two names, and one without"
+    assert len(encoded.texts) == 6, "the empty prompt, two wordings of two names, and one without"
     rows = torch.arange(11)
     assert encoded.wordings.counts(rows).tolist() == [2] * 11
     assert encoded.class_wordings.counts(rows).tolist() == [1] * 11
@@ -45,9 +46,9 @@ def test_a_row_comes_with_the_embeddings_of_its_own_texts(pipeline, tmp_path):
     for number, row in enumerate(read_rows(dataset / "data")):
         for chance, text in ((0.0, row["texts"][0]), (0.99, row["texts"][1])):
             (index,) = encoded.wordings.pick(torch.tensor([number]), torch.tensor([chance]))
-            torch.testing.assert_close(encoded.embeddings[index], embed_texts(pipeline, [text])[0])
+            torch.testing.assert_close(encoded.texts[index], embed_texts(pipeline, [text])[0])
         (index,) = encoded.class_wordings.pick(torch.tensor([number]), torch.tensor([0.5]))
-        torch.testing.assert_close(encoded.embeddings[index], embed_texts(pipeline, ["a mushroom"])[0])
+        torch.testing.assert_close(encoded.texts[index], embed_texts(pipeline, ["a mushroom"])[0])
     assert row["text"] == row["texts"][0]
 
 
@@ -94,10 +95,10 @@ def test_a_second_call_reads_the_cache_and_another_dataset_has_its_own(pipeline,
     assert torch.equal(read_tensors(path)["latents"], first.latents)
     again = encode(dataset, None, tmp_path / "cache")
     assert torch.equal(again.latents, first.latents)
-    assert torch.equal(again.embeddings, first.embeddings)
+    assert torch.equal(again.texts, first.texts)
     assert torch.equal(again.wordings.ids, first.wordings.ids)
     next((tmp_path / "cache").glob("embeddings-*.npy")).unlink()
-    assert torch.equal(encode(dataset, pipeline, tmp_path / "cache").embeddings, first.embeddings)
+    assert torch.equal(encode(dataset, pipeline, tmp_path / "cache").texts, first.texts)
     encode(write_dataset(tmp_path / "b", 4), pipeline, tmp_path / "cache")
     assert len(list((tmp_path / "cache").glob("encoded-*.safetensors"))) == 2
 
@@ -117,7 +118,7 @@ def test_a_run_stopped_amid_the_texts_finds_its_pictures_again(pipeline, tmp_pat
     gone_on = encode_dataset(dataset / "data", pipeline, **common, tell=lines.append)
     assert kept.stat().st_mtime_ns == before and {line.split(":")[0] for line in lines} == {"encoding texts"}
     unbroken = encode(dataset, pipeline, tmp_path / "other")
-    assert torch.equal(gone_on.embeddings, unbroken.embeddings)
+    assert torch.equal(gone_on.texts, unbroken.texts)
     assert torch.equal(gone_on.latents, unbroken.latents)
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
@@ -148,6 +149,26 @@ def test_more_texts_than_the_disk_has_room_for_are_refused_before_one_is_written
     ):
         write_embeddings(tmp_path / "e.npy", pipeline, Many(), stay_silent)
     assert not list(tmp_path.iterdir())
+
+
+def test_without_embeddings_no_text_is_encoded_and_all_are_told(pipeline, tmp_path):
+    data = write_dataset(tmp_path / "dataset", 3) / "data"
+    common = {"base_sha256": "b", "cache": tmp_path / "cache", "tell": stay_silent}
+    told = encode_dataset(data, pipeline, **common, has_embeddings=False)
+    assert not list((tmp_path / "cache").glob("embeddings-*")) and len(told.texts) == 0
+    names = ("ashen cap", "golden bonnet")
+    wordings = [text for name in names for text in (f"a photo of {name}", f"in moss, {name}")]
+    assert told.told == sorted(["", "a mushroom", *wordings])
+    torch.testing.assert_close(
+        encode_dataset(data, pipeline, **common).texts, embed_texts(pipeline, told.told)
+    )
+
+
+def test_choices_that_are_not_wanted_are_left_out_and_every_row_keeps_its_own():
+    choices = Choices(torch.tensor([1, 2, 3, 2, 4]), torch.tensor([0, 2, 3, 5]))
+    kept = choices.only(torch.tensor([False, True, True, False, False]))
+    assert kept.ids.tolist() == [1, 2, 2] and kept.starts.tolist() == [0, 2, 2, 3]
+    assert choices.only(torch.zeros(5, dtype=torch.bool)).starts.tolist() == [0, 0, 0, 0]
 
 
 def png(width: int, height: int) -> bytes:

@@ -11,6 +11,7 @@ import pytest
 from fungal_assets.diffusion.checks import check_class_share
 from fungal_assets.diffusion.training import tune
 from fungal_assets.errors import InputError, ProvenanceError, TrainingError
+from fungal_assets.profiles import METHODS
 from fungal_assets.shards import read_table
 from fungal_assets.store import hash_files, hash_folder
 from fungal_assets_tests.diffusion.conftest import SETTINGS, write_dataset
@@ -29,17 +30,19 @@ tune(Path(dataset), Path(prompts), Path(folder), base_model=base, on_loss=die, *
 """
 
 
+@pytest.mark.parametrize("method", METHODS)
 def test_a_run_killed_and_called_again_ends_bit_equal_to_an_unbroken_one(
-    base_dir, dataset_dir, prompts_dir, tuned_dir, tmp_path
+    method, base_dir, dataset_dir, prompts_dir, tuned_by, tmp_path
 ):
+    settings = SETTINGS | {"method": method}
     places = [str(path) for path in (dataset_dir, prompts_dir, tmp_path, base_dir)]
-    killed = subprocess.run([sys.executable, "-c", KILLED, *places, json.dumps(SETTINGS)], env=os.environ)
+    killed = subprocess.run([sys.executable, "-c", KILLED, *places, json.dumps(settings)], env=os.environ)
     assert killed.returncode == -signal.SIGKILL
     assert not (tmp_path / "training.json").exists()
     lines = []
-    tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **SETTINGS, tell=lines.append)
+    tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **settings, tell=lines.append)
     assert "training goes on from step 3 of 6" in lines
-    assert hash_files(tmp_path) == hash_files(tuned_dir)
+    assert hash_files(tmp_path) == hash_files(tuned_by(method))
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit, RuntimeError])
@@ -178,7 +181,8 @@ def test_a_missing_shard_is_named(base_dir, prompts_dir, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"method": "textual_inversion"}, "planned but not implemented"),
+        ({"vectors_per_species": 0}, "vectors_per_species is 0, at least 1 expected"),
+        ({"method": "textual_inversion", "class_noun": ""}, "class_noun is empty.*such as 'mushroom'"),
         ({"method": "hypernetwork"}, "not known; use one of"),
         ({"max_steps": 0, "rehearsal_share": 1.0}, "max_steps is 0.*rehearsal_share is 1.0"),
         ({"rehearsal_prompts": 0}, "set both or neither"),
@@ -204,6 +208,15 @@ def test_a_share_without_names_that_no_row_can_meet_is_refused(base_dir, prompts
         **SETTINGS | {"class_share": 0.0, "max_steps": 2},
     )
     assert figures["class_texts_drawn"] == 0
+
+
+def test_a_method_that_learns_names_draws_no_text_without_one_whatever_the_share(tuned_by):
+    folder = tuned_by("textual_inversion")
+    record = json.loads((folder / "training.json").read_text())
+    assert record["class_share"] == record["rehearsal_share"] == record["class_texts_drawn"] == 0
+    assert record["rehearsed_prompts"] == [] and record["vectors_per_species"] == 2
+    assert record["texts_drawn"] == 4 and record["specimens_drawn"] == 6 * 4
+    assert check_class_share(folder, class_share=SETTINGS["class_share"]).passed
 
 
 def test_a_share_that_was_not_met_is_found(tuned_dir, tmp_path):
