@@ -138,7 +138,8 @@ def tune_model(
     folder.mkdir()
     tune(dataset, prompts, folder, **settings)
     pipeline = load_base()
-    get_method(settings["method"], lora_rank=settings["lora_rank"]).restore(pipeline, folder, strength=1.0)
+    sizes = {name: settings[name] for name in ("lora_rank", "vectors_per_species")}
+    get_method(settings["method"], **sizes).restore(pipeline, folder, strength=1.0)
     return pipeline
 
 

@@ -214,9 +214,10 @@ def _architecture(pipeline: StableDiffusionPipeline, training: dict[str, Any]) -
 
 def _record(fine_tuned_weights: Path, folder: Path, method: Method, base: BaseModel) -> dict[str, Any]:
     """What `weights.json` says; None for what is not there."""
-    files = {"lora": method.weights_file, "kohya_lora": KOHYA_FILE, "single_file": SINGLE_FILE}
+    lora = method.weights_file if method.name == "lora" else None
+    files = {"lora": lora, "kohya_lora": KOHYA_FILE, "single_file": SINGLE_FILE}
     hashes = {
-        f"{kind}_sha256": hash_file(folder / name) if (folder / name).is_file() else None
+        f"{kind}_sha256": hash_file(folder / name) if name and (folder / name).is_file() else None
         for kind, name in files.items()
     }
     named = _record_of_names(folder, method)

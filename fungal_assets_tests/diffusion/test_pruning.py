@@ -19,6 +19,7 @@ from fungal_assets.diffusion.checks import (
 )
 from fungal_assets.diffusion.encoding import read_tensors, write_tensors
 from fungal_assets.diffusion.headers import read_header
+from fungal_assets.diffusion.inversion import Words
 from fungal_assets.diffusion.methods import LORA_TARGETS, Full, get_method
 from fungal_assets.diffusion.pruning import KOHYA_FILE, SINGLE_FILE, UNET_FILE, prune_weights
 from fungal_assets.errors import InputError, ProvenanceError
@@ -156,10 +157,10 @@ def test_a_wholly_tuned_stable_diffusion_draws_the_same_by_every_format(version,
 def write_tuned(base, folder, *, method):
     """Tuned weights of a base model as training leaves them, far enough from it for all to see."""
     pipeline = load_pipeline(base, device="cpu", dtype=torch.float32)
-    chosen = get_method(method, lora_rank=4)
+    chosen = get_method(method, lora_rank=4, vectors_per_species=1)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for name, values in chosen.attach(pipeline, seed=0).items():
+        for name, values in chosen.attach(pipeline, Words([], "mushroom"), seed=0).items():
             noise = torch.randn(values.shape, generator=generator)
             if method == "full":
                 values.add_(noise * values.abs().mean() * 0.04)
