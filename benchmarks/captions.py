@@ -2,10 +2,10 @@
 
 Run: python benchmarks/captions.py STORE [STEPS]. STORE holds a growth of the profile pocket, whose pictures, names and
 prompts are used. Each model is tuned with and without rehearsal, then asked for every species with a colour that is not
-its own, in a habitat and from a side; the pocket judge says whether the word was heard. Tuned weights count in full,
-of which a growth takes a part (`pruned_weights.strength`), so that the captions alone are compared. Knowledge is the
-share of measured control prompts whose thing the same judge finds among all of them. The base model, asked for the form
-of the species instead of its name, is what can be had.
+its own, in a habitat and from a side, in the manner of its captions; the pocket judge says whether the word was heard.
+Tuned weights count in full, of which a growth takes a part (`pruned_weights.strength`), so that the captions alone are
+compared. Knowledge is the share of measured control prompts whose thing the same judge finds among all of them. The
+base model, asked for the form of the species instead of its name, is what can be had.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class Question:
 
     Args:
         kind: Kind of word.
-        prompt: For a tuned model.
+        prompt: For a model that was tuned on full captions.
+        name_prompt: For one that was tuned on names alone.
         base_prompt: For the base model, which has never heard the name.
         answers: Texts by word.
         right: The word asked for.
@@ -61,6 +62,7 @@ class Question:
 
     kind: str
     prompt: str
+    name_prompt: str
     base_prompt: str
     answers: Mapping[str, str]
     right: str
@@ -84,6 +86,7 @@ def ask(kinds: Sequence[Species]) -> list[Question]:
                 Question(
                     "habitat",
                     f"{subject}, {place}",
+                    f"{one.common_name}, {place}",
                     word_fungus(form, place=place),
                     {place: word_fungus(form, place=place) for place in places},
                     place,
@@ -91,6 +94,7 @@ def ask(kinds: Sequence[Species]) -> list[Question]:
                 Question(
                     "colour",
                     depict(named, NOUN),
+                    named,
                     word_fungus(form, color=color),
                     {color: word_fungus(form, color=color) for color in COLORS},
                     color,
@@ -98,6 +102,7 @@ def ask(kinds: Sequence[Species]) -> list[Question]:
                 Question(
                     "view",
                     f"{subject}, {view}",
+                    f"{one.common_name}, {view}",
                     word_fungus(form, view=view),
                     {view: word_fungus(form, view=view) for view in views_of(one.morphotype)},
                     view,
@@ -147,12 +152,11 @@ def score(
     pipeline: StableDiffusionPipeline,
     questions: Sequence[Question],
     controls: Sequence[str],
-    *,
-    is_base: bool,
+    manner: str,
 ) -> dict[str, float]:
-    """Shares of right answers by kind of word, and of control prompts whose thing is found."""
+    """Shares of right answers by kind of word, asked in that manner, and of control prompts whose thing is found."""
     judge = ClipJudge.load(JUDGE_DIR / "clip")
-    prompts = [one.base_prompt if is_base else one.prompt for one in questions]
+    prompts = [getattr(one, manner) for one in questions]
     pictures = paint(pipeline, prompts, steps=STEPS, tell=stay_silent)
     rights: dict[str, list[bool]] = {}
     for vector, one in zip(judge.embed_images(pictures), questions, strict=True):
@@ -180,18 +184,23 @@ def main() -> None:
     texts = json.loads((prompts / "prompts.json").read_text())["prompts"]
     controls = [one["text"] for one in texts if one["kind"] == "control" and one["text"] in world]
     questions = ask(kinds)
-    rows = {"the base model, by form": score(load_base(), questions, controls, is_base=True)}
+    rows = {"the base model, by form": score(load_base(), questions, controls, "base_prompt")}
     with tempfile.TemporaryDirectory() as scratch:
         plain = reword(dataset, Path(scratch) / "plain", names)
-        captions = {"the name alone": (plain, {"class_share": 0.0}), "full captions": (dataset, {})}
+        captions = {
+            "the name alone": (plain, {"class_share": 0.0}, "name_prompt"),
+            "full captions": (dataset, {}, "prompt"),
+        }
         rehearsals = {
             "without rehearsal": {"rehearsal_share": 0.0, "rehearsal_prompts": 0},
             "with rehearsal": {},
         }
-        for (said, (data, own)), (how, change) in itertools.product(captions.items(), rehearsals.items()):
+        for (said, (data, own, manner)), (how, change) in itertools.product(
+            captions.items(), rehearsals.items()
+        ):
             name = f"{said}, {how}"
             tuned = tune_model(data, prompts, Path(scratch) / name, {"max_steps": steps, **own, **change})
-            rows[name] = score(tuned, questions, controls, is_base=False)
+            rows[name] = score(tuned, questions, controls, manner)
             print(name, rows[name], flush=True)
     print(
         f"\n{len(questions) // 3} pictures per kind of word, {len(controls) * EACH // 2} of controls, {steps} steps\n"
