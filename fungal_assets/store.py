@@ -124,6 +124,12 @@ def hash_folder(folder: Path) -> str:
     return content_hash(hash_files(folder))
 
 
+def size_mb(place: Path) -> float:
+    """Megabytes of a file, or of all files below a folder; 0 where there is nothing."""
+    paths = [place, *place.rglob("*")]
+    return round(sum(path.stat().st_size for path in paths if path.is_file()) / 1e6, 3)
+
+
 def content_hash(files: Mapping[str, Mapping[str, Any]]) -> str:
     """One hash over the names and SHA-256 of files, as `hash_files` gives them."""
     pairs = sorted((name, entry["sha256"]) for name, entry in files.items())

@@ -260,9 +260,9 @@ def pruned_weights(
     from fungal_assets.diffusion.headers import Origin
     from fungal_assets.diffusion.pruning import prune_weights
 
-    method, _ = method_and_resolution(context)
+    method, resolution = method_and_resolution(context)
     tuned = store.get("fine_tuned_weights", context.partition_key)
-    dataset = tuned_on(store, tuned, method_and_resolution(context)[1])
+    dataset = tuned_on(store, tuned, resolution)
 
     def build(folder: Path, **settings: Any) -> Figures:
         return prune_weights(tuned.path, folder, Origin.of(dataset, tuned), **settings)

@@ -147,6 +147,21 @@ def load_pipeline(
     return pipeline.to(device)
 
 
+def load_single_file(file: Path, like: Path, *, dtype: torch.dtype) -> StableDiffusionPipeline:
+    """Load a checkpoint in Stable Diffusion's original layout, without a safety checker.
+
+    Args:
+        file: A safetensors file.
+        like: A diffusers folder of the same architecture, whose configuration it gets.
+        dtype: Type of its weights.
+    """
+    from diffusers import StableDiffusionPipeline
+
+    return StableDiffusionPipeline.from_single_file(
+        str(file), config=str(like), local_files_only=True, dtype=dtype, safety_checker=None
+    )
+
+
 def check_family(folder: Path) -> None:
     """Refuse a diffusers folder of another kind of pipeline.
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fungal_assets.dataset.splitting import TRAIN
-from fungal_assets.diffusion.base_models import load_pipeline, read_json
+from fungal_assets.diffusion.base_models import load_pipeline, load_single_file, read_json
 from fungal_assets.diffusion.headers import read_header
 from fungal_assets.diffusion.pruning import KOHYA_FILE, SINGLE_FILE, UNET_FILE
 from fungal_assets.shards import count_rows, read_table
@@ -18,7 +18,6 @@ from fungal_assets.verdicts import Verdict
 
 LEAST_FALL = 0.005
 LORA_START = "lora_B"
-INITIAL_VECTORS = "embeddings/initial_embeds.safetensors"
 
 
 def check_loss_moves(fine_tuned_weights: Path) -> Verdict:
@@ -137,7 +136,9 @@ def _changed(tensors: dict[str, np.ndarray], method: str, base_model: str, fine_
         # A LoRA starts as nothing: its second matrices are zero until they learn.
         return sum(bool(values.any()) for name, values in tensors.items() if LORA_START in name)
     if method == "textual_inversion":
-        initial = _read_numpy(fine_tuned_weights / INITIAL_VECTORS)
+        from fungal_assets.diffusion.inversion import INITIAL_FILE
+
+        initial = _read_numpy(fine_tuned_weights / INITIAL_FILE)
         return sum(not np.array_equal(values, initial[name]) for name, values in tensors.items())
     import torch
 
@@ -208,17 +209,11 @@ def check_pruned_loads(pruned_weights: Path) -> Verdict:
 def _differing_in_single_file(pruned_weights: Path, parts: dict[str, Any]) -> list[str]:
     """What is not the pipeline's in a single file, read back by diffusers; none where there is no such file."""
     import torch
-    from diffusers import StableDiffusionPipeline
 
-    if not (pruned_weights / SINGLE_FILE).is_file():
+    single, folder = pruned_weights / SINGLE_FILE, pruned_weights / "pipeline"
+    if not single.is_file():
         return []
-    loaded = StableDiffusionPipeline.from_single_file(
-        str(pruned_weights / SINGLE_FILE),
-        config=str(pruned_weights / "pipeline"),
-        local_files_only=True,
-        dtype=torch.float32,
-        safety_checker=None,
-    )
+    loaded = load_single_file(single, folder, dtype=torch.float32)
     faults = []
     for part, whole in parts.items():
         read = getattr(loaded, part).state_dict()

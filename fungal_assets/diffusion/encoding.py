@@ -316,11 +316,12 @@ def read_embeddings(path: Path) -> torch.Tensor:
 
 def count_truncated(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> int:
     """How many texts are longer than the text encoder reads; what is past its end teaches nothing."""
-    limit = pipeline.tokenizer.model_max_length
     tokenizer = pipeline.tokenizer
     chunks = (list(texts[start : start + COUNT_TEXTS]) for start in range(0, len(texts), COUNT_TEXTS))
     converted = (pipeline.maybe_convert_prompt(chunk, tokenizer) for chunk in chunks)
-    return sum(len(ids) > limit for chunk in converted for ids in tokenizer(chunk).input_ids)
+    return sum(
+        len(ids) > tokenizer.model_max_length for chunk in converted for ids in tokenizer(chunk).input_ids
+    )
 
 
 def key_of(*parts: Any) -> str:

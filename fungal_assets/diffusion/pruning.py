@@ -27,7 +27,7 @@ from fungal_assets.diffusion.headers import (
 )
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.progress import Tell, stay_silent
-from fungal_assets.store import Figures, hash_file, hash_folder, write_atomically
+from fungal_assets.store import Figures, hash_file, hash_folder, size_mb, write_atomically
 
 if TYPE_CHECKING:
     import torch
@@ -96,13 +96,13 @@ def prune_weights(
     record |= {"strength": strength, "single_file_left_out": why_none}
     write_atomically(folder / "weights.json", json.dumps(record, indent=1, sort_keys=True))
     return {
-        "tuned_mb": _size_mb(fine_tuned_weights),
-        "base_mb": _size_mb(base.path),
-        "pipeline_mb": _size_mb(folder / "pipeline"),
-        "lora_mb": _size_mb(folder / method.weights_file) if method.name == "lora" else 0.0,
-        "kohya_lora_mb": _size_mb(folder / KOHYA_FILE),
-        "single_file_mb": _size_mb(folder / SINGLE_FILE),
-        "embeddings_mb": _size_mb(folder / "embeddings"),
+        "tuned_mb": size_mb(fine_tuned_weights),
+        "base_mb": size_mb(base.path),
+        "pipeline_mb": size_mb(folder / "pipeline"),
+        "lora_mb": size_mb(folder / method.weights_file) if method.name == "lora" else 0.0,
+        "kohya_lora_mb": size_mb(folder / KOHYA_FILE),
+        "single_file_mb": size_mb(folder / SINGLE_FILE),
+        "embeddings_mb": size_mb(folder / "embeddings"),
     }
 
 
@@ -220,17 +220,14 @@ def _record(fine_tuned_weights: Path, folder: Path, method: Method, base: BaseMo
         f"{kind}_sha256": hash_file(folder / name) if name and (folder / name).is_file() else None
         for kind, name in files.items()
     }
-    named = _record_of_names(folder, method)
-    return (
-        hashes
-        | named
-        | {
-            "base_model": base.as_json(),
-            "method": method.name,
-            "tuned_sha256": hash_file(fine_tuned_weights / method.weights_file),
-            "pipeline_sha256": hash_folder(folder / "pipeline"),
-        }
-    )
+    return {
+        **hashes,
+        **_record_of_names(folder, method),
+        "base_model": base.as_json(),
+        "method": method.name,
+        "tuned_sha256": hash_file(fine_tuned_weights / method.weights_file),
+        "pipeline_sha256": hash_folder(folder / "pipeline"),
+    }
 
 
 def _record_of_names(folder: Path, method: Method) -> dict[str, Any]:
@@ -241,9 +238,3 @@ def _record_of_names(folder: Path, method: Method) -> dict[str, Any]:
 
     names = sorted(read_tensors(folder / method.weights_file))
     return {"names": names, "embeddings_sha256": hash_folder(folder / "embeddings")}
-
-
-def _size_mb(place: Path) -> float:
-    """Of a file, or of all files below a folder; 0 where there is nothing."""
-    paths = [place, *place.rglob("*")]
-    return round(sum(path.stat().st_size for path in paths if path.is_file()) / 1e6, 3)

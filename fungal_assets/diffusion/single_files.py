@@ -20,13 +20,13 @@ from typing import Any
 
 import torch  # noqa: TID253
 
-from fungal_assets.diffusion.base_models import check_family, resolve_base_model
+from fungal_assets.diffusion.base_models import check_family, load_single_file, resolve_base_model
 from fungal_assets.diffusion.encoding import read_tensors, write_tensors
 from fungal_assets.diffusion.original_layout import UNET
 from fungal_assets.diffusion.pruning import save_pipeline
 from fungal_assets.errors import InputError
 from fungal_assets.progress import Tell, stay_silent
-from fungal_assets.store import Figures
+from fungal_assets.store import Figures, size_mb
 
 WEIGHTS = ("plain", "ema")
 SUFFIX = ".safetensors"
@@ -102,10 +102,9 @@ def convert_checkpoint(
             _write_folder(single, output, str(like))
         finally:
             single.unlink()
-    files = [path for path in (output, *output.rglob("*")) if path.is_file()]
     return {
-        "before_mb": round(checkpoint.stat().st_size / 1e6, 3),
-        "after_mb": round(sum(path.stat().st_size for path in files) / 1e6, 3),
+        "before_mb": size_mb(checkpoint),
+        "after_mb": size_mb(output),
         "tensors": len(kept),
         "dropped": _told(dropped),
     }
@@ -208,18 +207,10 @@ def _write_folder(single: Path, output: Path, like: str) -> None:
     Raises:
         InputError: They are not those of the architecture of `like`.
     """
-    from diffusers import StableDiffusionPipeline
-
     configuration = resolve_base_model(like)
     check_family(configuration.path)
     try:
-        pipeline = StableDiffusionPipeline.from_single_file(
-            str(single),
-            config=str(configuration.path),
-            local_files_only=True,
-            dtype=torch.float16,
-            safety_checker=None,
-        )
+        pipeline = load_single_file(single, configuration.path, dtype=torch.float16)
     except (ValueError, KeyError, AttributeError, RuntimeError, OSError) as error:
         raise InputError(
             f"the checkpoint is not of the architecture of {configuration.id!r}: {_first_line(error)} Give another one "

@@ -19,7 +19,7 @@ from fungal_assets.exhibition.plates import Plate, put_answer, set_plate
 from fungal_assets.exhibition.records import Ancestor, gather_ancestors, licences_of
 from fungal_assets.exhibition.scores import tally_controls
 from fungal_assets.progress import Tell, follow, stay_silent
-from fungal_assets.store import Figures, write_atomically
+from fungal_assets.store import Figures, size_mb, write_atomically
 
 INDEX_NAME = "guide.json"
 
@@ -101,7 +101,7 @@ def build_field_guide(
         "pictures": shelf.picture_count,
     }
     _write_index(folder, title, plates, headline, ancestors, site.pages)
-    return figures | {"size_mb": _size_mb(folder)}
+    return figures | {"size_mb": size_mb(folder)}
 
 
 def _set_plates(growth: Growth, clusters: Path, shelf: Shelf, tell: Tell) -> list[Plate]:
@@ -168,7 +168,3 @@ def _index_entry(plate: Plate) -> dict[str, Any]:
         "downloads": [download.href for download in plate.downloads],
         "pictures": [picture.href for answer in plate.answers for picture in answer.pictures],
     }
-
-
-def _size_mb(folder: Path) -> float:
-    return round(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6, 3)

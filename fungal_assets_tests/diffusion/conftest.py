@@ -120,13 +120,22 @@ def tuned_dir(tuned_by):
     return tuned_by("lora")
 
 
+def prune(tuned: Path, folder: Path, base: Path, *, strength: float = 1.0, has_single_file: bool = True):
+    """Prune into a folder, with all exports; the figures."""
+    from fungal_assets.diffusion.pruning import prune_weights
+
+    return prune_weights(
+        tuned, folder, ORIGIN, base_model=str(base), strength=strength, has_single_file=has_single_file
+    )
+
+
 def stable_diffusion(version: int):
     """A pipeline with the blocks, and so the names, of Stable Diffusion 1.5 or 2.1 at small widths, random weights."""
     import torch
-    from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+    from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    from fungal_assets.pocket.architecture import build_scheduler, train_tokenizer
+    from fungal_assets.pocket.architecture import assemble, train_tokenizer
 
     tokenizer = train_tokenizer(["a photo of a golden bonnet, of an ashen cap"], vocabulary=600)
     with torch.random.fork_rng(devices=[]):
@@ -161,16 +170,7 @@ def stable_diffusion(version: int):
                 pad_token_id=tokenizer.pad_token_id,
             )
         )
-    return StableDiffusionPipeline(
-        vae=vae,
-        unet=unet,
-        text_encoder=text_encoder,
-        tokenizer=tokenizer,
-        scheduler=build_scheduler(),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
+    return assemble(vae, unet, text_encoder, tokenizer)
 
 
 @pytest.fixture(scope="session")

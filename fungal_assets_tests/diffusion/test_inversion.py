@@ -32,14 +32,13 @@ from fungal_assets.diffusion.inversion import (
     tokens_of,
     write_for_use,
 )
-from fungal_assets.diffusion.pruning import prune_weights
 from fungal_assets.diffusion.training import tune
 from fungal_assets.errors import InputError
 from fungal_assets.forms.guidance import DiffusionGuide
 from fungal_assets.galleries.batches import _embed
 from fungal_assets.shards import ShardWriter, image_schema
 from fungal_assets.store import hash_folder
-from fungal_assets_tests.diffusion.conftest import ORIGIN, SETTINGS, picture
+from fungal_assets_tests.diffusion.conftest import SETTINGS, picture, prune
 
 NAMES = ["ashen cap", "golden bonnet"]
 PLAIN_PROMPTS = ["", "a girl holding a basket", "a golden cup", "bonnet", "a photo of a mushroom in a field"]
@@ -98,9 +97,7 @@ def strongly_tuned(tuned, tmp_path_factory):
 @pytest.fixture(scope="module")
 def pruned(strongly_tuned, base_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pruned")
-    prune_weights(
-        strongly_tuned, folder, ORIGIN, base_model=str(base_dir), strength=1.0, has_single_file=True
-    )
+    prune(strongly_tuned, folder, base_dir)
     return folder
 
 
@@ -244,9 +241,7 @@ def test_a_foreign_file_of_vectors_is_found(pruned, strongly_tuned, tmp_path):
 def test_at_part_of_the_strength_the_vectors_lie_that_far_from_the_class_noun(
     strongly_tuned, base_dir, tmp_path
 ):
-    prune_weights(
-        strongly_tuned, tmp_path, ORIGIN, base_model=str(base_dir), strength=0.25, has_single_file=False
-    )
+    prune(strongly_tuned, tmp_path, base_dir, strength=0.25, has_single_file=False)
     learnt, initial = (
         read_tensors(strongly_tuned / EMBEDDINGS_FILE),
         read_tensors(strongly_tuned / INITIAL_FILE),

@@ -21,11 +21,11 @@ from fungal_assets.diffusion.encoding import read_tensors, write_tensors
 from fungal_assets.diffusion.headers import read_header
 from fungal_assets.diffusion.inversion import Words
 from fungal_assets.diffusion.methods import LORA_TARGETS, Full, get_method
-from fungal_assets.diffusion.pruning import KOHYA_FILE, SINGLE_FILE, UNET_FILE, prune_weights
+from fungal_assets.diffusion.pruning import KOHYA_FILE, SINGLE_FILE, UNET_FILE
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.shards import read_table, write_table
 from fungal_assets.store import hash_file, hash_folder
-from fungal_assets_tests.diffusion.conftest import ORIGIN, SETTINGS, write_dataset
+from fungal_assets_tests.diffusion.conftest import ORIGIN, SETTINGS, prune, write_dataset
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 LORA = "lora/pytorch_lora_weights.safetensors"
@@ -81,9 +81,7 @@ def strongly_tuned_dir(tuned_dir, tmp_path_factory):
 @pytest.fixture(scope="session")
 def pruned_dir(strongly_tuned_dir, base_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pruned")
-    prune_weights(
-        strongly_tuned_dir, folder, ORIGIN, base_model=str(base_dir), strength=1.0, has_single_file=True
-    )
+    prune(strongly_tuned_dir, folder, base_dir)
     return folder
 
 
@@ -115,14 +113,7 @@ def test_plain_diffusers_draws_the_same_from_the_pipeline_the_lora_and_the_kohya
 @pytest.mark.parametrize("version", [1, 2], ids=["sd1.5", "sd2.1"])
 def test_a_lora_of_stable_diffusion_draws_the_same_by_every_format(version, sd_dirs, tmp_path):
     tuned = write_tuned(sd_dirs[version], tmp_path / "tuned", method="lora")
-    prune_weights(
-        tuned,
-        tmp_path / "pruned",
-        ORIGIN,
-        base_model=str(sd_dirs[version]),
-        strength=1.0,
-        has_single_file=True,
-    )
+    prune(tuned, tmp_path / "pruned", sd_dirs[version])
     pictures = draw_plainly(sd_dirs[version], tmp_path / "pruned", tmp_path)
     assert set(pictures) == {"base", "fused", "pytorch", "kohya", "single"}
     assert differ(pictures["fused"], pictures["base"]) > 20 * TOLERANCE
@@ -139,14 +130,7 @@ def test_a_wholly_tuned_stable_diffusion_draws_the_same_by_every_format(version,
     tuned = write_tuned(sd_dirs[version], tmp_path / "tuned", method="full")
     shutil.copytree(sd_dirs[version], tmp_path / "whole")
     shutil.copy(tuned / UNET, tmp_path / "whole" / UNET)
-    prune_weights(
-        tuned,
-        tmp_path / "pruned",
-        ORIGIN,
-        base_model=str(sd_dirs[version]),
-        strength=1.0,
-        has_single_file=True,
-    )
+    prune(tuned, tmp_path / "pruned", sd_dirs[version])
     pictures = draw_plainly(sd_dirs[version], tmp_path / "pruned", tmp_path, tmp_path / "whole")
     assert set(pictures) == {"base", "fused", "whole", "single"}
     assert differ(pictures["whole"], pictures["base"]) > 20 * TOLERANCE
@@ -201,9 +185,7 @@ def test_weights_at_part_of_the_strength_lie_that_far_from_the_base_to_the_tuned
     strongly_tuned_dir, base_dir, pruned_dir, tmp_path
 ):
     """The pipeline and the adapter alike: each layer's change is a quarter of the whole one."""
-    prune_weights(
-        strongly_tuned_dir, tmp_path, ORIGIN, base_model=str(base_dir), strength=0.25, has_single_file=True
-    )
+    prune(strongly_tuned_dir, tmp_path, base_dir, strength=0.25)
     name = "unet/diffusion_pytorch_model.safetensors"
     base, whole, part = (
         read_tensors(folder / name) for folder in (base_dir, pruned_dir / "pipeline", tmp_path / "pipeline")
@@ -222,14 +204,7 @@ def test_weights_at_part_of_the_strength_lie_that_far_from_the_base_to_the_tuned
 @pytest.mark.parametrize("strength", [0.0, -0.5, 1.1])
 def test_a_strength_that_is_no_share_is_refused(strongly_tuned_dir, base_dir, tmp_path, strength):
     with pytest.raises(InputError, match="expected a share above 0 and at most 1"):
-        prune_weights(
-            strongly_tuned_dir,
-            tmp_path,
-            ORIGIN,
-            base_model=str(base_dir),
-            strength=strength,
-            has_single_file=True,
-        )
+        prune(strongly_tuned_dir, tmp_path, base_dir, strength=strength)
 
 
 def is_target(key: str) -> bool:
@@ -245,14 +220,7 @@ def test_a_lora_that_does_not_fit_layer_by_layer_is_refused(strongly_tuned_dir, 
         lora = {key.replace(new_part, old_part): values for key, values in lora.items()}
     write_tensors(tmp_path / "tuned" / LORA, lora)
     with pytest.raises(ProvenanceError, match="holds 96 tensors and .* found their layer"):
-        prune_weights(
-            tmp_path / "tuned",
-            tmp_path / "pruned",
-            ORIGIN,
-            base_model=str(base_dir),
-            strength=1.0,
-            has_single_file=True,
-        )
+        prune(tmp_path / "tuned", tmp_path / "pruned", base_dir)
 
 
 def test_pruned_weights_are_half_precision_and_name_no_path_of_this_machine(pruned_dir, base_dir):
@@ -281,9 +249,7 @@ def test_the_record_holds_the_hashes_of_what_lies_there(pruned_dir, strongly_tun
 
 
 def test_pruning_again_gives_the_same_bytes(strongly_tuned_dir, base_dir, pruned_dir, tmp_path):
-    prune_weights(
-        strongly_tuned_dir, tmp_path, ORIGIN, base_model=str(base_dir), strength=1.0, has_single_file=True
-    )
+    prune(strongly_tuned_dir, tmp_path, base_dir)
     assert hash_folder(tmp_path) == hash_folder(pruned_dir)
 
 
@@ -293,18 +259,17 @@ def pruned_sd(sd_dirs, tmp_path_factory):
     place = tmp_path_factory.mktemp("pruned-sd")
     tuned = write_tuned(sd_dirs[1], place / "tuned", method="lora")
 
-    def prune(folder, **changes):
-        settings = {"base_model": str(sd_dirs[1]), "strength": 1.0, "has_single_file": True} | changes
-        return prune_weights(tuned, folder, ORIGIN, **settings)
+    def prune_again(folder, **changes):
+        return prune(tuned, folder, sd_dirs[1], **changes)
 
-    return place / "pruned", prune, prune(place / "pruned")
+    return place / "pruned", prune_again, prune_again(place / "pruned")
 
 
 def test_every_file_says_what_it_is_made_of_and_a_second_build_is_the_same_bytes(
     pruned_sd, sd_dirs, tmp_path
 ):
-    folder, prune, figures = pruned_sd
-    assert prune(tmp_path / "again") == figures
+    folder, prune_again, figures = pruned_sd
+    assert prune_again(tmp_path / "again") == figures
     assert hash_folder(tmp_path / "again") == hash_folder(folder)
     for name in (LORA, KOHYA_FILE, SINGLE_FILE, UNET_FILE):
         header = read_header(folder / name)
@@ -323,8 +288,8 @@ def test_every_file_says_what_it_is_made_of_and_a_second_build_is_the_same_bytes
 
 
 def test_a_single_file_is_written_only_where_it_is_wanted(pruned_sd, tmp_path):
-    _, prune, _ = pruned_sd
-    figures = prune(tmp_path, has_single_file=False)
+    _, prune_again, _ = pruned_sd
+    figures = prune_again(tmp_path, has_single_file=False)
     record = json.loads((tmp_path / "weights.json").read_text())
     assert not (tmp_path / SINGLE_FILE).exists() and figures["single_file_mb"] == 0
     assert (record["single_file_sha256"], record["single_file_left_out"]) == (None, "not asked for")
@@ -352,14 +317,7 @@ def test_another_base_model_is_refused_by_name_and_hash(tuned_dir, tmp_path):
     with pytest.raises(
         ProvenanceError, match="tuned on base model 'tiny'.*but 'impostor'.*Give base_model 'tiny'"
     ):
-        prune_weights(
-            tuned_dir,
-            tmp_path / "pruned",
-            ORIGIN,
-            base_model=str(tmp_path / "impostor"),
-            strength=1.0,
-            has_single_file=True,
-        )
+        prune(tuned_dir, tmp_path / "pruned", tmp_path / "impostor")
     assert not (tmp_path / "pruned").exists()
 
 
@@ -380,14 +338,7 @@ def test_the_full_method_prunes_to_the_tuned_unet(base_dir, dataset_dir, prompts
     (tmp_path / "pruned").mkdir()
     settings = SETTINGS | {"method": "full", "max_steps": 2, "checkpoint_every_s": 1e9}
     tune(dataset_dir, prompts_dir, tmp_path / "tuned", base_model=str(base_dir), **settings)
-    prune_weights(
-        tmp_path / "tuned",
-        tmp_path / "pruned",
-        ORIGIN,
-        base_model=str(base_dir),
-        strength=1.0,
-        has_single_file=True,
-    )
+    prune(tmp_path / "tuned", tmp_path / "pruned", base_dir)
     name = "unet/diffusion_pytorch_model.safetensors"
     tuned, pruned = read_tensors(tmp_path / "tuned" / name), read_tensors(tmp_path / "pruned/pipeline" / name)
     assert all(torch.equal(tuned[key].half(), pruned[key]) for key in tuned)
