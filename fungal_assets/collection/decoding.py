@@ -127,9 +127,8 @@ def read_square(
     image = open_image(data)
     side_px = min(image.size)
     decoded = decode(image, data, size_px)
-    if (
-        focus == CENTRE
-    ):  # the centre stays the centre however it is turned, and a small square is turned sooner
+    if decoded.turn is None or focus == CENTRE:
+        # The centre stays the centre however it is turned, and a small square is turned sooner.
         square = scale(decoded.picture, square_box(size_of(decoded.picture), focus), size_px)
         upright = square if decoded.turn is None else square.transpose(decoded.turn)
     else:
