@@ -21,6 +21,7 @@ from PIL import Image
 
 from fungal_assets.dataset import attribution, card, croissant
 from fungal_assets.dataset.contents import (
+    DATA,
     CaptionStatistics,
     Contents,
     count_credits,
@@ -44,7 +45,7 @@ from fungal_assets.shards import (
 )
 from fungal_assets.store import Figures, Record
 
-DATA, IMAGEFOLDER = "data", "imagefolder"
+IMAGEFOLDER = "imagefolder"
 _COLUMNS = ("image_id", "text", "species", "species_id", "creator", "licence", "source")
 SCHEMA = image_schema(dict.fromkeys(_COLUMNS, pa.string()) | dict.fromkeys(LISTS, pa.list_(pa.string())))
 LEAST_SHARDS: Mapping[str, int] = {TRAIN: 2, TEST: 1}
@@ -103,7 +104,7 @@ def build_dataset(
     _draw_samples(tiles, folder / card.SHEET)
     attribution.write_attributions(folder / attribution.NAME, sources.credits.values())
     card.write_card(folder / card.NAME, contents)
-    croissant.write_croissant(folder, folder / DATA, contents)
+    croissant.write_croissant(folder, contents)
     return {
         "rows": contents.row_count,
         "train_rows": contents.rows[TRAIN],

@@ -16,7 +16,8 @@ import pyarrow as pa
 import yaml
 
 from fungal_assets.dataset.attribution import CHANGES
-from fungal_assets.dataset.contents import CaptionStatistics, Contents
+from fungal_assets.dataset.attribution import NAME as ATTRIBUTION
+from fungal_assets.dataset.contents import DATA, CaptionStatistics, Contents
 from fungal_assets.dataset.splitting import LEAST_TRAINING, TEST
 from fungal_assets.errors import ProvenanceError
 from fungal_assets.store import Record, output_name
@@ -37,8 +38,6 @@ _HUB_LICENCES = {
 }
 _PUBLIC = re.compile(r"(hf|inaturalist|gbif):")
 _LOCAL = "(local)"
-_DESCRIBED = "described"
-"""Column of the `captions` output that a captioner fills."""
 
 
 def write_card(path: Path, contents: Contents) -> None:
@@ -63,34 +62,38 @@ def _front_matter(contents: Contents) -> str:
     """YAML that the hub and `datasets` read."""
     known = {_HUB_LICENCES.get(licence, "other") for licence in contents.licences}
     licence = known.pop() if len(known) == 1 else "other"
-    lines = [
-        "pretty_name: Fungal assets",
-        f"license: {licence}",
-        *(
-            ["license_name: see-attribution-csv", "license_link: ATTRIBUTION.csv"]
-            if licence == "other"
-            else []
+    told = {
+        "pretty_name": "Fungal assets",
+        "license": licence,
+        **(
+            {"license_name": "see-attribution-csv", "license_link": ATTRIBUTION} if licence == "other" else {}
         ),
-        "language:\n- en",
-        "task_categories:\n- text-to-image\n- image-classification",
-        "annotations_creators:\n- machine-generated",
-        f"size_categories:\n- {_size_category(contents.row_count)}",
-        "tags:\n- fungi\n- art\n- diffusers",
-        "configs:\n- config_name: default\n  data_files:",
-        *(f"  - split: {split}\n    path: data/{split}-*.parquet" for split in contents.rows),
-        "dataset_info:\n  features:",
-        *(f"  - name: {field.name}\n    {_feature(field.type)}" for field in contents.schema),
-        "  splits:",
-        *(f"  - name: {split}\n    num_examples: {count}" for split, count in contents.rows.items()),
-    ]
-    return "".join(f"{line}\n" for line in lines)
+        "language": ["en"],
+        "task_categories": ["text-to-image", "image-classification"],
+        "annotations_creators": ["machine-generated"],
+        "size_categories": [_size_category(contents.row_count)],
+        "tags": ["fungi", "art", "diffusers"],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [
+                    {"split": split, "path": f"{DATA}/{split}-*.parquet"} for split in contents.rows
+                ],
+            }
+        ],
+        "dataset_info": {
+            "features": [{"name": field.name, **_feature(field.type)} for field in contents.schema],
+            "splits": [{"name": split, "num_examples": count} for split, count in contents.rows.items()],
+        },
+    }
+    return yaml.safe_dump(told, sort_keys=False)
 
 
-def _feature(kind: pa.DataType) -> str:
+def _feature(kind: pa.DataType) -> dict[str, str]:
     """How the hub's cards name a column's type."""
     if pa.types.is_struct(kind):
-        return "dtype: image"
-    return f"list: {kind.value_type}" if pa.types.is_list(kind) else f"dtype: {kind}"
+        return {"dtype": "image"}
+    return {"list": str(kind.value_type)} if pa.types.is_list(kind) else {"dtype": str(kind)}
 
 
 def _size_category(rows: int) -> str:
@@ -164,8 +167,7 @@ def _captions(contents: Contents) -> Iterator[str]:
     yield ""
     yield f"{found.distinct} of {rows} captions are different; they use {found.vocabulary} different words."
     yield ""
-    told = {name: count for name, count in found.told.items() if name != _DESCRIBED}
-    shares = ((name.replace("_", " "), count, _share(count, rows)) for name, count in told.items())
+    shares = ((name.replace("_", " "), count, _share(count, rows)) for name, count in found.told.items())
     yield from _table(("measured", "pictures", "share"), shares)
     yield ""
     yield f"Habitats: {_listed(found.habitats)}."
@@ -179,7 +181,7 @@ def _not_measured(found: CaptionStatistics, rows: int) -> Iterator[str]:
         yield (
             f"The habitat of {count} pictures (share {_share(count, rows)}) was not measured: their source told it."
         )
-    if count := found.told.get(_DESCRIBED, 0):
+    if count := found.described:
         yield ""
         yield (
             f"One wording of {count} pictures (share {_share(count, rows)}) was written by a model that captions "
@@ -227,7 +229,7 @@ def _licences(contents: Contents) -> Iterator[str]:
     yield "## Licences and attribution"
     yield ""
     yield (
-        "Every picture keeps its own licence. `ATTRIBUTION.csv` names creator, licence and origin of each and what "
+        f"Every picture keeps its own licence. `{ATTRIBUTION}` names creator, licence and origin of each and what "
         f"was changed ({CHANGES}). Creators named: {contents.creators}."
     )
     yield ""

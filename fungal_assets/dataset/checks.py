@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from fungal_assets.dataset import card, croissant
-from fungal_assets.dataset.building import DATA
+from fungal_assets.dataset.contents import DATA
 from fungal_assets.dataset.splitting import SPLITS, TEST, TRAIN
 from fungal_assets.errors import ProvenanceError
 from fungal_assets.morphology.twins import read_groups

@@ -18,9 +18,11 @@ from fungal_assets.dataset.splitting import SPLITS, TEST, TRAIN
 from fungal_assets.nomenclature.species import Species
 from fungal_assets.store import Record
 
+DATA = "data"
+"""Folder of the shards, in that of the dataset."""
 UNKNOWN = "unknown"
 SAMPLES = 12
-_NO_ATTRIBUTES = ("image_id", "species_id", "caption", "wordings", "class_wordings")
+_NO_ATTRIBUTES = ("image_id", "species_id", "caption", "wordings", "class_wordings", "described")
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class CaptionStatistics:
         told: How many pictures each attribute was measured in, by column of the `captions` output.
         habitats: How many pictures by habitat word.
         habitats_told: In how many the habitat is what the source told.
+        described: In how many a captioner wrote a wording.
     """
 
     distinct: int
@@ -44,6 +47,7 @@ class CaptionStatistics:
     told: Mapping[str, int]
     habitats: Mapping[str, int]
     habitats_told: int
+    described: int
 
     @classmethod
     def of(cls, texts: Iterable[Mapping[str, Any]]) -> CaptionStatistics:
@@ -53,7 +57,7 @@ class CaptionStatistics:
         vocabulary: set[str] = set()
         told: Counter[str] = Counter()
         habitats: Counter[str] = Counter()
-        habitats_told = 0
+        habitats_told = described = 0
         for row in texts:
             each = row["caption"].split()
             words.append(len(each))
@@ -63,6 +67,7 @@ class CaptionStatistics:
             told.update(_attributes(row))
             habitats.update([row["habitat"]] if row["habitat"] else [])
             habitats_told += row.get("is_habitat_told") or False
+            described += bool(row.get("described"))
         return cls(
             distinct=len(distinct),
             words=_spread(words),
@@ -71,6 +76,7 @@ class CaptionStatistics:
             told=told,
             habitats=habitats,
             habitats_told=habitats_told,
+            described=described,
         )
 
 
@@ -125,12 +131,9 @@ class Contents:
         return sum(self.rows.values())
 
     @property
-    def licences(self) -> dict[str, int]:
-        """Number of pictures by SPDX id, in the order of the ids."""
-        found: Counter[str] = Counter()
-        for (_, licence), count in self.credits.items():
-            found[licence] += count
-        return dict(sorted(found.items()))
+    def licences(self) -> list[str]:
+        """The licences, in their order."""
+        return sorted({licence for _, licence in self.credits})
 
 
 def count_credits(credits: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], int]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from fungal_assets.collection.licences import spdx_id
 from fungal_assets.dataset.attribution import NAME as ATTRIBUTION
-from fungal_assets.dataset.contents import UNKNOWN, Contents
+from fungal_assets.dataset.contents import DATA, UNKNOWN, Contents
 from fungal_assets.shards import shard_paths
 from fungal_assets.store import hash_file
 
@@ -47,12 +47,11 @@ _CONTEXT = {
 _CITE_AS = "@misc{fungal_assets, title = {Fungal assets: captioned pictures of invented species of fungi}}"
 
 
-def write_croissant(folder: Path, data: Path, contents: Contents) -> None:
+def write_croissant(folder: Path, contents: Contents) -> None:
     """Write `croissant.json`.
 
     Args:
         folder: Where it goes: the dataset's folder.
-        data: Where the shards lie, below it.
         contents: What the dataset holds.
     """
     described = {
@@ -67,8 +66,8 @@ def write_croissant(folder: Path, data: Path, contents: Contents) -> None:
         "license": [*map(_licence, contents.licences), f"{ATTRIBUTION} names the licence of each picture"],
         "citeAs": _CITE_AS,
         "keywords": ["fungi", "text-to-image", "art"],
-        "distribution": [*_files(folder, data), _file_set(folder, data)],
-        "recordSet": [_split_records(contents), _row_records(folder, data, contents)],
+        "distribution": [*_files(folder), _file_set()],
+        "recordSet": [_split_records(contents), _row_records(contents)],
     }
     text = json.dumps(described, indent=1, ensure_ascii=False)
     (folder / NAME).write_text(f"{text}\n", encoding="utf-8")
@@ -102,8 +101,8 @@ def _licence(licence: str) -> str:
     return f"https://spdx.org/licenses/{found}.html" if found else licence
 
 
-def _files(folder: Path, data: Path) -> Iterator[dict[str, Any]]:
-    for path in shard_paths(data):
+def _files(folder: Path) -> Iterator[dict[str, Any]]:
+    for path in shard_paths(folder / DATA):
         name = path.relative_to(folder).as_posix()
         yield {
             "@type": "cr:FileObject",
@@ -116,13 +115,13 @@ def _files(folder: Path, data: Path) -> Iterator[dict[str, Any]]:
         }
 
 
-def _file_set(folder: Path, data: Path) -> dict[str, Any]:
+def _file_set() -> dict[str, Any]:
     return {
         "@type": "cr:FileSet",
         "@id": _SHARDS,
         "name": _SHARDS,
         "encodingFormat": _PARQUET,
-        "includes": f"{data.relative_to(folder).as_posix()}/*.parquet",
+        "includes": f"{DATA}/*.parquet",
     }
 
 
@@ -139,8 +138,8 @@ def _split_records(contents: Contents) -> dict[str, Any]:
     }
 
 
-def _row_records(folder: Path, data: Path, contents: Contents) -> dict[str, Any]:
-    pattern = f"{data.relative_to(folder).as_posix()}/({'|'.join(contents.rows)})-.*"
+def _row_records(contents: Contents) -> dict[str, Any]:
+    pattern = f"{DATA}/({'|'.join(contents.rows)})-.*"
     split = _field(
         "split",
         "sc:Text",

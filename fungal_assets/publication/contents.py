@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from fungal_assets.dataset import attribution, croissant
-from fungal_assets.dataset.building import DATA
 from fungal_assets.dataset.card import FOLDER_IN_CARD, SHEET
+from fungal_assets.dataset.contents import DATA
 from fungal_assets.dataset.splitting import SPLITS
 from fungal_assets.diffusion.cards import PACKAGE_DIR, find_card
 from fungal_assets.errors import ProvenanceError
