@@ -159,11 +159,11 @@ def snap_pixels(traits: Traits, *, size_px: int = IMAGE_PX) -> np.ndarray:
     return render_snapshot(traits, size_px=size_px, supersample=2)
 
 
-def render_pixels(traits: Traits, *, size_px: int = IMAGE_PX) -> np.ndarray:
+def render_pixels(traits: Traits, *, size_px: int = IMAGE_PX, supersample: int = 2) -> np.ndarray:
     """A fungus as the model sees it: uint8, shape (size_px, size_px, 3), sRGB."""
     from fungal_assets.pocket.fungarium import render
 
-    return (render(traits, size_px=size_px, supersample=2).clamp(0, 1) * 255).round().byte().numpy()
+    return (render(traits, size_px=size_px, supersample=supersample).clamp(0, 1) * 255).round().byte().numpy()
 
 
 def draw_world(

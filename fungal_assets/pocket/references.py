@@ -14,7 +14,14 @@ from PIL import Image
 
 from fungal_assets.collection.parallel import map_in_order
 from fungal_assets.nomenclature.counting import LEAST_GROUP
-from fungal_assets.pocket.corpus import PART_PICTURES, draw_world, join, render_fungi, traits_of_fungi
+from fungal_assets.pocket.corpus import (
+    PART_PICTURES,
+    draw_world,
+    join,
+    render_fungi,
+    render_pixels,
+    traits_of_fungi,
+)
 from fungal_assets.progress import Tell, follow
 
 FUNGUS_CONCEPT = "mushroom"
@@ -66,13 +73,13 @@ def write_counts(path: Path, *, tell: Tell) -> int:
 
 def _counted(index: int, count: int) -> np.ndarray:
     """A picture of so many fungi, uint8 (COUNTED_PX, COUNTED_PX, 3)."""
-    from fungal_assets.pocket.fungarium import render, sample_traits
+    from fungal_assets.pocket.fungarium import sample_traits
     from fungal_assets.pocket.fungarium.snapshot import render_snapshot
 
     traits = sample_traits(COUNTED_SEED + index, count=count)
     if index // len(COUNTS) % 2:
         return render_snapshot(traits, size_px=COUNTED_PX)
-    return (render(traits, size_px=COUNTED_PX).clamp(0, 1) * 255).round().byte().numpy()
+    return render_pixels(traits, size_px=COUNTED_PX, supersample=1)
 
 
 def embed(images: np.ndarray) -> np.ndarray:

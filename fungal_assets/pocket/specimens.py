@@ -115,10 +115,9 @@ def _render_one(folder: Path, job: tuple[int, int]) -> None:
 def _picture(kind: int, index: int) -> Image.Image:
     from PIL import Image
 
-    from fungal_assets.pocket.fungarium import render
+    from fungal_assets.pocket.corpus import render_pixels
 
-    pixels = (render(_traits(kind, index), size_px=SIZE_PX).clamp(0, 1) * 255).round().byte().numpy()
-    return Image.fromarray(pixels)
+    return Image.fromarray(render_pixels(_traits(kind, index), size_px=SIZE_PX, supersample=1))
 
 
 def _save(image: Image.Image, path: Path, **settings: object) -> None:

@@ -24,7 +24,7 @@ from fungal_assets.collection.sources.candidates import (
 )
 from fungal_assets.errors import InputError
 
-NOTE_COLUMNS = ("creator", "licence", "license", "label", "species", "habitat", "substrate", "page")
+NOTE_COLUMNS = (*Note.__annotations__, "license", "species")
 _BATCH_ROWS = 16
 _BUFFER_BYTES = 1024**2
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from fungal_assets.collection.sources.candidates import describe
 from fungal_assets.collection.sources.fetching import Manners
-from fungal_assets.collection.sources.tables import find_picture_column
+from fungal_assets.collection.sources.tables import NOTE_COLUMNS, find_picture_column
 from fungal_assets.collection.sources.web import WebPicture, WebSource
 from fungal_assets.errors import InputError
 
@@ -75,6 +75,6 @@ def _csv_rows(path: Path) -> list[Mapping[str, Any]]:
 
 
 def _parquet_rows(path: Path) -> list[Mapping[str, Any]]:
-    wanted = ("url", "page", "creator", "licence", "license", "label", "habitat", "substrate")
+    wanted = ("url", *NOTE_COLUMNS)
     names = [name for name in pq.read_schema(path).names if name in wanted]
     return pq.read_table(path, columns=names).to_pylist()

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import platformdirs
 
-from fungal_assets.collection.sources.candidates import Candidate, Fault, SourceSize
+from fungal_assets.collection.sources.candidates import Candidate, Fault, Note, SourceSize
 from fungal_assets.collection.sources.fetching import Fetcher, FetchError, Manners
 
 TYPICAL_BYTES = 400_000
-_TOLD = ("page", "creator", "licence", "label", "habitat", "substrate")
+_TOLD = tuple(Note.__annotations__)
 
 
 @dataclass(frozen=True)
