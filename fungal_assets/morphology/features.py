@@ -34,7 +34,7 @@ from fungal_assets.morphology.extractors import (
     read_about,
 )
 from fungal_assets.progress import Tell, Ticker, stay_silent
-from fungal_assets.shards import count_rows, read_rows
+from fungal_assets.shards import BUFFER_BYTES, count_rows, read_rows
 from fungal_assets.store import Figures, write_atomically
 
 VECTORS = pa.schema(
@@ -47,6 +47,8 @@ VECTORS = pa.schema(
 PART_IMAGES = 128
 """About so many images make a part: what a stopped run may lose, and what is held in memory."""
 EMBED_BATCH = 16
+_BLOCK = 512
+"""Vectors read at a time: 2.6 MB of 1280 numbers each."""
 Item = TypeVar("Item")
 
 
@@ -90,8 +92,8 @@ def _fill_parts(raw_images: Path, parts: Path, extractor: Extractor, batch_size:
     rows = read_rows(raw_images, ["image", "image_id", "focus"], start=done)
     embed = functools.partial(_embed_batch, extractor=extractor, classifier=_classifier_beside(extractor))
     ticker = Ticker(tell, "feature vectors", count_rows(raw_images), done=done)
-    tables = _told(map_in_order(embed, _in_batches(rows, batch_size)), ticker, done)
-    for number, batches in enumerate(_in_batches(tables, max(1, PART_IMAGES // batch_size)), len(whole)):
+    tables = _told(map_in_order(embed, in_batches(rows, batch_size)), ticker, done)
+    for number, batches in enumerate(in_batches(tables, max(1, PART_IMAGES // batch_size)), len(whole)):
         temporary = parts / f".{_part_name(number)}"
         pq.write_table(pa.concat_tables(batches), temporary, compression="NONE")
         temporary.replace(parts / _part_name(number))
@@ -148,7 +150,8 @@ def _read_squares(rows: Iterable[dict[str, Any]], side_px: int) -> list[Image.Im
     return [read_specimen(row, side_px) for row in rows]
 
 
-def _in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """The items in lists of that length, the last one as long as it comes."""
     iterator = iter(items)
     while batch := list(itertools.islice(iterator, size)):
         yield batch
@@ -193,12 +196,43 @@ def vectors_by(
         By image id, float32, shape (d,).
     """
     wanted = set(image_ids)
+    blocks = vector_blocks(extractor, feature_vectors, raw_images, wanted)
+    return {
+        image_id: vector.copy()  # a view would keep its whole block
+        for ids, vectors in blocks
+        for image_id, vector in zip(ids, vectors, strict=True)
+        if image_id in wanted
+    }
+
+
+def vector_blocks(
+    extractor: Extractor,
+    feature_vectors: Path,
+    raw_images: Path,
+    image_ids: Collection[str] | None = None,
+) -> Iterator[tuple[list[str], np.ndarray]]:
+    """Ids and vectors by a certain extractor, a block at a time; memory holds one, however many there are.
+
+    Args:
+        extractor: Whose vectors are asked for.
+        feature_vectors: Output of `extract_features`, by any extractor; where it is by this one, all of it is read.
+        raw_images: The specimens that it is of; where the vectors must be made, they are made of these.
+        image_ids: Whose are made, where they must be; all by default.
+
+    Returns:
+        Image ids, and float32 vectors of shape (n, d).
+    """
     if read_about(feature_vectors)["sha256"] == extractor.sha256:
-        ids, vectors = read_vectors(feature_vectors)
-        return {image_id: vector for image_id, vector in zip(ids, vectors, strict=True) if image_id in wanted}
-    found: dict[str, np.ndarray] = {}
-    rows = (row for row in read_rows(raw_images, ["image", "image_id", "focus"]) if row["image_id"] in wanted)
-    for batch in _in_batches(rows, EMBED_BATCH):
-        vectors = extractor.embed(_read_squares(batch, extractor.input_px))
-        found |= {row["image_id"]: vector for row, vector in zip(batch, vectors, strict=True)}
-    return found
+        path = feature_vectors / "vectors.parquet"
+        with pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
+            for block in file.iter_batches(_BLOCK, columns=["image_id", "vector"]):
+                ids = block["image_id"].to_pylist()
+                yield ids, block["vector"].flatten().to_numpy().reshape(len(ids), -1)
+        return
+    rows = read_rows(raw_images, ["image", "image_id", "focus"])
+    asked = (row for row in rows if image_ids is None or row["image_id"] in image_ids)
+    for batch in in_batches(asked, EMBED_BATCH):
+        yield (
+            [row["image_id"] for row in batch],
+            extractor.embed(_read_squares(batch, extractor.input_px)),
+        )

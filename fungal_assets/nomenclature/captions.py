@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -22,6 +21,7 @@ from PIL import Image
 
 from fungal_assets.collection.decoding import read_specimen
 from fungal_assets.errors import InputError
+from fungal_assets.morphology.features import in_batches
 from fungal_assets.nomenclature.attributes import Attributes, measure
 from fungal_assets.nomenclature.captioners import find_captioner
 from fungal_assets.nomenclature.counting import chances_by_id
@@ -137,8 +137,8 @@ def caption_images(
     _refuse_unnamed(raw_images, cluster_of, names)
     chances = chances_by_id(raw_images, feature_vectors)
     step = max(1, total // _SHEET_TILES)
-    pictures = iter(follow(read_rows(raw_images, _READ), tell, "captioning", total))
-    while seen := list(islice(pictures, _AT_ONCE)):
+    pictures = follow(read_rows(raw_images, _READ), tell, "captioning", total)
+    for seen in in_batches(pictures, _AT_ONCE):
         images = [read_specimen(row, MEASURED_PX) for row in seen]
         told = eye.describe(images) if eye else [None] * len(images)
         for row, picture, described in zip(seen, images, told, strict=True):
