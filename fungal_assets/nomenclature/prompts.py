@@ -255,6 +255,7 @@ def _mutants(
     """New names out of the describing words and head nouns of two or three species."""
     taken = KnownNames([*(name.common_name for name in lexicon.names), *(one.common_name for one in kinds)])
     made: list[str] = []
+    own = KnownNames(made)
     is_asked = len(kinds) > 1 and of_kind(templates, "mutant") is not None
     for _ in range(_TRIES * count if is_asked else 0):
         if len(made) == count:
@@ -263,9 +264,10 @@ def _mutants(
         middle = rng.randrange(len(kinds))
         words = [kinds[first].common_name.split()[0], *kinds[middle].common_name.split()[1:-1]]
         name = " ".join([*words, kinds[last].common_name.split()[-1]])
-        is_new = taken.nearest(name) is None and KnownNames(made).nearest(name) is None
+        is_new = taken.nearest(name) is None and own.nearest(name) is None
         if is_new and reads_well(name.split()):
             made.append(name)
+            own = KnownNames(made)
             yield name
 
 
