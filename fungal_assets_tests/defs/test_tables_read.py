@@ -16,15 +16,19 @@ from fungal_assets.nomenclature.prompts import write_prompts
 from fungal_assets_tests.nomenclature.growths import ASKED, CLASS_NOUN, VIEW_WORDS, grow, name_growth
 
 SHIPPED = Path(nomenclature.__file__).parent
-_opened: list[Path] = []
+_listening: list[list[Path]] = []
+"""Where the paths of files that are opened go just now; nowhere, but within `tables_read`."""
 
 
 def _note(event, args):
-    if event == "open" and isinstance(args[0], str | Path):
-        _opened.append(Path(args[0]))
+    if event == "open" and _listening and isinstance(args[0], str | Path):
+        _listening[-1].append(Path(args[0]))
 
 
-sys.addaudithook(_note)
+@pytest.fixture(scope="module", autouse=True)
+def _hook():
+    """For good, since there is no taking a hook off."""
+    sys.addaudithook(_note)
 
 
 @contextmanager
@@ -33,10 +37,14 @@ def tables_read():
     for function in vars(tables).values():
         if hasattr(function, "cache_clear"):
             function.cache_clear()
-    _opened.clear()
+    opened: list[Path] = []
     read: set[str] = set()
-    yield read
-    read |= {path.name for path in _opened if path.parent == SHIPPED and path.suffix in {".csv", ".npz"}}
+    _listening.append(opened)
+    try:
+        yield read
+    finally:
+        _listening.remove(opened)
+    read |= {path.name for path in opened if path.parent == SHIPPED and path.suffix in {".csv", ".npz"}}
 
 
 @pytest.fixture(scope="module")

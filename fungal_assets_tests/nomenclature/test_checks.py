@@ -99,7 +99,7 @@ def test_a_caption_that_says_too_little_is_found(growth, tmp_path, caption):
             lambda row: row["wordings"].__setitem__(1, "a photo of a mushroom"), "does not say", id="unnamed"
         ),
         pytest.param(
-            lambda row: row["class_wordings"].__setitem__(0, f"{row['caption']} again"), "faults", id="named"
+            lambda row: row["class_wordings"].__setitem__(0, f"{row['caption']} again"), " says '", id="named"
         ),
     ],
 )

@@ -22,6 +22,8 @@ from fungal_assets.nomenclature.places import word_place
         pytest.param(None, "moss-covered stump", "on a stump", id="no half of a compound"),
         pytest.param("forest floor near Anna Smith's house", None, "in a forest", id="a person left out"),
         pytest.param(None, "bark mulch", "on wood chips", id="mulch of bark"),
+        pytest.param("beech woods, leg. Anna Smith", None, "in woodland", id="a collector left out"),
+        pytest.param("on Anna's lawn", None, "in a field", id="an owner left out"),
         pytest.param("lawn / car park", None, "in a field", id="lawn by a car park"),
     ],
 )
