@@ -12,9 +12,9 @@ from random import Random
 
 from fungal_assets.nomenclature.colours import COLOUR_TERMS
 from fungal_assets.nomenclature.grammar import coin_common_name
-from fungal_assets.nomenclature.latin import Genera, coin_binomial
+from fungal_assets.nomenclature.latin import coin_binomial
 from fungal_assets.nomenclature.lexicon import Lexicon, tag_words
-from fungal_assets.nomenclature.novelty import KnownNames
+from fungal_assets.nomenclature.species import RealNames
 from fungal_assets.nomenclature.tables import shipped_names
 
 PAGE = Path(__file__).with_name("names.md")
@@ -37,15 +37,14 @@ class Namer:
     """What all growths draw from."""
 
     lexicon: Lexicon
-    common: KnownNames
-    genera: Genera
+    real: RealNames
 
     @classmethod
     def shipped(cls) -> Namer:
         """Of the shipped tables."""
         names = shipped_names()
-        common = KnownNames(name.common_name for name in names)
-        return cls(Lexicon(tag_words(names), names), common, Genera())
+        lexicon = Lexicon(tag_words(names), names)
+        return cls(lexicon, RealNames.of(lexicon))
 
     def draw_growth(self, seed: int, count: int) -> Iterator[Drawn]:
         """A growth of so many species, of chance forms and up to two chance colours."""
@@ -62,11 +61,11 @@ class Namer:
                     fitting_colours=colours,
                     morphotype=form,
                     used_names=common,
-                    known=self.common,
+                    known=self.real.common,
                 )
             )
             scientific.append(
-                coin_binomial(rng, measured_colours=colours, genera=self.genera, used=scientific)
+                coin_binomial(rng, measured_colours=colours, genera=self.real.genera, used=scientific)
             )
             yield Drawn(form, colours, common[-1], scientific[-1])
 

@@ -13,7 +13,7 @@ from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, 
 from fungal_assets.defs.morphology import clusters, feature_vectors
 from fungal_assets.defs.previewing import sheets
 from fungal_assets.defs.resources import ProfileResource, StoreResource
-from fungal_assets.store import Figures, Output, is_file_intact
+from fungal_assets.store import Output, fingerprint_of, is_file_intact
 from fungal_assets.verdicts import Verdict
 
 
@@ -181,14 +181,10 @@ def _find_earlier(
     by_hash = {output.record.content_hash: output for output in known}
     asked = {output.name: output.record.content_hash for output in inputs} | sources
     for output in known:
-        named = dict(output.record.inputs)
-        before = named.pop(EARLIER, "")
-        is_same = named == asked and output.record.config == settings
-        if (
-            is_same
-            and output.record.code_version == SPECIES_CODE_VERSION
-            and (not before or before in by_hash)
-        ):
+        before = output.record.inputs.get(EARLIER, "")
+        named = asked | ({EARLIER: before} if before else {})
+        same = fingerprint_of("species", None, named, settings, SPECIES_CODE_VERSION)
+        if output.record.fingerprint == same and (not before or before in by_hash):
             return by_hash.get(before)
     shared = count_shared_images([output.path for output in known], inputs[0].path)
     most = max(shared, default=0)
@@ -220,18 +216,15 @@ def species(
     keeps_names = settings.pop("keeps_names")
     earlier = _find_earlier(store, inputs, settings, sources) if keeps_names else None
 
-    def build(folder: Path, **settings: Any) -> Figures:
-        grouped, raw, vectors, lexicon = (output.path for output in inputs)
-        before = earlier.path if earlier else None
-        return name_species(grouped, raw, vectors, lexicon, folder, earlier=before, **settings)
-
     return keep(
         context,
         store,
         inputs=inputs,
         settings=settings,
         sources=sources | ({EARLIER: earlier.record.content_hash} if earlier else {}),
-        build=build,
+        build=functools.partial(
+            name_species, *(one.path for one in inputs), earlier=earlier.path if earlier else None
+        ),
         checks=SPECIES_CHECKS,
         preview=sheets(),
     )
@@ -417,7 +410,7 @@ def prompts(
         inputs=[named, lexicon],
         settings=settings,
         sources={"tables": tables},
-        build=lambda folder, **settings: write_prompts(named.path, lexicon.path, folder, **settings),
+        build=functools.partial(write_prompts, named.path, lexicon.path),
         checks=PROMPT_CHECKS,
         preview=sheets(),
     )

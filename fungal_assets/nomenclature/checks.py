@@ -9,11 +9,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from fungal_assets.nomenclature.latin import Genera
 from fungal_assets.nomenclature.lexicon import read_lexicon
-from fungal_assets.nomenclature.novelty import KnownNames
 from fungal_assets.nomenclature.prompts import ARTISTS_CONTROLS
-from fungal_assets.nomenclature.species import read_species
+from fungal_assets.nomenclature.species import RealNames, read_species
 from fungal_assets.nomenclature.tables import PARTS, stopwords
 from fungal_assets.nomenclature.wordings import LEAST_ATTRIBUTES
 from fungal_assets.shards import count_rows, read_table
@@ -49,17 +47,16 @@ def check_lexicon_is_clean(name_lexicon: Path) -> Verdict:
 def check_species_are_new(species: Path, name_lexicon: Path) -> Verdict:
     """No common name is a real one or within two edits of one, and no genus is one of a real fungus or near one."""
     lexicon, kinds = read_lexicon(name_lexicon), read_species(species)
-    common = KnownNames(name.common_name for name in lexicon.names)
-    genera = Genera(name.scientific_name.split()[0] for name in lexicon.names)
-    pairs = [(one.common_name, common.nearest(one.common_name)) for one in kinds]
+    real = RealNames.of(lexicon)
+    pairs = [(one.common_name, real.common.nearest(one.common_name)) for one in kinds]
     faults = [f"{name!r} is too near to the real {real!r}" for name, real in pairs if real]
     faults += [
         f"the genus of {one.scientific_name!r} is a real one or too near to one"
         for one in kinds
-        if not genera.is_new(one.scientific_name.split()[0])
+        if not real.genera.is_new(one.scientific_name.split()[0])
     ]
     finding = f"{len(kinds)} species, their names new among {len(lexicon.names)} real ones and"
-    return _verdict(faults, f"{finding} their genera among {len(genera)}")
+    return _verdict(faults, f"{finding} their genera among {len(real.genera)}")
 
 
 def check_species_are_distinct(species: Path, clusters: Path) -> Verdict:

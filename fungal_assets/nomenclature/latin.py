@@ -44,7 +44,8 @@ class Genera:
     """
 
     def __init__(self, genera: Iterable[str] = ()):
-        self._sorted = sorted({*real_genera(), *genera})
+        self._taken = {*real_genera(), *genera}
+        self._sorted = sorted(self._taken)
         self._known = KnownNames(self._sorted)
         self._told: dict[str, bool] = {}
 
@@ -61,10 +62,7 @@ class Genera:
         """Whether a taken genus begins with the whole of this one, or this one with the whole of a taken one."""
         place = bisect(self._sorted, genus)
         is_start = place < len(self._sorted) and self._sorted[place].startswith(genus)
-        starts_so = any(
-            self._sorted[bisect(self._sorted, genus[:length]) - 1] == genus[:length]
-            for length in range(2, len(genus))
-        )
+        starts_so = any(genus[:length] in self._taken for length in range(2, len(genus)))
         return is_start or starts_so
 
 

@@ -70,14 +70,20 @@ class Species:
 
 
 @dataclass(frozen=True)
-class _RealNames:
-    """What a new name is held against."""
+class RealNames:
+    """What a new name is held against.
+
+    Args:
+        common: Common names.
+        genera: Genera.
+    """
 
     common: KnownNames
     genera: Genera
 
     @classmethod
-    def of(cls, lexicon: Lexicon) -> _RealNames:
+    def of(cls, lexicon: Lexicon) -> RealNames:
+        """The names of a lexicon, and all genera that ship."""
         return cls(
             KnownNames(name.common_name for name in lexicon.names),
             Genera(name.scientific_name.split()[0] for name in lexicon.names),
@@ -119,7 +125,7 @@ def name_species(
     likely = likely_morphotypes(_vectors_of(members, feature_vectors, raw_images), least_share=_KEPT_LIKENESS)
     forms = {cluster: own[0] for cluster, own in likely.items()}
     persisting = find_persisting(earlier, _members_by(assignments, "cluster_id")) if earlier else {}
-    real = _RealNames.of(lexicon)
+    real = RealNames.of(lexicon)
     kept = {
         cluster: one
         for cluster, one in persisting.items()
@@ -222,7 +228,7 @@ def _write_members(path: Path, species: Sequence[Species], assignments: Iterable
 
 
 def _still_holds(
-    one: Species, shares: Mapping[str, float], forms: Sequence[str], lexicon: Lexicon, real: _RealNames
+    one: Species, shares: Mapping[str, float], forms: Sequence[str], lexicon: Lexicon, real: RealNames
 ) -> bool:
     """Whether an earlier name may be kept: of words and stems that are known, true of the cluster, and still new."""
     colours = [term for term in COLOUR_TERMS if shares[term] >= _KEPT_SHARE]
@@ -242,43 +248,45 @@ def _name_all(
     shares: Mapping[int, Mapping[str, float]],
     forms: Mapping[int, str],
     lexicon: Lexicon,
-    real: _RealNames,
+    real: RealNames,
     seed: int,
     kept: Mapping[int, Species],
 ) -> list[Species]:
     """All species in the order of the clusters; new names know those that are kept."""
     given = {cluster: (one.common_name, one.scientific_name) for cluster, one in kept.items()}
-    for cluster in found:
+    species = []
+    for index, cluster in enumerate(found):
         cluster_id = cluster["cluster_id"]
-        if cluster_id in given:
-            continue
-        own, rng = shares[cluster_id], Random(f"{seed}:{cluster['medoid_id']}")
+        own, form = shares[cluster_id], forms[cluster_id]
         colours = main_colours(own, least_share=_COLOUR_SHARE)
-        name = coin_common_name(
-            rng,
-            lexicon,
-            fitting_colours=[term for term in colours if own[term] >= _FITTING_SHARE],
-            morphotype=forms[cluster_id],
-            used_names=[name for name, _ in given.values()],
-            known=real.common,
+        if cluster_id not in given:
+            rng = Random(f"{seed}:{cluster['medoid_id']}")
+            name = coin_common_name(
+                rng,
+                lexicon,
+                fitting_colours=[term for term in colours if own[term] >= _FITTING_SHARE],
+                morphotype=form,
+                used_names=[name for name, _ in given.values()],
+                known=real.common,
+            )
+            binomial = coin_binomial(
+                rng,
+                measured_colours=colours,
+                genera=real.genera,
+                used=[binomial for _, binomial in given.values()],
+            )
+            given[cluster_id] = (name, binomial)
+        common, scientific = given[cluster_id]
+        species.append(
+            Species(
+                species_id=f"species-{index:02d}",
+                cluster_id=cluster_id,
+                common_name=common,
+                scientific_name=scientific,
+                slug=slug_of(common),
+                morphotype=form,
+                colour_names=list(colours),
+                size=int(cluster["size"]),
+            )
         )
-        binomial = coin_binomial(
-            rng,
-            measured_colours=colours,
-            genera=real.genera,
-            used=[binomial for _, binomial in given.values()],
-        )
-        given[cluster_id] = (name, binomial)
-    return [
-        Species(
-            species_id=f"species-{index:02d}",
-            cluster_id=cluster["cluster_id"],
-            common_name=given[cluster["cluster_id"]][0],
-            scientific_name=given[cluster["cluster_id"]][1],
-            slug=slug_of(given[cluster["cluster_id"]][0]),
-            morphotype=forms[cluster["cluster_id"]],
-            colour_names=list(main_colours(shares[cluster["cluster_id"]], least_share=_COLOUR_SHARE)),
-            size=int(cluster["size"]),
-        )
-        for index, cluster in enumerate(found)
-    ]
+    return species

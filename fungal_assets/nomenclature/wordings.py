@@ -55,7 +55,7 @@ class Parts:
     def of(cls, attributes: Attributes) -> Parts:
         """The parts of what was measured."""
         colour = " and ".join(attributes.colour_names) or None
-        near = attributes.closeness or size_words(attributes)
+        near = _nearness(attributes)
         return cls(colour, attributes.habitat, near, attributes.light, attributes.count is not None)
 
     def thinned(self, rng: Random) -> Parts:
@@ -135,8 +135,9 @@ def word_image(
     Raises:
         InputError: There are not so many.
     """
-    caption = word_caption(depict(name, class_noun, opening=opening), attributes, image_id, seed=seed)
-    first = [caption, *([f"{depict(name, class_noun, opening=opening)}, {described}"] if described else [])]
+    subject = depict(name, class_noun, opening=opening)
+    first = [word_caption(subject, attributes, image_id, seed=seed)]
+    first += [f"{subject}, {described}"] if described else []
     terms = [Term.of(name, class_noun)]
     rng = Random(f"{seed}:{image_id}:wordings")
     return _take(first, _draw(terms, attributes, opening, _PATTERNS, rng), count, image_id)
@@ -165,9 +166,10 @@ def word_class(
     return _take([], _draw(terms, attributes, opening, patterns, rng), count, image_id)
 
 
-def size_words(attributes: Attributes) -> str | None:
-    """Such as "small in the frame", or None."""
-    return f"{attributes.size_in_frame} in the frame" if attributes.size_in_frame else None
+def _nearness(attributes: Attributes) -> str | None:
+    """Such as "up close", else such as "small in the frame", or None."""
+    size = f"{attributes.size_in_frame} in the frame" if attributes.size_in_frame else None
+    return attributes.closeness or size
 
 
 def _with_noun(name: str, class_noun: str) -> str:
@@ -177,8 +179,8 @@ def _with_noun(name: str, class_noun: str) -> str:
 def _choose(attributes: Attributes, rng: Random) -> list[str]:
     """What a caption says: all that was measured surely; the light fills up to the least number."""
     colours = list(attributes.colour_names)
-    near = attributes.closeness or size_words(attributes)
-    sure = [rng.choice([" and ", " with "]).join(colours), attributes.habitat, near, attributes.count]
+    joined = rng.choice([" and ", " with "]).join(colours)
+    sure = [joined, attributes.habitat, _nearness(attributes), attributes.count]
     words = [word for word in sure if word]
     words += [attributes.light] if len(words) < LEAST_ATTRIBUTES else []
     return words[:_MOST_ATTRIBUTES]
@@ -207,9 +209,10 @@ def _draw(
 ) -> Iterator[str]:
     """Wordings without end but for `_TRIES`: the patterns in a drawn order, then again in another."""
     openings = _CALM_OPENINGS if opening == OPENING else (opening,)
+    known = Parts.of(attributes)
     for _ in range(_TRIES // len(patterns)):
         for pattern in rng.sample(list(patterns), len(patterns)):
-            parts = Parts.of(attributes).thinned(rng)
+            parts = known.thinned(rng)
             yield pattern(rng.choice(openings), rng.choice(terms), parts)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from fungal_assets.pocket.fungarium.folk_names import name_folk
 from fungal_assets.pocket.fungarium.morphotypes import ANGLED_VIEW, MORPHOTYPE_TABLE, portrait_view
 from fungal_assets.pocket.fungarium.traits import Traits
-from fungal_assets.words import with_article
+from fungal_assets.words import plural_of, with_article
 
 _PLACES = {
     "field": ("in a field", "in the grass", "in a meadow"),
@@ -89,10 +89,6 @@ def _shows_stem(traits: Traits) -> bool:
     return stemmed and traits.elevation_deg < 35 and traits.stem_color != traits.cap_color
 
 
-def _plural(noun: str) -> str:
-    return noun.removesuffix("us") + "i" if noun.endswith("fungus") else noun + "s"
-
-
 def _subject(traits: Traits, rng: np.random.Generator) -> tuple[str, str | None]:
     """What is shown, and the colour if it is to be said after it."""
     words, kind = caption_words(traits), MORPHOTYPE_TABLE[traits.morphotype]
@@ -109,7 +105,7 @@ def _subject(traits: Traits, rng: np.random.Generator) -> tuple[str, str | None]
     if traits.count == 1:
         return with_article(f"{texture}{color}{noun}"), after
     counted = words["count"] if traits.count == 2 or rng.random() < 0.6 else "a cluster of"
-    return f"{counted} {texture}{color}{_plural(noun)}", after
+    return f"{counted} {texture}{color}{plural_of(noun)}", after
 
 
 def describe(traits: Traits, *, rng_seed: int, is_snapshot: bool = False) -> str:
