@@ -27,7 +27,7 @@ from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
 from fungal_assets.diffusion.base_models import load_pipeline
 from fungal_assets.diffusion.methods import get_method
-from fungal_assets.diffusion.training import tune
+from fungal_assets.diffusion.training import Recipe, tune
 from fungal_assets.nomenclature.habitats import HABITAT_WORDS
 from fungal_assets.nomenclature.species import Species, read_species
 from fungal_assets.nomenclature.wordings import depict
@@ -141,7 +141,10 @@ def tune_model(
     profile = get_profile("pocket")
     settings = dict(profile.settings["fine_tuned_weights"]) | {"method": profile.method, **changed}
     folder.mkdir()
-    tune(dataset, prompts, folder, **settings)
+    names = ("method", "base_model", "checkpoint_every_s")
+    how = {name: settings[name] for name in names}
+    recipe = Recipe(**{name: value for name, value in settings.items() if name not in names})
+    tune(dataset, prompts, folder, **how, recipe=recipe)
     pipeline = load_base()
     sizes = {name: settings[name] for name in ("lora_rank", "vectors_per_species")}
     get_method(settings["method"], **sizes).restore(pipeline, folder, strength=1.0)

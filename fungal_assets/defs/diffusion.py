@@ -13,6 +13,7 @@ from fungal_assets.defs.partitions import growth_partitions, method_and_resoluti
 from fungal_assets.defs.previewing import sheets
 from fungal_assets.defs.resources import ProfileResource, StoreResource
 from fungal_assets.errors import ProvenanceError
+from fungal_assets.progress import Tell
 from fungal_assets.store import Figures, Output, output_name
 from fungal_assets.verdicts import Verdict
 
@@ -143,7 +144,7 @@ def fine_tuned_weights(
 ) -> dg.MaterializeResult:
     """The base model tuned on the captioned dataset, its loss curve, and the state to go on from."""
     from fungal_assets.diffusion.base_models import resolve_base_model
-    from fungal_assets.diffusion.training import tune
+    from fungal_assets.diffusion.training import Recipe, tune
 
     method, resolution = method_and_resolution(context)
     dataset, written = store.get("captioned_dataset", resolution), store.get("prompts")
@@ -163,8 +164,14 @@ def fine_tuned_weights(
             )
         )
 
-    def build(folder: Path, **settings: Any) -> Figures:
-        return tune(dataset.path, written.path, folder, method=method, on_loss=show_loss, **settings)
+    def build(
+        folder: Path, *, base_model: str, checkpoint_every_s: float, tell: Tell, **recipe: Any
+    ) -> Figures:
+        how: dict[str, Any] = {"checkpoint_every_s": checkpoint_every_s, "tell": tell, "on_loss": show_loss}
+        settings = Recipe(**recipe)
+        return tune(
+            dataset.path, written.path, folder, method=method, base_model=base_model, recipe=settings, **how
+        )
 
     return keep(
         context,

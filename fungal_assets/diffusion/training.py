@@ -45,7 +45,23 @@ def ignore_loss(_step: int, _loss: float) -> None:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings of a run that decide its result; the fields are those of `tune`."""
+    """The settings of a run that decide its result.
+
+    Args:
+        max_steps: Steps of the optimiser; where these would leave out rows of a large dataset, as many as train on
+            every row once.
+        batch_size: Rows in a step, rehearsal included.
+        learning_rate: Peak; it warms up over a twentieth of the steps and falls as a cosine to a tenth.
+        lora_rank: Rank of the added matrices; only for `"lora"`.
+        vectors_per_species: How many vectors a species' name has; only for `"textual_inversion"`.
+        class_noun: The word that they begin as; only for `"textual_inversion"`.
+        rehearsal_prompts: How many rehearsal prompts the base model walks through.
+        rehearsal_share: Share of each batch that is rehearsal, 0 to below 1.
+        class_share: Share of the draws from the dataset that come with a wording that says what all species are and no
+            name, 0 to below 1.
+        min_snr_gamma: Caps the weight of nearly clean noise levels; 0 for none.
+        seed: Decides everything random.
+    """
 
     max_steps: int
     batch_size: int
@@ -115,18 +131,8 @@ def tune(
     *,
     method: str,
     base_model: str,
-    max_steps: int,
-    batch_size: int,
-    learning_rate: float,
-    lora_rank: int,
-    vectors_per_species: int,
-    class_noun: str,
-    rehearsal_prompts: int,
-    rehearsal_share: float,
-    class_share: float,
-    min_snr_gamma: float,
+    recipe: Recipe,
     checkpoint_every_s: float,
-    seed: int,
     tell: Tell = stay_silent,
     on_loss: Callable[[int, float], None] = ignore_loss,
 ) -> Figures:
@@ -140,20 +146,8 @@ def tune(
         method: `"lora"`, `"full"` or `"textual_inversion"`; the last rehearses nothing and reads no text without a
             name, as the base model stays as it is.
         base_model: Card name, local folder or hub id.
-        max_steps: Steps of the optimiser; where these would leave out rows of a large dataset, as many as train on
-            every row once.
-        batch_size: Rows in a step, rehearsal included.
-        learning_rate: Peak; it warms up over a twentieth of the steps and falls as a cosine to a tenth.
-        lora_rank: Rank of the added matrices; only for `"lora"`.
-        vectors_per_species: How many vectors a species' name has; only for `"textual_inversion"`.
-        class_noun: The word that they begin as; only for `"textual_inversion"`.
-        rehearsal_prompts: How many rehearsal prompts the base model walks through.
-        rehearsal_share: Share of each batch that is rehearsal, 0 to below 1.
-        class_share: Share of the draws from the dataset that come with a wording that says what all species are and no
-            name, 0 to below 1.
-        min_snr_gamma: Caps the weight of nearly clean noise levels; 0 for none.
+        recipe: The settings that decide the result.
         checkpoint_every_s: Seconds between two resume states.
-        seed: Decides everything random.
         tell: Progress.
         on_loss: Hears the number and loss of every step done.
 
@@ -164,21 +158,8 @@ def tune(
     from fungal_assets.diffusion.methods import get_method
 
     start_s = time.monotonic()
-    recipe = Recipe(
-        max_steps,
-        batch_size,
-        learning_rate,
-        lora_rank,
-        vectors_per_species,
-        class_noun,
-        rehearsal_prompts,
-        rehearsal_share,
-        class_share,
-        min_snr_gamma,
-        seed,
-    )
     recipe.check()
-    chosen = get_method(method, lora_rank=lora_rank, vectors_per_species=vectors_per_species)
+    chosen = get_method(method, lora_rank=recipe.lora_rank, vectors_per_species=recipe.vectors_per_species)
     if chosen.learns_texts:
         recipe = recipe.with_names_only()
     base = resolve_base_model(base_model)

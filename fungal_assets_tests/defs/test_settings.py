@@ -1,4 +1,7 @@
-"""Settings: an asset's config fields are exactly the keyword-only arguments of the function that it calls."""
+"""Settings: an asset's config fields are exactly the keyword-only arguments of the function that it calls.
+
+An argument `recipe` stands for the fields of its class.
+"""
 
 import importlib
 import inspect
@@ -39,15 +42,23 @@ def _definitions():
     build_definitions()
 
 
+def _arguments(function):
+    """What is given to it by name, a recipe's fields one by one."""
+    found = {}
+    for item in inspect.signature(function).parameters.values():
+        if item.name == "recipe":
+            kind = getattr(importlib.import_module(function.__module__), item.annotation)
+            found |= inspect.signature(kind).parameters
+        elif item.kind is item.KEYWORD_ONLY:
+            found[item.name] = item
+    return found
+
+
 @pytest.mark.parametrize("asset", STAGES)
 def test_no_setting_is_dead_and_none_is_missing(asset):
     module, name, given = STAGES[asset]
     function = getattr(importlib.import_module(f"fungal_assets.{module}"), name)
-    arguments = {
-        item.name: item
-        for item in inspect.signature(function).parameters.values()
-        if item.kind is item.KEYWORD_ONLY
-    }
+    arguments = _arguments(function)
     fields = set(config_of(asset).model_fields) - READ_BY_THE_STEP.get(asset, set())
     assert fields == set(arguments) - GIVEN_BY_THE_STEP - set(given)
     assert all(

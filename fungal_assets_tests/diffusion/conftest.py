@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from fungal_assets.diffusion.headers import Origin
+from fungal_assets.diffusion.training import Recipe
 from fungal_assets.shards import ShardWriter, image_schema
 
 SIDE_PX = 64
@@ -100,10 +101,18 @@ def prompts_dir(tmp_path_factory):
     return write_prompts(tmp_path_factory.mktemp("prompts"))
 
 
+def tune(dataset: Path, prompts: Path, folder: Path, *, method: str, base_model: str, **settings):
+    """Tune as the settings say; the figures."""
+    from fungal_assets.diffusion import training
+
+    how = {name: settings.pop(name) for name in ("checkpoint_every_s", "tell", "on_loss") if name in settings}
+    recipe = Recipe(**settings)
+    return training.tune(dataset, prompts, folder, method=method, base_model=base_model, recipe=recipe, **how)
+
+
 @pytest.fixture(scope="session")
 def tuned_by(base_dir, dataset_dir, prompts_dir, tmp_path_factory):
     """One unbroken run of each method that is asked for."""
-    from fungal_assets.diffusion.training import tune
 
     @functools.cache
     def tuned(method):

@@ -32,13 +32,12 @@ from fungal_assets.diffusion.inversion import (
     tokens_of,
     write_for_use,
 )
-from fungal_assets.diffusion.training import tune
 from fungal_assets.errors import InputError
 from fungal_assets.forms.guidance import DiffusionGuide
 from fungal_assets.galleries.batches import _embed
 from fungal_assets.shards import ShardWriter, image_schema
 from fungal_assets.store import hash_folder
-from fungal_assets_tests.diffusion.conftest import SETTINGS, picture, prune
+from fungal_assets_tests.diffusion.conftest import SETTINGS, picture, prune, tune
 
 NAMES = ["ashen cap", "golden bonnet"]
 PLAIN_PROMPTS = ["", "a girl holding a basket", "a golden cup", "bonnet", "a photo of a mushroom in a field"]

@@ -25,7 +25,7 @@ from fungal_assets.diffusion.pruning import KOHYA_FILE, SINGLE_FILE, UNET_FILE
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.shards import read_table, write_table
 from fungal_assets.store import hash_file, hash_folder
-from fungal_assets_tests.diffusion.conftest import ORIGIN, SETTINGS, prune, write_dataset
+from fungal_assets_tests.diffusion.conftest import ORIGIN, SETTINGS, prune, tune, write_dataset
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 LORA = "lora/pytorch_lora_weights.safetensors"
@@ -333,8 +333,6 @@ def test_every_kohya_layer_has_down_up_and_the_alpha_of_its_rank(pruned_dir):
 
 
 def test_the_full_method_prunes_to_the_tuned_unet(base_dir, dataset_dir, prompts_dir, tmp_path):
-    from fungal_assets.diffusion.training import tune
-
     (tmp_path / "pruned").mkdir()
     settings = SETTINGS | {"method": "full", "max_steps": 2, "checkpoint_every_s": 1e9}
     tune(dataset_dir, prompts_dir, tmp_path / "tuned", base_model=str(base_dir), **settings)

@@ -9,17 +9,16 @@ from pathlib import Path
 import pytest
 
 from fungal_assets.diffusion.checks import check_class_share
-from fungal_assets.diffusion.training import tune
 from fungal_assets.errors import InputError, ProvenanceError, TrainingError
 from fungal_assets.profiles import METHODS
 from fungal_assets.shards import read_table
 from fungal_assets.store import hash_files, hash_folder
-from fungal_assets_tests.diffusion.conftest import SETTINGS, write_dataset
+from fungal_assets_tests.diffusion.conftest import SETTINGS, tune, write_dataset
 
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path
-from fungal_assets.diffusion.training import tune
+from fungal_assets_tests.diffusion.conftest import tune
 
 def die(step, loss):
     if step == 3:
