@@ -42,7 +42,7 @@ GRAPH = {
     "captions": ["clusters", "feature_vectors", "raw_images", "species"],
     "prompts": ["name_lexicon", "species"],
     "captioned_dataset": ["captions", "feature_vectors", "prepared_images", "raw_images", "species"],
-    "fine_tuned_weights": ["captioned_dataset", "prompts"],
+    "fine_tuned_weights": ["captioned_dataset", "clusters", "prompts"],
     "pruned_weights": ["captioned_dataset", "fine_tuned_weights"],
     "sample_galleries": ["clusters", "prompts", "pruned_weights"],
     "forgetting_report": ["sample_galleries"],

@@ -1,5 +1,7 @@
 """Assets of the stage `diffusion`: the tuned weights with their resume state, and what of them people load."""
 
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ from pydantic import Field
 
 from fungal_assets.defs.dataset import captioned_dataset
 from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep, told_plainly
+from fungal_assets.defs.morphology import clusters
 from fungal_assets.defs.nomenclature import prompts
 from fungal_assets.defs.partitions import growth_partitions, method_and_resolution
 from fungal_assets.defs.previewing import sheets
@@ -54,6 +57,37 @@ class FineTunedWeightsConfig(StageConfig):
         default=None, gt=0, description="Time between checkpoints, seconds."
     )
     seed: int | None = Field(default=None, ge=0, description="Seed of order, noise and steps.")
+    watch_every_steps: int | None = Field(
+        default=None, ge=0, description="Steps from one look at the model to the next; 0 for none."
+    )
+    watched_species: int | None = Field(default=None, ge=0, description="Species that a look draws.")
+    watched_controls: int | None = Field(default=None, ge=0, description="Control prompts that a look draws.")
+    watch_inference_steps: int | None = Field(
+        default=None, ge=1, le=1000, description="Denoising steps of a look's pictures."
+    )
+    watch_guidance_scale: float | None = Field(
+        default=None, ge=1, le=100, description="Classifier-free guidance of a look's pictures."
+    )
+    judge: str | None = Field(
+        default=None, description="Whose reference pictures a look's control pictures are held to."
+    )
+    stops_below_retention: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Training ends at a look with less retention and keeps the best look's weights; 0 for never.",
+    )
+    patience_looks: int | None = Field(
+        default=None,
+        ge=0,
+        description="Training ends after so many looks without a gain and keeps the best look's weights; 0 for never.",
+    )
+    must_learn_within: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="Share of the steps within which the loss must have fallen, or training ends; 0 for none.",
+    )
 
 
 def _loss_moves(output: Output, inputs: Inputs) -> Verdict:
@@ -130,10 +164,10 @@ def base_licences(base_model: str) -> list[str]:
 @dg.asset(
     group_name="models",
     kinds={"pytorch", "safetensors"},
-    code_version="4",
+    code_version="5",
     partitions_def=growth_partitions,
     pool=GPU_POOL,
-    deps=[captioned_dataset, prompts],
+    deps=[captioned_dataset, prompts, clusters],
     check_specs=check_specs("fine_tuned_weights", TUNED_CHECKS, growth_partitions),
 )
 def fine_tuned_weights(
@@ -142,46 +176,52 @@ def fine_tuned_weights(
     store: StoreResource,
     profile: ProfileResource,
 ) -> dg.MaterializeResult:
-    """The base model tuned on the captioned dataset, its loss curve, and the state to go on from."""
+    """The base model tuned on the captioned dataset, its curves and sample sheets, and the state to go on from."""
     from fungal_assets.diffusion.base_models import resolve_base_model
     from fungal_assets.diffusion.training import Recipe, tune
+    from fungal_assets.diffusion.watching import Watching
+    from fungal_assets.galleries.judging import hash_references
 
     method, resolution = method_and_resolution(context)
     dataset, written = store.get("captioned_dataset", resolution), store.get("prompts")
+    grouped = store.get("clusters")
     settings = config.fill("fine_tuned_weights", profile, method)
     base = resolve_base_model(settings["base_model"])
+    with told_plainly():
+        sources = {"base_model": base.sha256, "judge": hash_references(settings["judge"])}
 
     every = max(1, settings["max_steps"] // POINTS_OF_THE_CURVE)
 
-    def show_loss(step: int, loss: float) -> None:
-        if step % every:
+    def show_step(step: int, figures: Mapping[str, float]) -> None:
+        if step % every and "held_out_loss" not in figures and "retention" not in figures:
             return
         context.log_event(
             dg.AssetObservation(
                 asset_key="fine_tuned_weights",
                 partition=context.partition_key,
-                metadata={"step": step, "loss": loss},
+                metadata={"step": step, **figures},
             )
         )
 
     def build(
-        folder: Path, *, base_model: str, checkpoint_every_s: float, tell: Tell, **recipe: Any
+        folder: Path, *, base_model: str, checkpoint_every_s: float, tell: Tell, **settings: Any
     ) -> Figures:
-        how: dict[str, Any] = {"checkpoint_every_s": checkpoint_every_s, "tell": tell, "on_loss": show_loss}
-        settings = Recipe(**recipe)
+        how: dict[str, Any] = {"checkpoint_every_s": checkpoint_every_s, "tell": tell, "on_step": show_step}
+        of_watching = {field.name: settings.pop(field.name) for field in fields(Watching)}
+        how |= {"recipe": Recipe(**settings), "watching": Watching(**of_watching)}
         return tune(
-            dataset.path, written.path, folder, method=method, base_model=base_model, recipe=settings, **how
+            dataset.path, written.path, folder, grouped.path, method=method, base_model=base_model, **how
         )
 
     return keep(
         context,
         store,
-        inputs=[dataset, written],
+        inputs=[dataset, written, grouped],
         settings=settings,
-        sources={"base_model": base.sha256},
+        sources=sources,
         build=build,
         checks=TUNED_CHECKS,
-        preview=sheets("loss.png"),
+        preview=sheets("curves.png", newest="looks/*.webp"),
         licences=base_licences(settings["base_model"]),
     )
 

@@ -61,7 +61,10 @@ def check_every_row_trained_on(fine_tuned_weights: Path, captioned_dataset: Path
     finding = f"{seen} of {promised} rows were trained on, {training['epochs']:.2f} times each on average."
     if seen == promised == training["rows"]:
         return Verdict(True, finding, figures)
-    needed = math.ceil(training["steps"] / max(training["epochs"], 1e-9))
+    if training["stopped_because"]:
+        why = f"{finding} Training ended early, as {training['stopped_because']}; step {training['step_kept']} is kept."
+        return Verdict(False, f"{why} Lower learning_rate, or raise rehearsal_share or batch_size.", figures)
+    needed = math.ceil(training["step_kept"] / max(training["epochs"], 1e-9))
     return Verdict(False, f"{finding} Raise max_steps to at least {needed}, or batch_size.", figures)
 
 

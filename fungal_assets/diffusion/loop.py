@@ -1,7 +1,8 @@
 """The training loop: one straight line of steps over batches, whatever method chose the parameters.
 
 It knows batches, parameters and states; not where pictures come from, nor what the weights are for. It saves
-by the clock and on any interruption, and refuses to go on when the loss is not finite or nothing learns.
+by the clock, after each look and on any interruption, ends early where a look says so, and refuses to go on when the
+loss is not finite, does not fall or nothing learns.
 
 A numeric kernel: imports torch at module level, so import this module inside functions only.
 """
@@ -9,7 +10,7 @@ A numeric kernel: imports torch at module level, so import this module inside fu
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,18 @@ import torch  # noqa: TID253
 from fungal_assets.diffusion.batches import Batch, Batches
 from fungal_assets.diffusion.devices import mixed_precision
 from fungal_assets.diffusion.objectives import learning_rate_at
-from fungal_assets.diffusion.states import Learner, Progress, keep_state, resume
+from fungal_assets.diffusion.states import Learner, Progress, keep_best, keep_state, resume, take_best
+from fungal_assets.diffusion.watching import Look, Watching
 from fungal_assets.errors import TrainingError
 from fungal_assets.progress import Tell, Ticker
 
 MAX_GRADIENT_NORM = 1.0
 WEIGHT_DECAY = 0.01
 PROBE_BATCHES, PROBE_ROWS = 4, 8
+UNMOVED = 0.001
+"""A rise or fall of the loss by less than this share counts as none."""
 
-OnLoss = Callable[[int, float], None]
+OnStep = Callable[[int, Mapping[str, float]], None]
 Encode = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -45,6 +49,8 @@ class Loop:
         run_key: Hash of all that decides the run.
         checkpoint_every_s: Seconds between two states.
         encode: Makes text embeddings of a batch's token ids; None where batches hold embeddings.
+        watching: When the run is looked at, and when it ends.
+        look: Measures what learns after so many steps; None where there are no looks.
     """
 
     unet: torch.nn.Module
@@ -55,7 +61,9 @@ class Loop:
     states: Path
     run_key: str
     checkpoint_every_s: float
+    watching: Watching
     encode: Encode | None = None
+    look: Callable[[int], Mapping[str, float | None]] | None = None
     learner: Learner = field(init=False)
     _is_updating: bool = field(init=False, default=False)
 
@@ -69,11 +77,11 @@ class Loop:
         )
         self.learner = Learner(self.parameters, optimiser)
 
-    def run(self, tell: Tell, on_loss: OnLoss) -> Progress:
-        """Train from the newest state, or from the start, to `max_steps`.
+    def run(self, tell: Tell, on_step: OnStep) -> Progress:
+        """Train from the newest state, or from the start, to `max_steps` or until a look ends it.
 
         Raises:
-            TrainingError: The loss is not finite, or nothing learns.
+            TrainingError: The loss is not finite or does not fall, or nothing learns.
         """
         progress = resume(self.states, self.learner, self.run_key, tell)
         if progress is None:
@@ -83,12 +91,14 @@ class Loop:
         ticker = Ticker(tell, "training", self.max_steps, done=progress.step)
         saved_s = time.monotonic()
         try:
-            while progress.step < self.max_steps:
+            self._inspect(progress, tell)
+            while progress.step < self.max_steps and not self.watching.why_stop(progress.looks):
                 row = self._step(progress)
-                if time.monotonic() - saved_s >= self.checkpoint_every_s:
+                is_looked_at = self._inspect(progress, tell)
+                if is_looked_at or time.monotonic() - saved_s >= self.checkpoint_every_s:
                     self._keep(progress)
                     saved_s = time.monotonic()
-                on_loss(progress.step, row["loss"])
+                on_step(progress.step, _told(row, progress.looks))
                 ticker.tick(progress.step, {"loss": row["loss"]})
         except TrainingError:
             raise
@@ -98,6 +108,56 @@ class Loop:
             raise
         self._keep(progress)
         return progress
+
+    def take_best(self, progress: Progress) -> int:
+        """Put the weights that are kept in place, the last ones or those of the best look; returns after which step.
+
+        Raises:
+            TrainingError: No look has retention enough.
+        """
+        if not self.watching.keeps_best:
+            return progress.step
+        best = self.watching.best(progress.looks)
+        if best is None:
+            raise TrainingError(
+                f"every look after a step found retention below stops_below_retention of "
+                f"{self.watching.stops_below_retention:.0%}, {progress.looks[-1]['retention']:.0%} at step "
+                f"{progress.step}, so no weights can be kept. Lower watch_every_steps or learning_rate, or raise "
+                f"rehearsal_share."
+            )
+        step = int(best["step"] or 0)
+        if step != progress.step:
+            take_best(self.states, self.parameters, step)
+        return step
+
+    def _inspect(self, progress: Progress, tell: Tell) -> bool:
+        """Do what is due after this step and was not done yet: see the loss fall, look. Tells whether it looked."""
+        if progress.step == self.watching.must_have_learnt_at(self.max_steps):
+            refuse_unmoved(progress, self.probe_loss(), self.max_steps)
+        is_due = self.look is not None and self.watching.is_due(progress.step, self.max_steps)
+        if not is_due or (progress.looks and progress.looks[-1]["step"] == progress.step):
+            return False
+        self._look(progress, tell)
+        why = self.watching.why_stop(progress.looks)
+        if why and progress.step < self.max_steps:
+            tell(f"training ends at step {progress.step} of {self.max_steps}: {why}")
+        return True
+
+    def _look(self, progress: Progress, tell: Tell) -> None:
+        """Add a look's row, and keep the weights if it is the best so far."""
+        assert self.look is not None
+        since = int(progress.looks[-1]["step"] or 0) if progress.looks else 0
+        losses = [row["loss"] or 0.0 for row in progress.curve[since:]]
+        row = {
+            "step": progress.step,
+            "learning_rate": progress.curve[-1]["learning_rate"] if progress.curve else None,
+            "loss": sum(losses) / len(losses) if losses else None,
+            **self.look(progress.step),
+        }
+        if self.watching.keeps_best and self.watching.best([*progress.looks, row]) is row:
+            keep_best(self.states, self.parameters, progress.step)
+        progress.looks.append(row)
+        tell(f"step {progress.step}: {', '.join(_phrases(row))}")
 
     def _keep(self, progress: Progress) -> None:
         keep_state(self.states, self.learner, progress, self.run_key)
@@ -154,6 +214,55 @@ class Loop:
                 f"another base model, or method 'full': the layers or words that should learn have no effect on "
                 f"its output."
             )
+
+
+def refuse_unmoved(progress: Progress, probe_loss: float, max_steps: int) -> None:
+    """Stop a run that has not learnt anything by now, hours before it would have ended.
+
+    Args:
+        progress: How far the run is.
+        probe_loss: Loss on the probe now.
+        max_steps: Steps in all.
+
+    Raises:
+        TrainingError: The loss on the probe has not fallen since the first step.
+    """
+    before = progress.probe_loss
+    if probe_loss < before * (1 - UNMOVED):
+        return
+    rises = probe_loss > before * (1 + UNMOVED)
+    raise TrainingError(
+        f"step {progress.step} of {max_steps}: the loss on the probe {'has risen' if rises else 'does not move'}, "
+        f"{before:.4f} before and {probe_loss:.4f} now, so the rest would be in vain. "
+        + (
+            "Lower learning_rate (a third of it), or raise batch_size."
+            if rises
+            else "Raise learning_rate (three times), and see that the captions say what the pictures show."
+        )
+        + " If the run is to go on all the same, set must_learn_within to 0."
+    )
+
+
+def _told(row: Mapping[str, Any], looks: Sequence[Look]) -> dict[str, float]:
+    """What is told of a step: its own figures, and those of the look before it, where there are any."""
+    names = ("retention", "species_recognised", "held_out_loss")
+    known = {name: looks[-1][name] for name in names} if looks and looks[-1]["step"] == row["step"] else {}
+    return {name: value for name, value in {**row, **known}.items() if value is not None and name != "step"}
+
+
+def _phrases(look: Look) -> list[str]:
+    """A look's figures, one phrase each; what was not measured is left out."""
+    shares = [
+        f"{name.replace('_', ' ')} {look[name]:.0%}"
+        for name in ("retention", "species_recognised")
+        if look[name] is not None
+    ]
+    losses = [
+        f"{name.replace('_', ' ')} {look[name]:.4f}"
+        for name in ("loss", "held_out_loss")
+        if look[name] is not None
+    ]
+    return [*shares, *losses] or ["looked at"]
 
 
 def _parts(losses: torch.Tensor, specimens: int) -> dict[str, Any]:

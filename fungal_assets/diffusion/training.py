@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from fungal_assets.dataset.splitting import TEST, TRAIN
 from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, resolve_base_model
-from fungal_assets.diffusion.curves import write_curve
+from fungal_assets.diffusion.curves import write_curves
 from fungal_assets.diffusion.devices import deterministic, pick_device, suit_attention
+from fungal_assets.diffusion.watching import Watching, tell_of_looks
 from fungal_assets.errors import InputError
 from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.store import Figures, hash_folder, write_atomically
@@ -30,17 +31,18 @@ if TYPE_CHECKING:
     from fungal_assets.diffusion.batches import Batches
     from fungal_assets.diffusion.encoding import EncodedDataset
     from fungal_assets.diffusion.inversion import Words
+    from fungal_assets.diffusion.looks import Looker
     from fungal_assets.diffusion.loop import Loop
     from fungal_assets.diffusion.methods import Method
     from fungal_assets.diffusion.states import Progress
 
-CACHE_NAME, STATES_NAME = ".cache", ".resume"
+STATES_NAME = ".resume"
 HELD_OUT_PROBES, HELD_OUT_ROWS = 8, 64
 """Batches of held-out pictures that the loss is measured over, before and after, and the most pictures in them."""
 
 
-def ignore_loss(_step: int, _loss: float) -> None:
-    """Do nothing with a loss; the default of `on_loss`."""
+def ignore_step(_step: int, _figures: Mapping[str, float]) -> None:
+    """Do nothing with a step; the default of `on_step`."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,11 @@ class Recipe:
     min_snr_gamma: float
     seed: int
 
-    def check(self) -> None:
+    def check(self, *others: str) -> None:
         """Refuse settings that cannot be, all at once.
+
+        Args:
+            others: What cannot be of other settings.
 
         Raises:
             InputError: Some cannot be.
@@ -95,6 +100,7 @@ class Recipe:
                 faults.append(f"{name} is {getattr(self, name)}, 0 to below 1 expected")
         if self.rehearsal_share > 0 and self.rehearsal_prompts == 0:
             faults.append("rehearsal_share is above 0 but rehearsal_prompts is 0; set both or neither")
+        faults += others
         if faults:
             raise InputError(f"these settings of fine_tuned_weights cannot be: {'; '.join(faults)}.")
 
@@ -128,37 +134,44 @@ def tune(
     captioned_dataset: Path,
     prompts: Path,
     folder: Path,
+    clusters: Path | None = None,
     *,
     method: str,
     base_model: str,
     recipe: Recipe,
+    watching: Watching,
     checkpoint_every_s: float,
     tell: Tell = stay_silent,
-    on_loss: Callable[[int, float], None] = ignore_loss,
+    on_step: Callable[[int, Mapping[str, float]], None] = ignore_step,
 ) -> Figures:
     """Fine-tune a base model; called again on the folder of a broken run, it goes on where that one was.
 
     Args:
         captioned_dataset: A complete output; every row of every training shard of its `data/` is read, and of what is
             held out as much as the loss on it is measured over.
-        prompts: A complete output; its rehearsal prompts are rehearsed.
-        folder: Filled with the weights, `loss.parquet`, `loss.png`, `training.json` and `resume/`.
+        prompts: A complete output; its rehearsal prompts are rehearsed, some of the others drawn in looks.
+        folder: Filled with the weights, `loss.parquet`, `curves.png`, `training.json` and `resume/`; where the run is
+            looked at, with `looks.parquet` and a sheet per look in `looks/`.
+        clusters: A complete output, by which looks recognise species; without, they don't.
         method: `"lora"`, `"full"` or `"textual_inversion"`; the last rehearses nothing and reads no text without a
             name, as the base model stays as it is.
         base_model: Card name, local folder or hub id.
         recipe: The settings that decide the result.
+        watching: When the run is looked at, and when it ends early.
         checkpoint_every_s: Seconds between two resume states.
         tell: Progress.
-        on_loss: Hears the number and loss of every step done.
+        on_step: Hears the number of every step done, its losses and learning rate, and what a look after it found.
 
     Raises:
         InputError: A setting, the method or the base model cannot be used.
         TrainingError: A row was lost or cannot be read, or training cannot go on.
     """
+    from fungal_assets.diffusion.looks import begin_looking
     from fungal_assets.diffusion.methods import get_method
+    from fungal_assets.diffusion.states import write_state
 
     start_s = time.monotonic()
-    recipe.check()
+    recipe.check(*watching.faults())
     chosen = get_method(method, lora_rank=recipe.lora_rank, vectors_per_species=recipe.vectors_per_species)
     if chosen.learns_texts:
         recipe = recipe.with_names_only()
@@ -169,30 +182,47 @@ def tune(
         batches, held_out = ready.batches, ready.held_out
         recipe = _for_every_row(recipe, batches, tell)
         decided_by = [base.sha256, hash_folder(data), ready.rehearsed]
-        loop = _loop(ready, chosen, recipe, folder, decided_by, checkpoint_every_s)
+        loop = _loop(ready, chosen, recipe, watching, folder, decided_by, checkpoint_every_s)
         # What learns begins as nothing, or as a word of the base's, so that this is the base's loss, also where a
         # stopped run is gone on with.
         base_held_out_loss = loop.loss_over(held_out, HELD_OUT_PROBES) if held_out else None
+        if watching.watch_every_steps:
+            begun = begin_looking(
+                ready.pipeline,
+                prompts,
+                clusters,
+                folder,
+                watching,
+                seed=recipe.seed,
+                run_key=loop.run_key,
+                size_px=batches.encoded.latents.shape[-1] * 8,
+            )
+            loop.look = partial(_look, loop, held_out, base_held_out_loss, begun)
         loop_start_s = time.monotonic()
-        progress = loop.run(tell, on_loss)
+        progress = loop.run(tell, on_step)
         loop_s = time.monotonic() - loop_start_s
+        write_state(folder / "resume", loop.learner, progress, loop.run_key)
+        step_kept = loop.take_best(progress)
         last_probe_loss = loop.probe_loss()
         held_out_loss = loop.loss_over(held_out, HELD_OUT_PROBES) if held_out else None
     result = {
         "rows": batches.encoded.row_count,
-        "rows_trained_on": batches.rows_seen(recipe.max_steps),
+        "rows_trained_on": batches.rows_seen(step_kept),
         "steps": progress.step,
-        "epochs": round(batches.epochs(recipe.max_steps), 3),
+        "step_kept": step_kept,
+        "stopped_because": watching.why_stop(progress.looks) or "",
+        "epochs": round(batches.epochs(step_kept), 3),
         "captions_truncated": ready.truncated,
-        **batches.count_texts(recipe.max_steps),
+        **batches.count_texts(step_kept),
         "rehearsal_points": batches.rehearsal.row_count if batches.rehearsal else 0,
         "probe_loss_before": progress.probe_loss,
         "probe_loss_after": last_probe_loss,
         **_held_out_result(held_out, base_held_out_loss, held_out_loss),
+        **tell_of_looks(progress.looks, step_kept),
         "parameters": sum(param.numel() for param in loop.parameters.values()),
     }
-    record = _record(base, chosen, recipe, ready.rehearsed, batches) | result
-    _write(folder, ready.pipeline, chosen, loop, progress, record)
+    record = _record(base, chosen, recipe, ready.rehearsed, batches) | vars(watching) | result
+    _write(folder, ready.pipeline, chosen, progress, record)
     times = {"seconds": round(time.monotonic() - start_s, 1), "training_seconds": round(loop_s, 1)}
     return result | times | {"weights_mb": round((folder / chosen.weights_file).stat().st_size / 1e6, 3)}
 
@@ -204,7 +234,7 @@ def _prepare(
     import torch
 
     from fungal_assets.diffusion.batches import CAPTION_DROPOUT, Batches
-    from fungal_assets.diffusion.encoding import count_truncated, encode_dataset
+    from fungal_assets.diffusion.encoding import CACHE_NAME, count_truncated, encode_dataset
     from fungal_assets.diffusion.inversion import with_token_ids
     from fungal_assets.diffusion.objectives import Objective
     from fungal_assets.diffusion.rehearsal import rehearsal_prompts, rehearse
@@ -299,6 +329,14 @@ def _held_out_result(held_out: Batches | None, before: float | None, after: floa
     return {"held_out_rows": rows, "held_out_loss_before": before, "held_out_loss_after": after}
 
 
+def _look(
+    loop: Loop, held_out: Batches | None, base_held_out_loss: float | None, looker: Looker, step: int
+) -> dict[str, float | None]:
+    """What a look after a step measures."""
+    loss = loop.loss_over(held_out, HELD_OUT_PROBES) if held_out and step else base_held_out_loss
+    return {"held_out_loss": loss, **looker.look(step)}
+
+
 def _refuse_nameless(data: Path) -> None:
     """Raise where rows have no wording without a name though some are to be drawn."""
     from fungal_assets.shards import read_rows
@@ -328,6 +366,7 @@ def _loop(
     ready: _Prepared,
     method: Method,
     recipe: Recipe,
+    watching: Watching,
     folder: Path,
     decided_by: list[Any],
     checkpoint_every_s: float,
@@ -342,8 +381,9 @@ def _loop(
         max_steps=recipe.max_steps,
         learning_rate=recipe.learning_rate,
         states=folder / STATES_NAME,
-        run_key=key_of(method.name, vars(recipe), decided_by),
+        run_key=key_of(method.name, vars(recipe), vars(watching), decided_by),
         checkpoint_every_s=checkpoint_every_s,
+        watching=watching,
         encode=partial(encode_tokens, ready.pipeline) if method.learns_texts else None,
     )
 
@@ -373,13 +413,12 @@ def _write(
     folder: Path,
     pipeline: StableDiffusionPipeline,
     method: Method,
-    loop: Loop,
     progress: Progress,
     record: dict[str, Any],
 ) -> None:
-    from fungal_assets.diffusion.states import write_state
+    from fungal_assets.diffusion.looks import drop_other_sheets
 
     method.save(pipeline, folder)
-    write_curve(folder, progress.curve)
-    write_state(folder / "resume", loop.learner, progress, loop.run_key)
+    write_curves(folder, progress.curve, progress.looks)
+    drop_other_sheets(folder, [int(look["step"] or 0) for look in progress.looks])
     write_atomically(folder / "training.json", json.dumps(record, indent=1, sort_keys=True))

@@ -160,6 +160,7 @@ def write_tuned(base, folder, *, method):
         "resolution_px": 64,
         "rows": 13,
         "steps": 6,
+        "step_kept": 6,
         "learning_rate": 3e-3,
         "seed": 3,
     }
