@@ -160,7 +160,7 @@ PROFILES: Mapping[str, Profile] = {
                 "watch_every_steps": 150,
                 "watched_species": 4,
                 "watched_controls": 8,
-                "watch_inference_steps": 6,
+                "watch_inference_steps": 4,
                 "watch_guidance_scale": 2.0,
                 "judge": "pocket",
                 "stops_below_retention": 0.0,

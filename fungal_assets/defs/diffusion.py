@@ -209,8 +209,16 @@ def fine_tuned_weights(
         how: dict[str, Any] = {"checkpoint_every_s": checkpoint_every_s, "tell": tell, "on_step": show_step}
         of_watching = {field.name: settings.pop(field.name) for field in fields(Watching)}
         how |= {"recipe": Recipe(**settings), "watching": Watching(**of_watching)}
+        logs = store.open().logs("fine_tuned_weights", context.partition_key, folder)
         return tune(
-            dataset.path, written.path, folder, grouped.path, method=method, base_model=base_model, **how
+            dataset.path,
+            written.path,
+            folder,
+            grouped.path,
+            logs,
+            method=method,
+            base_model=base_model,
+            **how,
         )
 
     return keep(

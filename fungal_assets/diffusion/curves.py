@@ -62,24 +62,34 @@ def write_curves(folder: Path, curve: Rows, looks: Rows) -> None:
 
 
 def _draw(path: Path, curve: Rows, looks: Rows) -> None:
-    """Losses above, learning rate below them, and at the bottom the shares that looks found, over one axis of steps."""
+    """Losses, learning rate, and the shares that looks found, one below the other over one axis of steps.
+
+    Rehearsal has a panel of its own: it begins at nothing, while specimens' losses fall by a tenth of themselves.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    heights = [3, 1, 2] if looks else [3, 1]
+    parts: list[tuple[float, Sequence[str], Sequence[str]]] = [
+        (3, ["specimen_loss"], ["held_out_loss"]),
+        (1.5, ["rehearsal_loss"], []),
+        (1, ["learning_rate"], []),
+        (2.5, [], ["retention", "species_recognised", "species_likeness"]),
+    ]
+    shown = [
+        (height, of_steps, of_looks)
+        for height, of_steps, of_looks in parts
+        if any(_points(curve, name)[0] for name in of_steps)
+        or any(_points(looks, name)[0] for name in of_looks)
+    ]
+    heights = [height for height, _, _ in shown]
     figure = Figure(figsize=(7, 1 + sum(heights)), dpi=100, layout="constrained", facecolor=GROUND)
     FigureCanvasAgg(figure)
-    panels = figure.subplots(len(heights), sharex=True, height_ratios=heights)
-    for name in ("specimen_loss", "rehearsal_loss"):
-        _plot_steps(panels[0], curve, name)
-    _plot_looks(panels[0], looks, "held_out_loss")
-    panels[0].set_yscale("symlog", linthresh=1e-3)
-    panels[1].plot(*_points(curve, "learning_rate"), color=COLOURS["learning_rate"], label="learning rate")
-    if looks:
-        for name in ("retention", "species_recognised", "species_likeness"):
-            _plot_looks(panels[2], looks, name)
-        panels[2].set_ylim(-0.05, 1.1)
-    for axes in panels:
+    panels = figure.subplots(len(heights), sharex=True, height_ratios=heights, squeeze=False)[:, 0]
+    for axes, (_, of_steps, of_looks) in zip(panels, shown, strict=True):
+        for name in of_steps:
+            _plot_steps(axes, curve, name)
+        for name in of_looks:
+            _plot_looks(axes, looks, name)
         _dress(axes)
     panels[-1].set_xlabel("step", color=INK)
     figure.savefig(path, metadata={"Software": None})
@@ -96,9 +106,11 @@ def _points(rows: Rows, name: str) -> tuple[list[float], list[float]]:
 
 
 def _plot_steps(axes: Axes, curve: Rows, name: str) -> None:
-    """Every step as a dot, and their mean over a twentieth of the run as a line."""
+    """The mean over a twentieth of the run as a line, and behind it every step as a dot, where these differ."""
     steps, values = _points(curve, name)
-    if steps:
+    if name == "learning_rate":
+        axes.plot(steps, values, color=COLOURS[name], label="learning rate")
+    elif steps:
         axes.plot(steps, values, ".", color=COLOURS[name], alpha=0.25, markersize=3)
         means = smoothed(values, max(1, len(curve) // 20))
         axes.plot(steps, means, color=COLOURS[name], label=name.replace("_", " "))

@@ -19,6 +19,7 @@ import torch  # noqa: TID253
 
 from fungal_assets.diffusion.batches import Batch, Batches
 from fungal_assets.diffusion.devices import mixed_precision
+from fungal_assets.diffusion.estimating import Pace
 from fungal_assets.diffusion.objectives import learning_rate_at
 from fungal_assets.diffusion.states import Learner, Progress, keep_best, keep_state, resume, take_best
 from fungal_assets.diffusion.watching import Look, Watching
@@ -51,6 +52,7 @@ class Loop:
         encode: Makes text embeddings of a batch's token ids; None where batches hold embeddings.
         watching: When the run is looked at, and when it ends.
         look: Measures what learns after so many steps; None where there are no looks.
+        look_s: Seconds that one takes, as far as that is known.
     """
 
     unet: torch.nn.Module
@@ -64,6 +66,7 @@ class Loop:
     watching: Watching
     encode: Encode | None = None
     look: Callable[[int], Mapping[str, float | None]] | None = None
+    look_s: float = 0.0
     learner: Learner = field(init=False)
     _is_updating: bool = field(init=False, default=False)
 
@@ -89,11 +92,15 @@ class Loop:
         else:
             tell(f"training goes on from step {progress.step} of {self.max_steps}")
         ticker = Ticker(tell, "training", self.max_steps, done=progress.step)
+        steps = range(progress.step + 1, self.max_steps + 1)
+        looks = sum(self.watching.is_due(step, self.max_steps) for step in steps)
+        pace = Pace(tell, len(steps), looks, self.look_s)
         saved_s = time.monotonic()
         try:
             self._inspect(progress, tell)
             while progress.step < self.max_steps and not self.watching.why_stop(progress.looks):
                 row = self._step(progress)
+                pace.tick()
                 is_looked_at = self._inspect(progress, tell)
                 if is_looked_at or time.monotonic() - saved_s >= self.checkpoint_every_s:
                     self._keep(progress)
@@ -166,7 +173,7 @@ class Loop:
         """One step of the optimiser; returns its row of the curve."""
         step = progress.step
         batch = self.batches.at(step)
-        losses = self._losses(batch)
+        losses = self.losses(batch)
         loss = losses.mean()
         loss.backward()
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters.values(), MAX_GRADIENT_NORM))
@@ -184,7 +191,7 @@ class Loop:
         self._is_updating = False
         return row
 
-    def _losses(self, batch: Batch) -> torch.Tensor:
+    def losses(self, batch: Batch) -> torch.Tensor:
         """Weighted squared error of each row, float32 (B,)."""
         with mixed_precision(self.batches.device):
             text = self.encode(batch.text) if self.encode else batch.text
@@ -198,7 +205,7 @@ class Loop:
     @torch.no_grad()
     def loss_over(self, batches: Batches, count: int) -> float:
         """Mean loss over `count` fixed probes of batches, of this run or of pictures that it does not see."""
-        return float(torch.cat([self._losses(batches.probe(at, PROBE_ROWS)) for at in range(count)]).mean())
+        return float(torch.cat([self.losses(batches.probe(at, PROBE_ROWS)) for at in range(count)]).mean())
 
     @staticmethod
     def _refuse_hopeless(row: Mapping[str, Any], norm: float) -> None:

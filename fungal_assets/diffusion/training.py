@@ -135,6 +135,7 @@ def tune(
     prompts: Path,
     folder: Path,
     clusters: Path | None = None,
+    logs: Path | None = None,
     *,
     method: str,
     base_model: str,
@@ -153,6 +154,7 @@ def tune(
         folder: Filled with the weights, `loss.parquet`, `curves.png`, `training.json` and `resume/`; where the run is
             looked at, with `looks.parquet` and a sheet per look in `looks/`.
         clusters: A complete output, by which looks recognise species; without, they don't.
+        logs: Folder for event files, outside of the output; without, or without TensorBoard, none are written.
         method: `"lora"`, `"full"` or `"textual_inversion"`; the last rehearses nothing and reads no text without a
             name, as the base model stays as it is.
         base_model: Card name, local folder or hub id.
@@ -166,6 +168,8 @@ def tune(
         InputError: A setting, the method or the base model cannot be used.
         TrainingError: A row was lost or cannot be read, or training cannot go on.
     """
+    from fungal_assets.diffusion.estimating import tell_memory
+    from fungal_assets.diffusion.events import written_down
     from fungal_assets.diffusion.looks import begin_looking
     from fungal_assets.diffusion.methods import get_method
     from fungal_assets.diffusion.states import write_state
@@ -183,10 +187,12 @@ def tune(
         recipe = _for_every_row(recipe, batches, tell)
         decided_by = [base.sha256, hash_folder(data), ready.rehearsed]
         loop = _loop(ready, chosen, recipe, watching, folder, decided_by, checkpoint_every_s)
+        tell_memory(loop, ready.pipeline, method=method, tell=tell)
         # What learns begins as nothing, or as a word of the base's, so that this is the base's loss, also where a
         # stopped run is gone on with.
         base_held_out_loss = loop.loss_over(held_out, HELD_OUT_PROBES) if held_out else None
         if watching.watch_every_steps:
+            looking_s = time.monotonic()
             begun = begin_looking(
                 ready.pipeline,
                 prompts,
@@ -198,13 +204,15 @@ def tune(
                 size_px=batches.encoded.latents.shape[-1] * 8,
             )
             loop.look = partial(_look, loop, held_out, base_held_out_loss, begun)
+            loop.look_s = time.monotonic() - looking_s
         loop_start_s = time.monotonic()
-        progress = loop.run(tell, on_step)
+        with written_down(on_step, logs, folder) as hear:
+            progress = loop.run(tell, hear)
         loop_s = time.monotonic() - loop_start_s
         write_state(folder / "resume", loop.learner, progress, loop.run_key)
         step_kept = loop.take_best(progress)
         last_probe_loss = loop.probe_loss()
-        held_out_loss = loop.loss_over(held_out, HELD_OUT_PROBES) if held_out else None
+        held_out_loss = _kept_held_out_loss(loop, held_out, progress, step_kept)
     result = {
         "rows": batches.encoded.row_count,
         "rows_trained_on": batches.rows_seen(step_kept),
@@ -335,6 +343,16 @@ def _look(
     """What a look after a step measures."""
     loss = loop.loss_over(held_out, HELD_OUT_PROBES) if held_out and step else base_held_out_loss
     return {"held_out_loss": loss, **looker.look(step)}
+
+
+def _kept_held_out_loss(
+    loop: Loop, held_out: Batches | None, progress: Progress, step_kept: int
+) -> float | None:
+    """Loss of the weights that are kept on held-out pictures: what the look at them measured, if there was one."""
+    measured = [look["held_out_loss"] for look in progress.looks if look["step"] == step_kept]
+    if measured or held_out is None:
+        return measured[0] if measured else None
+    return loop.loss_over(held_out, HELD_OUT_PROBES)
 
 
 def _refuse_nameless(data: Path) -> None:

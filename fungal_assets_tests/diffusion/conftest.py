@@ -130,7 +130,7 @@ def tune(dataset: Path, prompts: Path, folder: Path, *, method: str, base_model:
     """Tune as the settings say; the figures."""
     from fungal_assets.diffusion import training
 
-    given = ("checkpoint_every_s", "tell", "on_step", "clusters")
+    given = ("checkpoint_every_s", "tell", "on_step", "clusters", "logs")
     how = {name: settings.pop(name) for name in given if name in settings}
     watching = Watching(**{name: settings.pop(name, value) for name, value in UNWATCHED.items()})
     return training.tune(
