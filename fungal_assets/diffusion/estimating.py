@@ -88,7 +88,7 @@ def count_kept(loop: Loop, rows: int, weights: Collection[torch.Tensor]) -> int:
     """Bytes that autograd keeps for the way back of so many rows, weights left out, each storage once."""
     batch = loop.batches.probe(0, rows)
     own = {weight.untyped_storage().data_ptr() for weight in weights}
-    with _counted(own) as kept:
+    with counted(own) as kept:
         # Held while it is counted: what autograd keeps has its storage to itself only as long.
         losses = loop.losses(batch)
         total = sum(kept.values())
@@ -97,7 +97,7 @@ def count_kept(loop: Loop, rows: int, weights: Collection[torch.Tensor]) -> int:
 
 
 @contextmanager
-def _counted(own: set[int]) -> Iterator[dict[int, int]]:
+def counted(own: set[int]) -> Iterator[dict[int, int]]:
     """Within, the bytes of every storage that autograd keeps, by address."""
     kept: dict[int, int] = {}
 

@@ -2,8 +2,8 @@
 
 Each look draws the same prompts from the same noise, shows them as one sheet, and measures what share of the control
 pictures that the base model could draw is still recognised, and how well species are. Every picture has a generator
-of its own and the training has none (see `batches`), so what is drawn cannot change what is learnt; and as the base
-model cannot be looked at any more once a run goes on, its pictures' vectors are kept in the cache, as rehearsal is.
+of its own and the training has none (see `batches`), so what is drawn cannot change what is learnt. The vectors of the
+base model's pictures are kept in the cache, as rehearsal is, so that a run that goes on draws them no more.
 
 A numeric kernel: imports torch at module level, so import this module inside functions only.
 """

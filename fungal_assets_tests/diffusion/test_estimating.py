@@ -5,7 +5,15 @@ import json
 import pytest
 import torch
 
-from fungal_assets.diffusion.estimating import PASSING, Need, Pace, count_kept, foresee, refuse_too_much
+from fungal_assets.diffusion.estimating import (
+    PASSING,
+    Need,
+    Pace,
+    count_kept,
+    counted,
+    foresee,
+    refuse_too_much,
+)
 from fungal_assets.errors import TrainingError
 from fungal_assets.profiles import METHODS
 from fungal_assets_tests.diffusion.conftest import SETTINGS, UNWATCHED, tune
@@ -84,6 +92,16 @@ def test_gradients_and_what_the_optimiser_remembers_are_as_large_as_after_a_step
     states = loop.learner.optimiser.state.values()
     remembered = sum(4 * value.numel() for state in states for value in state.values())
     assert need.optimiser == pytest.approx(remembered, rel=0.02)
+
+
+def test_each_storage_that_autograd_keeps_is_counted_once_and_the_weights_not_at_all():
+    weight = torch.ones(8, 8, requires_grad=True)
+    x = torch.ones(4, 8, requires_grad=True)
+    with counted({weight.untyped_storage().data_ptr()}) as kept:
+        y = (x @ weight).exp()
+        z = (y * y[:, :4].repeat(1, 2)) * y
+    # Kept are x and the weight for the product, y for the rest (thrice), its repeated part, and their product.
+    assert sum(kept.values()) == (x.numel() + y.numel() + 2 * z.numel()) * 4
 
 
 def test_activations_go_as_gradients_come_so_the_larger_of_both_counts():

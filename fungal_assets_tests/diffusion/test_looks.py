@@ -158,6 +158,8 @@ def test_retention_is_whole_before_training_and_the_judge_is_the_one_that_is_nam
 
 def test_a_run_that_forgets_ends_early_and_keeps_the_weights_of_its_best_look(judge, look_by, tmp_path):
     """Steps that are far too long leave nothing of the pictures after a while."""
+    from safetensors.numpy import load_file
+
     forgetful = {"judge": judge, "learning_rate": 0.1, "max_steps": 10, "watch_every_steps": 2}
     free = look_by(tmp_path / "free", **forgetful)
     retained = [row["retention"] for row in read_table(tmp_path / "free/looks.parquet")]
@@ -171,6 +173,13 @@ def test_a_run_that_forgets_ends_early_and_keeps_the_weights_of_its_best_look(ju
     assert 0 < record["step_kept"] < lost and "below stops_below_retention" in record["stopped_because"]
     assert record["watched_retention"] == 1.0
     assert len(read_table(tmp_path / "held/loss.parquet")) == lost
+    last, kept = (
+        [values for name, values in load_file(tmp_path / "held" / path).items() if "lora_B" in name]
+        for path in ("resume/state.safetensors", record["weights_file"])
+    )
+    assert kept and not any(np.array_equal(one, other) for one in last for other in kept), (
+        "the state to go on from is the last one, the weights are the best"
+    )
 
 
 def test_weights_of_the_best_look_are_those_that_the_run_had_then(judge, look_by, tmp_path):
