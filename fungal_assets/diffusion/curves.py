@@ -82,7 +82,7 @@ def _draw(path: Path, curve: Rows, looks: Rows) -> None:
         or any(_points(looks, name)[0] for name in of_looks)
     ]
     heights = [height for height, _, _ in shown]
-    figure = Figure(figsize=(7, 1 + sum(heights)), dpi=100, layout="constrained", facecolor=GROUND)
+    figure = Figure(figsize=(9, 1 + sum(heights)), dpi=100, layout="constrained", facecolor=GROUND)
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(heights), sharex=True, height_ratios=heights, squeeze=False)[:, 0]
     for axes, (_, of_steps, of_looks) in zip(panels, shown, strict=True):
@@ -128,4 +128,6 @@ def _dress(axes: Axes) -> None:
     axes.tick_params(colors=INK)
     axes.spines[:].set_color(LINE)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(facecolor=GROUND, edgecolor=LINE, labelcolor=INK, fontsize=8)
+        # Beside the panel, so that it hides nothing.
+        where = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+        axes.legend(facecolor=GROUND, edgecolor=LINE, labelcolor=INK, fontsize=8, **where)

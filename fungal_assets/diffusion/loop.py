@@ -124,7 +124,7 @@ class Loop:
         """
         if not self.watching.keeps_best:
             return progress.step
-        best = self.watching.best(progress.looks)
+        best = self.watching.best(progress.looks, self.batches.steps_for_every_row())
         if best is None:
             raise TrainingError(
                 f"every look after a step found retention below stops_below_retention of "
@@ -161,9 +161,10 @@ class Loop:
             "loss": sum(losses) / len(losses) if losses else None,
             **self.look(progress.step),
         }
-        if self.watching.keeps_best and self.watching.best([*progress.looks, row]) is row:
+        looks, whole = [*progress.looks, row], self.batches.steps_for_every_row()
+        if self.watching.keeps_best and self.watching.best(looks, whole) is row:
             keep_best(self.states, self.parameters, progress.step)
-        progress.looks.append(row)
+        progress.looks = looks
         tell(f"step {progress.step}: {', '.join(_phrases(row))}")
 
     def _keep(self, progress: Progress) -> None:

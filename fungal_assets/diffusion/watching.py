@@ -83,11 +83,16 @@ class Watching:
         step = max(UNJUDGED_STEPS, round(max_steps * self.must_learn_within))
         return step if self.must_learn_within > 0 and step < max_steps else None
 
-    def best(self, looks: Sequence[Look]) -> Look | None:
-        """The look with the best fit among those after a step whose retention is enough; the earliest of equals."""
-        return max(
-            (look for look in looks if look["step"] and not self._is_below(look)), key=_fit, default=None
-        )
+    def best(self, looks: Sequence[Look], whole: int) -> Look | None:
+        """The look with the best fit among those after a step whose retention is enough; the earliest of equals.
+
+        Args:
+            looks: The looks so far.
+            whole: Steps that train on every row once. What has seen them all goes before what has not: no picture is
+                left out as long as there is a choice.
+        """
+        enough = [look for look in looks if look["step"] and not self._is_below(look)]
+        return max(enough, key=lambda look: ((look["step"] or 0) >= whole, *_fit(look)), default=None)
 
     def why_stop(self, looks: Sequence[Look]) -> str | None:
         """Why training ends after these looks, or None where it goes on."""
@@ -116,7 +121,7 @@ def tell_of_looks(looks: Sequence[Look], step_kept: int) -> dict[str, float | in
     names = ("retention", "species_recognised", "species_likeness")
     kept = next((look for look in looks if look["step"] == step_kept), {})
     found = {f"watched_{name}": value for name in names if (value := kept.get(name)) is not None}
-    return {"looks": len(looks), **found}
+    return {"watched_looks": len(looks), **found}
 
 
 def _fit(look: Look) -> tuple[float, ...]:

@@ -33,19 +33,26 @@ def test_a_run_ends_at_the_first_look_below_the_floor_and_keeps_the_best_of_thos
     assert all(rules.why_stop(looks[:end]) is None for end in range(5))
     looks.append(look(40, 0.79, 0.95))
     assert "retention is 79% after 40 steps, below stops_below_retention of 80%" in rules.why_stop(looks)
-    assert rules.best(looks)["step"] == 20, "neither the base model nor what has forgotten"
+    assert rules.best(looks, 1)["step"] == 20, "neither the base model nor what has forgotten"
     assert watching().why_stop(looks) is None
 
 
 def test_without_any_look_above_the_floor_none_is_best():
-    assert watching(stops_below_retention=0.8).best([look(0), look(10, 0.5)]) is None
+    assert watching(stops_below_retention=0.8).best([look(0), look(10, 0.5)], 1) is None
 
 
 def test_equal_shares_are_told_apart_by_likeness_and_then_by_the_loss_on_held_out_pictures():
     rules = watching(patience_looks=9)
-    assert rules.best([look(10), look(20, likeness=0.4), look(30)])["step"] == 20
-    assert rules.best([look(10), look(20, held_out=0.1), look(30)])["step"] == 20
-    assert rules.best([look(10), look(20)])["step"] == 10
+    assert rules.best([look(10), look(20, likeness=0.4), look(30)], 1)["step"] == 20
+    assert rules.best([look(10), look(20, held_out=0.1), look(30)], 1)["step"] == 20
+    assert rules.best([look(10), look(20)], 1)["step"] == 10
+
+
+def test_what_has_seen_every_row_goes_before_what_has_not_as_long_as_retention_is_enough():
+    rules = watching(stops_below_retention=0.8)
+    looks = [look(10, recognised=0.9), look(20, recognised=0.6), look(30, recognised=0.7)]
+    assert rules.best(looks, 20)["step"] == 30
+    assert rules.best([*looks[:1], look(20, 0.5)], 20)["step"] == 10
 
 
 def test_retention_that_cannot_be_measured_ends_nothing():
@@ -65,7 +72,7 @@ def test_patience_ends_a_run_once_neither_fit_nor_loss_has_gained_for_so_many_lo
 def test_what_was_not_measured_decides_nothing():
     unknown = {"recognised": None, "likeness": None, "retention": None}
     looks = [look(0, **unknown), look(10, held_out=0.1, **unknown), look(20, **unknown)]
-    assert watching(patience_looks=1).best(looks)["step"] == 10
+    assert watching(patience_looks=1).best(looks, 1)["step"] == 10
     assert watching(patience_looks=1).why_stop(looks) is not None
 
 
@@ -82,12 +89,12 @@ def test_a_loss_must_have_fallen_within_a_share_of_the_steps_but_no_run_is_judge
 def test_what_is_told_of_looks_is_of_the_weights_that_are_kept():
     told = tell_of_looks([look(0), look(10, 0.75, 0.6), look(20, 0.5)], 10)
     assert told == {
-        "looks": 3,
+        "watched_looks": 3,
         "watched_retention": 0.75,
         "watched_species_recognised": 0.6,
         "watched_species_likeness": 0.3,
     }
-    assert tell_of_looks([], 10) == {"looks": 0}
+    assert tell_of_looks([], 10) == {"watched_looks": 0}
 
 
 def test_settings_that_cannot_be_are_all_named():
