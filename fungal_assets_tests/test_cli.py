@@ -47,6 +47,12 @@ def test_threads_of_steps_sleep_while_they_wait_unless_told_otherwise(
     assert os.environ["OMP_WAIT_POLICY"] == after
 
 
+@pytest.mark.parametrize("is_offline", [True, False])
+def test_steps_reach_for_the_hub_only_in_a_growth_that_may(run, tmp_path, is_offline):
+    prepare_environment(str(tmp_path), get_profile("pocket"), tmp_path / "home", is_offline=is_offline)
+    assert os.environ.get("HF_HUB_OFFLINE") == ("1" if is_offline else None)
+
+
 @pytest.mark.parametrize("command", ["grow", "ui", "where", "publish", "report", "audit", "doctor"])
 def test_every_command_explains_itself(run, command):
     result = run(command, "--help")
@@ -248,6 +254,15 @@ def test_the_doctor_names_what_is_missing_and_mends(run, tmp_path, monkeypatch):
             False,
             id="a captioner of the hub",
         ),
+        pytest.param(
+            "pocket",
+            None,
+            ("fine_tuned_weights.base_model=stable-diffusion-1.5",),
+            False,
+            id="a base model of the hub",
+        ),
+        pytest.param("pocket", None, ("forgetting_report.judge=clip",), False, id="a judge of the hub"),
+        pytest.param("pocket", None, ("clusters.max_clusters=20",), True, id="another setting"),
         pytest.param("studio", None, (), False, id="studio"),
     ],
 )

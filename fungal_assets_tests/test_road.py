@@ -22,6 +22,7 @@ from fungal_assets.pocket import SPECIMENS_DIR
 from fungal_assets.reporting import outputs_of
 from fungal_assets.shards import shard_paths
 from fungal_assets.store import Store
+from fungal_assets_tests.test_definitions import GRAPH
 
 PARTITIONS = {"collection": "64", "growth": "lora|64"}
 SMALL = {
@@ -127,6 +128,7 @@ def test_every_asset_is_kept_with_what_it_came_from(grown):
     for name, record in records.items():
         made_here = {key: value for key, value in record.inputs.items() if key in hashes}
         assert made_here == {key: hashes[key] for key in made_here}, name
+        assert sorted(key.split("/")[0] for key in made_here) == GRAPH[record.asset], name
     tuned = records["fine_tuned_weights/lora|64"]
     assert (
         tuned.inputs["captioned_dataset/64"] == hashes["captioned_dataset/64"]

@@ -49,13 +49,14 @@ def write_dataset(
     folder: Path, rows: int, *, shards: int = 2, held_out: int = 0, class_texts: tuple = ("a mushroom",)
 ) -> Path:
     """Training rows with their caption, another wording and `class_texts`, and behind them rows that are held out."""
-    _write_split(folder, "train", range(rows), shards, class_texts)
+    write_split(folder, "train", range(rows), shards, class_texts)
     if held_out:
-        _write_split(folder, "test", range(rows, rows + held_out), 1, class_texts)
+        write_split(folder, "test", range(rows, rows + held_out), 1, class_texts)
     return folder
 
 
-def _write_split(folder: Path, split: str, numbers: range, shards: int, class_texts: tuple) -> None:
+def write_split(folder: Path, split: str, numbers: range, shards: int, class_texts: tuple) -> None:
+    """The rows of one split, a number deciding each one's picture and name."""
     lists = dict.fromkeys(("texts", "class_texts"), pa.list_(pa.string()))
     schema = image_schema({"image_id": pa.string(), "text": pa.string(), "species": pa.string()} | lists)
     with ShardWriter(folder / "data", schema, shards=shards, stem=split) as writer:

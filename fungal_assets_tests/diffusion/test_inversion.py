@@ -21,6 +21,7 @@ from fungal_assets.diffusion.encoding import (
     tokenize_texts,
     write_tensors,
 )
+from fungal_assets.diffusion.headers import read_header
 from fungal_assets.diffusion.inversion import (
     EMBEDDINGS_FILE,
     INITIAL_FILE,
@@ -32,12 +33,13 @@ from fungal_assets.diffusion.inversion import (
     tokens_of,
     write_for_use,
 )
+from fungal_assets.diffusion.pruning import SINGLE_FILE
 from fungal_assets.errors import InputError
 from fungal_assets.forms.guidance import DiffusionGuide
 from fungal_assets.galleries.batches import _embed
 from fungal_assets.shards import ShardWriter, image_schema
 from fungal_assets.store import hash_folder
-from fungal_assets_tests.diffusion.conftest import SETTINGS, picture, prune, tune
+from fungal_assets_tests.diffusion.conftest import ORIGIN, SETTINGS, picture, prune, tune
 
 NAMES = ["ashen cap", "golden bonnet"]
 PLAIN_PROMPTS = ["", "a girl holding a basket", "a golden cup", "bonnet", "a photo of a mushroom in a field"]
@@ -220,6 +222,31 @@ def test_each_name_has_a_file_in_either_format_in_half_precision(pruned, strongl
         assert list(diffusers) == [name] and list(a1111) == ["emb_params"]
         for found in (together[name], diffusers[name], a1111["emb_params"]):
             assert torch.equal(found, vectors[name].half())
+
+
+def test_every_file_of_vectors_says_what_they_were_learnt_on(pruned, base_dir):
+    files = sorted((pruned / "embeddings").rglob("*.safetensors"))
+    assert len(files) == 1 + 2 * len(NAMES)
+    for path in files:
+        header = read_header(path)
+        assert (header["base_model"], header["base_model_sha256"]) == ("tiny", hash_folder(base_dir)), path
+        assert json.loads(header["trigger_names"]) == NAMES
+        assert (header["dataset_sha256"], header["licence"]) == (ORIGIN.dataset_sha256, "Apache-2.0, CC0-1.0")
+
+
+def test_words_learnt_on_stable_diffusion_make_no_single_file_either(
+    sd_dirs, dataset_dir, prompts_dir, tmp_path
+):
+    """Its layout has a name for every tensor, but a loader that brings its own tokenizer would not know the words."""
+    tuned, pruned = tmp_path / "tuned", tmp_path / "pruned"
+    tune_on(dataset_dir, sd_dirs[1], prompts_dir, tuned, max_steps=1)
+    figures = prune(tuned, pruned, sd_dirs[1])
+    record = json.loads((pruned / "weights.json").read_text())
+    assert record["single_file_sha256"] is None and "words of its own" in record["single_file_left_out"]
+    assert not (pruned / SINGLE_FILE).exists() and figures["single_file_mb"] == 0
+    kept = sum(path.stat().st_size for path in (pruned / "embeddings").rglob("*.safetensors"))
+    assert figures["embeddings_mb"] == round(kept / 1e6, 3) > 0
+    assert check_pruned_from_tuned(pruned, tuned).passed and check_pruned_loads(pruned).passed
 
 
 def test_the_record_names_the_names_and_the_hash_of_their_vectors(pruned, strongly_tuned):

@@ -265,6 +265,36 @@ def pruned_sd(sd_dirs, tmp_path_factory):
     return place / "pruned", prune_again, prune_again(place / "pruned")
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        (LORA, "lora"),
+        (KOHYA_FILE, "kohya_lora"),
+        (SINGLE_FILE, "single_file"),
+        (UNET_FILE, "pipeline"),
+    ],
+    ids=["lora", "kohya lora", "single file", "pipeline"],
+)
+def test_a_file_that_was_changed_after_pruning_is_named(pruned_sd, tmp_path, name, kind):
+    folder, _, _ = pruned_sd
+    shutil.copytree(folder, tmp_path / "pruned")
+    path = tmp_path / "pruned" / name
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    verdict = check_pruned_from_tuned(tmp_path / "pruned", folder.parent / "tuned")
+    assert not verdict.passed and verdict.finding.startswith(f"hashes differ for: {kind}. ")
+
+
+@pytest.mark.parametrize("name", [LORA, KOHYA_FILE, SINGLE_FILE, UNET_FILE])
+def test_a_file_that_says_nothing_of_its_base_model_is_named(pruned_sd, tmp_path, name):
+    folder, _, _ = pruned_sd
+    shutil.copytree(folder, tmp_path / "pruned")
+    write_tensors(tmp_path / "pruned" / name, read_tensors(folder / name))
+    verdict = check_pruned_loads(tmp_path / "pruned")
+    assert not verdict.passed and f"the header of {name} does not name the base model" in verdict.finding
+
+
 def test_every_file_says_what_it_is_made_of_and_a_second_build_is_the_same_bytes(
     pruned_sd, sd_dirs, tmp_path
 ):
