@@ -236,24 +236,78 @@ def publish_output(
         PublicationError: There is no token.
         RunFailedError: The push failed; what is uploaded stays there.
     """
-    from fungal_assets.defs.running import check_settings, run_job
+    from fungal_assets.defs.running import check_settings
     from fungal_assets.publication.tokens import read_token
 
     read_token()
     source, asset = PUBLISHED[what], f"published_{what}"
     check_settings({asset: settings})
-    root = store if "://" in store else str(Path(store).absolute())
-    kept = Store(root)
+    partition = _run_beside(
+        asset, f"{what}_publication", source, partition, settings, store=store, home=home, tell=tell
+    )
+    return None if settings["is_dry_run"] else _open(store).get(asset, partition)
+
+
+def draw_atlas(
+    partition: str | None, settings: Sequence[str], *, store: str, home: Path, tell: Tell
+) -> Output:
+    """Run the job that draws the resolution atlas of the pruned weights; returns it.
+
+    Args:
+        partition: The weights' partition; None for the last growth's, else the newest.
+        settings: Of the kind "pictures=16", in place of the profile's of the last growth.
+        store: Folder or URL of the artefact store.
+        home: The Dagster home.
+        tell: Progress.
+
+    Raises:
+        InputError: There is no such setting.
+        RunFailedError: It failed.
+    """
+    from fungal_assets.defs.running import check_settings
+
+    asset = "resolution_atlas"
+    profile = _last_profile(_open(store))
+    changed = parse_settings([f"{asset}.{text}" for text in settings], profile)
+    check_settings(changed)
+    partition = _run_beside(
+        asset, "atlas", "pruned_weights", partition, changed.get(asset, {}), store=store, home=home, tell=tell
+    )
+    return _open(store).get(asset, partition)
+
+
+def _open(store: str) -> Store:
+    return Store(store if "://" in store else str(Path(store).absolute()))
+
+
+def _last_profile(kept: Store) -> Profile:
+    return get_profile((kept.read_note(NOTE) or {}).get("profile", "pocket"))
+
+
+def _run_beside(
+    asset: str,
+    job: str,
+    source: str,
+    partition: str | None,
+    settings: Mapping[str, Any],
+    *,
+    store: str,
+    home: Path,
+    tell: Tell,
+) -> str:
+    """Run the job of one asset that grows from `source`, beside the growths; returns the partition."""
+    from fungal_assets.defs.running import run_job
+
+    kept = _open(store)
     note = kept.read_note(NOTE) or {}
     partition = partition or note.get("outputs", {}).get(source) or kept.newest_partition(source)
     kept.get(source, partition)
-    profile = get_profile(note.get("profile", "pocket"))
-    prepare_environment(root, profile, home)
-    growth = Growth(profile, root, settings={asset: settings})
+    profile = _last_profile(kept)
+    prepare_environment(str(kept.root), profile, home)
+    growth = Growth(profile, str(kept.root), settings={asset: settings})
     tell(f"{asset} of {partition}")
-    config = growth.run_config([asset])
-    run_job(f"{what}_publication", str(partition), run_config=config, assets=[asset], tell=tell)
-    return None if settings["is_dry_run"] else kept.get(asset, partition)
+    run_job(job, str(partition), run_config=growth.run_config([asset]), assets=[asset], tell=tell)
+    return str(partition)
 
 
 def _refuse_unknown_species(names: Sequence[str], store: Store) -> None:

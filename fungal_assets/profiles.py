@@ -170,6 +170,15 @@ PROFILES: Mapping[str, Profile] = {
                 "seed": 0,
             },
             forgetting_report={"judge": "pocket", "min_retention": 0.6},
+            resolution_atlas={
+                "base_model": "pocket",
+                "scales": [0.5, 2.0],
+                "pictures": 12,
+                "num_inference_steps": 10,
+                "guidance_scale": 2.0,
+                "scheduler": "DPM++ 2M",
+                "seed": 0,
+            },
             forms_3d={
                 "species_names": [],
                 "max_species": 4,
@@ -229,6 +238,15 @@ PROFILES: Mapping[str, Profile] = {
                 "seed": 0,
             },
             forgetting_report={"judge": "pocket", "min_retention": 0.9},
+            resolution_atlas={
+                "base_model": "stable-diffusion-1.5",
+                "scales": [0.5, 2.0],
+                "pictures": 12,
+                "num_inference_steps": 25,
+                "guidance_scale": 7.5,
+                "scheduler": "DPM++ 2M",
+                "seed": 0,
+            },
             forms_3d={
                 "species_names": [],
                 "max_species": 12,

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from fungal_assets.defs import (
+    atlas,
     collection,
     dataset,
     diffusion,
@@ -25,6 +26,7 @@ ASSET_MODULES = (
     dataset,
     diffusion,
     galleries,
+    atlas,
     forms,
     exhibition,
     publication,
@@ -45,6 +47,7 @@ CHECKS = {
     "pruned_weights": diffusion.PRUNED_CHECKS,
     "sample_galleries": galleries.GALLERY_CHECKS,
     "forgetting_report": galleries.REPORT_CHECKS,
+    "resolution_atlas": atlas.ATLAS_CHECKS,
     "forms_3d": forms.FORM_CHECKS,
     "videos_3d": forms.VIDEO_CHECKS,
     "field_guide": exhibition.GUIDE_CHECKS,

@@ -2,7 +2,7 @@
 
 One job may hold unpartitioned assets and assets of one partitions definition, not of two; so a growth is two runs:
 `collection` on a resolution, then `growth` on a method and a resolution. `fungal grow` and the schedule chain them.
-Publications are jobs of their own, which nothing but a person starts.
+The atlas and publications are jobs of their own, which nothing but a person starts.
 """
 
 import dagster as dg
@@ -27,6 +27,7 @@ GROWTH_ASSETS = (
     "videos_3d",
     "field_guide",
 )
+ATLAS_ASSETS = ("resolution_atlas",)
 PUBLICATION_ASSETS = ("published_dataset", "published_weights")
 
 collection = dg.define_asset_job(
@@ -40,6 +41,11 @@ growth = dg.define_asset_job(
     description="Weights, galleries, the forgetting report, forms, videos and the field guide, by one method at one "
     "resolution, from the newest collection.",
 )
+atlas = dg.define_asset_job(
+    "atlas",
+    selection=dg.AssetSelection.assets(*ATLAS_ASSETS),
+    description="Where in the tuned weights of one method at one resolution pictures of several sizes part ways.",
+)
 dataset_publication = dg.define_asset_job(
     "dataset_publication",
     selection=dg.AssetSelection.assets("published_dataset"),
@@ -51,4 +57,4 @@ weights_publication = dg.define_asset_job(
     description="The pruned weights of one method at one resolution to the Hugging Face hub; needs a token in "
     "$HF_TOKEN.",
 )
-default_jobs = [collection, growth, dataset_publication, weights_publication]
+default_jobs = [collection, growth, atlas, dataset_publication, weights_publication]
