@@ -50,6 +50,13 @@ class FineTunedWeightsConfig(StageConfig):
         description="Share of the dataset's draws with a wording that says what all species are and no name.",
     )
     min_snr_gamma: float | None = Field(default=None, gt=0, description="Gamma of the min-SNR weighting.")
+    ema_decay: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="Share of the averaged weights, which are the ones written, that stays at each step; 0 for no "
+        "average.",
+    )
     checkpoint_every_s: float | None = Field(
         default=None, gt=0, description="Time between checkpoints, seconds."
     )
@@ -130,7 +137,7 @@ def base_licences(base_model: str) -> list[str]:
 @dg.asset(
     group_name="models",
     kinds={"pytorch", "safetensors"},
-    code_version="4",
+    code_version="5",
     partitions_def=growth_partitions,
     pool=GPU_POOL,
     deps=[captioned_dataset, prompts],

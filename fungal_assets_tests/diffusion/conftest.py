@@ -27,6 +27,7 @@ SETTINGS = {
     "rehearsal_share": 0.25,
     "class_share": 0.2,
     "min_snr_gamma": 5.0,
+    "ema_decay": 0.0,
     "checkpoint_every_s": 0.0,
     "seed": 3,
 }
@@ -115,9 +116,10 @@ def tuned_by(base_dir, dataset_dir, prompts_dir, tmp_path_factory):
     """One unbroken run of each method that is asked for."""
 
     @functools.cache
-    def tuned(method):
+    def tuned(method, ema_decay=0.0):
         folder = tmp_path_factory.mktemp(f"tuned-{method}")
-        tune(dataset_dir, prompts_dir, folder, base_model=str(base_dir), **SETTINGS | {"method": method})
+        settings = SETTINGS | {"method": method, "ema_decay": ema_decay}
+        tune(dataset_dir, prompts_dir, folder, base_model=str(base_dir), **settings)
         return folder
 
     return tuned
