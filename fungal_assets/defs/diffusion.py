@@ -8,16 +8,17 @@ from pydantic import Field
 
 from fungal_assets.defs.dataset import captioned_dataset
 from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep, told_plainly
-from fungal_assets.defs.nomenclature import prompts
 from fungal_assets.defs.partitions import growth_partitions, method_and_resolution
+from fungal_assets.defs.pools import GPU_POOL
 from fungal_assets.defs.previewing import sheets
+from fungal_assets.defs.rehearsal import rehearsal
 from fungal_assets.defs.resources import ProfileResource, StoreResource
 from fungal_assets.errors import ProvenanceError
+from fungal_assets.profiles import METHODS_OF_NAMES
 from fungal_assets.progress import Tell
 from fungal_assets.store import Figures, Output, output_name
 from fungal_assets.verdicts import Verdict
 
-GPU_POOL = "gpu"
 POINTS_OF_THE_CURVE = 60
 
 
@@ -37,12 +38,9 @@ class FineTunedWeightsConfig(StageConfig):
     class_noun: str | None = Field(
         default=None, description="What every species is; textual inversion begins as this word."
     )
-    rehearsal_prompts: int | None = Field(
-        default=None,
-        ge=0,
-        description="Control prompts that the base model itself illustrates for rehearsal.",
+    rehearsal_share: float | None = Field(
+        default=None, ge=0, lt=1, description="Share of every batch that is rehearsal; 0 for none."
     )
-    rehearsal_share: float | None = Field(default=None, ge=0, lt=1, description="Their share of every batch.")
     class_share: float | None = Field(
         default=None,
         ge=0,
@@ -93,6 +91,13 @@ def _class_share_met(output: Output, inputs: Inputs) -> Verdict:
     return check_class_share(output.path, class_share=output.record.config["class_share"])
 
 
+def _rehearsed_by_its_base(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.diffusion.rehearsal_checks import check_rehearsed_by_its_base
+
+    kept = inputs.get("rehearsal")
+    return check_rehearsed_by_its_base(output.path, kept.path if kept else None)
+
+
 TUNED_CHECKS = (
     Check(
         "loss_moves",
@@ -113,6 +118,12 @@ TUNED_CHECKS = (
         is_severe=True,
     ),
     Check(
+        "rehearsed_by_its_base",
+        "What was rehearsed is what the very base model said that was tuned.",
+        _rehearsed_by_its_base,
+        blocking=True,
+    ),
+    Check(
         "learns_beyond_its_rows",
         "The loss on pictures that were held out of training falls as well.",
         _learns_beyond_its_rows,
@@ -126,21 +137,13 @@ TUNED_CHECKS = (
 )
 
 
-def base_licences(base_model: str) -> list[str]:
-    """The licence of a base model that has a card; a folder or a hub id without one brings none that we know."""
-    from fungal_assets.diffusion.cards import find_card
-
-    card = find_card(base_model)
-    return [card.licence] if card else []
-
-
 @dg.asset(
     group_name="models",
     kinds={"pytorch", "safetensors"},
     code_version="5",
     partitions_def=growth_partitions,
     pool=GPU_POOL,
-    deps=[captioned_dataset, prompts],
+    deps=[captioned_dataset, rehearsal],
     check_specs=check_specs("fine_tuned_weights", TUNED_CHECKS, growth_partitions),
 )
 def fine_tuned_weights(
@@ -151,11 +154,14 @@ def fine_tuned_weights(
 ) -> dg.MaterializeResult:
     """The base model tuned on the captioned dataset, its loss curve, and the state to go on from."""
     from fungal_assets.diffusion.base_models import resolve_base_model
+    from fungal_assets.diffusion.cards import licences_of
     from fungal_assets.diffusion.training import Recipe, tune
 
     method, resolution = method_and_resolution(context)
-    dataset, written = store.get("captioned_dataset", resolution), store.get("prompts")
+    dataset = store.get("captioned_dataset", resolution)
     settings = config.fill("fine_tuned_weights", profile, method)
+    rehearses = settings["rehearsal_share"] > 0 and method not in METHODS_OF_NAMES
+    kept = store.get("rehearsal", resolution) if rehearses else None
     base = resolve_base_model(settings["base_model"])
 
     every = max(1, settings["max_steps"] // POINTS_OF_THE_CURVE)
@@ -175,21 +181,19 @@ def fine_tuned_weights(
         folder: Path, *, base_model: str, checkpoint_every_s: float, tell: Tell, **recipe: Any
     ) -> Figures:
         how: dict[str, Any] = {"checkpoint_every_s": checkpoint_every_s, "tell": tell, "on_loss": show_loss}
-        settings = Recipe(**recipe)
-        return tune(
-            dataset.path, written.path, folder, method=method, base_model=base_model, recipe=settings, **how
-        )
+        how |= {"method": method, "base_model": base_model, "recipe": Recipe(**recipe)}
+        return tune(dataset.path, kept.path if kept else None, folder, **how)
 
     return keep(
         context,
         store,
-        inputs=[dataset, written],
+        inputs=[dataset, *([kept] if kept else [])],
         settings=settings,
         sources={"base_model": base.sha256},
         build=build,
         checks=TUNED_CHECKS,
         preview=sheets("loss.png"),
-        licences=base_licences(settings["base_model"]),
+        licences=licences_of(settings["base_model"]),
     )
 
 

@@ -24,6 +24,7 @@ STAGES = {
     "captions": ("nomenclature.captions", "caption_images", ()),
     "prompts": ("nomenclature.prompts", "write_prompts", ()),
     "captioned_dataset": ("dataset.building", "build_dataset", ("records",)),
+    "rehearsal": ("diffusion.rehearsal", "rehearse", ("size_px",)),
     "fine_tuned_weights": ("diffusion.training", "tune", ()),
     "pruned_weights": ("diffusion.pruning", "prune_weights", ()),
     "sample_galleries": ("galleries.sampling", "sample_gallery", ("size_px",)),

@@ -3,6 +3,7 @@
 import functools
 import io
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -102,13 +103,28 @@ def prompts_dir(tmp_path_factory):
     return write_prompts(tmp_path_factory.mktemp("prompts"))
 
 
+@functools.cache
+def rehearse(prompts: Path, base_model: str, count: int) -> Path:
+    """The folder of a rehearsal of so many prompts, made once in a process."""
+    from fungal_assets.diffusion import rehearsal
+
+    folder = Path(tempfile.mkdtemp(prefix="rehearsal-"))
+    how = {"num_inference_steps": 12, "guidance_scale": 3.0, "size_px": SIDE_PX, "seed": SETTINGS["seed"]}
+    rehearsal.rehearse(prompts, folder, base_model=base_model, rehearsal_prompts=count, **how)
+    return folder
+
+
 def tune(dataset: Path, prompts: Path, folder: Path, *, method: str, base_model: str, **settings):
-    """Tune as the settings say; the figures."""
+    """Tune as the settings say, with so many `rehearsal_prompts`, if any; the figures."""
     from fungal_assets.diffusion import training
 
+    count = settings.pop("rehearsal_prompts")
+    rehearsal = rehearse(prompts, base_model, count) if count and Path(base_model).is_dir() else None
     how = {name: settings.pop(name) for name in ("checkpoint_every_s", "tell", "on_loss") if name in settings}
     recipe = Recipe(**settings)
-    return training.tune(dataset, prompts, folder, method=method, base_model=base_model, recipe=recipe, **how)
+    return training.tune(
+        dataset, rehearsal, folder, method=method, base_model=base_model, recipe=recipe, **how
+    )
 
 
 @pytest.fixture(scope="session")

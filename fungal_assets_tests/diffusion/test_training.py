@@ -185,7 +185,7 @@ def test_a_missing_shard_is_named(base_dir, prompts_dir, tmp_path):
         ({"method": "textual_inversion", "class_noun": ""}, "class_noun is empty.*such as 'mushroom'"),
         ({"method": "hypernetwork"}, "not known; use one of"),
         ({"max_steps": 0, "rehearsal_share": 1.0}, "max_steps is 0.*rehearsal_share is 1.0"),
-        ({"rehearsal_prompts": 0}, "set both or neither"),
+        ({"rehearsal_prompts": 0}, "rehearsal_share is 0.25, but there is no rehearsal.*--until rehearsal"),
         ({"ema_decay": 1.0}, "ema_decay is 1.0, 0 to below 1 expected"),
         ({"class_share": -0.1}, "class_share is -0.1, 0 to below 1 expected"),
         ({"base_model": "nowhere"}, "not a folder, not a card and not a hub id"),
