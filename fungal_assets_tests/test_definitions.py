@@ -44,7 +44,7 @@ GRAPH = {
     "captioned_dataset": ["captions", "feature_vectors", "prepared_images", "raw_images", "species"],
     "rehearsal": ["prompts"],
     "fine_tuned_weights": ["captioned_dataset", "rehearsal"],
-    "pruned_weights": ["captioned_dataset", "fine_tuned_weights"],
+    "pruned_weights": ["captioned_dataset", "clusters", "fine_tuned_weights", "prompts"],
     "sample_galleries": ["clusters", "prompts", "pruned_weights"],
     "forgetting_report": ["sample_galleries"],
     "forms_3d": ["clusters", "prompts", "pruned_weights", "sample_galleries", "species"],

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from fungal_assets.defs.dataset import captioned_dataset
 from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep, told_plainly
+from fungal_assets.defs.morphology import clusters
+from fungal_assets.defs.nomenclature import prompts
 from fungal_assets.defs.partitions import growth_partitions, method_and_resolution
 from fungal_assets.defs.pools import GPU_POOL
 from fungal_assets.defs.previewing import sheets
@@ -198,21 +200,38 @@ def fine_tuned_weights(
 
 
 class PrunedWeightsConfig(StageConfig):
-    """What the weights are fused into."""
+    """What the weights are fused into, and how far; the last eight fields are read where the strength is chosen."""
 
     base_model: str | None = Field(
         default=None, description="The base model that was tuned; checked by hash."
     )
     strength: float | None = Field(
         default=None,
-        gt=0,
+        ge=0,
         le=1,
-        description="How far from the base model (0) to the tuned weights (1): less where species lose their forms.",
+        description="How far from the base model (0) to the tuned weights (1): less where species lose their forms. "
+        "0 chooses one by measuring.",
     )
     has_single_file: bool | None = Field(
         default=None,
         description="Whether to write the whole model as one file too, for ComfyUI and A1111, where its architecture "
         "is Stable Diffusion's.",
+    )
+    strengths: list[float] | None = Field(
+        default=None, description="Strengths to choose among, each above 0 and at most 1."
+    )
+    min_retention: float | None = Field(
+        default=None, ge=0, le=1, description="Least share of the control knowledge that must be left."
+    )
+    judge: str | None = Field(default=None, description="Whose references control pictures are held to.")
+    images_per_prompt: int | None = Field(
+        default=None, ge=1, le=1000, description="Pictures per prompt and strength."
+    )
+    controls: int | None = Field(default=None, ge=1, description="Control prompts that are measured.")
+    num_inference_steps: int | None = Field(default=None, ge=1, le=1000, description="Denoising steps.")
+    guidance_scale: float | None = Field(default=None, ge=1, le=100, description="Classifier-free guidance.")
+    seed: int | None = Field(
+        default=None, ge=0, description="Seed that every picture's own seed is drawn from."
     )
 
 
@@ -228,12 +247,24 @@ def _loads_in_diffusers(output: Output, inputs: Inputs) -> Verdict:
     return check_pruned_loads(output.path)
 
 
+def _strength_holds(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.diffusion.checks import check_strength
+
+    return check_strength(output.path)
+
+
 PRUNED_CHECKS = (
     Check(
         "pruned_from_tuned",
         "The pruned weights come from these tuned weights and their base model, by hash.",
         _pruned_from_tuned,
         blocking=True,
+    ),
+    Check(
+        "strength_keeps_enough",
+        "A strength that was chosen is the best fit of those measured that keep enough of the control knowledge.",
+        _strength_holds,
+        is_severe=True,
     ),
     Check("loads_in_diffusers", "A plain diffusers pipeline loads them.", _loads_in_diffusers, blocking=True),
 )
@@ -263,9 +294,10 @@ def tuned_on(store: StoreResource, tuned: Output, resolution: str) -> Output:
 @dg.asset(
     group_name="models",
     kinds={"pytorch", "safetensors"},
-    code_version="4",
+    code_version="5",
     partitions_def=growth_partitions,
-    deps=[fine_tuned_weights, captioned_dataset],
+    pool=GPU_POOL,
+    deps=[fine_tuned_weights, captioned_dataset, prompts, clusters],
     check_specs=check_specs("pruned_weights", PRUNED_CHECKS, growth_partitions),
 )
 def pruned_weights(
@@ -276,21 +308,32 @@ def pruned_weights(
 ) -> dg.MaterializeResult:
     """Inference weights alone, in half precision: what was learnt as a file, and the whole pipeline with it in it."""
     from fungal_assets.diffusion.headers import Origin
-    from fungal_assets.diffusion.pruning import prune_weights
+    from fungal_assets.diffusion.strengths import CHOOSE, Trials, export_weights
+    from fungal_assets.galleries.judging import hash_references
 
     method, resolution = method_and_resolution(context)
     tuned = store.get("fine_tuned_weights", context.partition_key)
     dataset = tuned_on(store, tuned, resolution)
+    settings = config.fill("pruned_weights", profile, method)
+    drawn = [store.get("prompts"), store.get("clusters")] if settings["strength"] == CHOOSE else []
+    with told_plainly():
+        sources = {"judge": hash_references(settings["judge"])} if drawn else {}
 
-    def build(folder: Path, **settings: Any) -> Figures:
-        return prune_weights(tuned.path, folder, Origin.of(dataset, tuned), **settings)
+    def build(
+        folder: Path, *, base_model: str, strength: float, has_single_file: bool, tell: Tell, **trials: Any
+    ) -> Figures:
+        how: dict[str, Any] = {"base_model": base_model, "strength": strength, "tell": tell}
+        how |= {"has_single_file": has_single_file, "trials": Trials(**trials)}
+        written, grouped = (output.path for output in drawn) if drawn else (None, None)
+        return export_weights(tuned.path, written, grouped, folder, Origin.of(dataset, tuned), **how)
 
     return keep(
         context,
         store,
-        inputs=[tuned, dataset],
-        settings=config.fill("pruned_weights", profile, method),
+        inputs=[tuned, dataset, *drawn],
+        settings=settings,
+        sources=sources,
         build=build,
         checks=PRUNED_CHECKS,
-        preview=sheets(),
+        preview=sheets("strengths.png", "strengths.webp"),
     )
