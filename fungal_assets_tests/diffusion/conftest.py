@@ -3,7 +3,6 @@
 import functools
 import io
 import json
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -105,10 +104,13 @@ def prompts_dir(tmp_path_factory):
 
 @functools.cache
 def rehearse(prompts: Path, base_model: str, count: int) -> Path:
-    """The folder of a rehearsal of so many prompts, made once in a process."""
+    """The folder of a rehearsal of so many prompts, beside these, made once."""
     from fungal_assets.diffusion import rehearsal
+    from fungal_assets.diffusion.encoding import key_of
 
-    folder = Path(tempfile.mkdtemp(prefix="rehearsal-"))
+    folder = prompts / f".rehearsal-{key_of(base_model, count)}"
+    if (folder / rehearsal.ABOUT_FILE).is_file():
+        return folder
     how = {"num_inference_steps": 12, "guidance_scale": 3.0, "size_px": SIDE_PX, "seed": SETTINGS["seed"]}
     rehearsal.rehearse(prompts, folder, base_model=base_model, rehearsal_prompts=count, **how)
     return folder
