@@ -27,6 +27,7 @@ from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
 from fungal_assets.diffusion.base_models import load_pipeline
 from fungal_assets.diffusion.methods import get_method
+from fungal_assets.diffusion.rehearsal import rehearse
 from fungal_assets.diffusion.training import Recipe, tune
 from fungal_assets.nomenclature.habitats import HABITAT_WORDS
 from fungal_assets.nomenclature.species import Species, read_species
@@ -135,7 +136,7 @@ def load_base() -> StableDiffusionPipeline:
 
 
 def tune_model(
-    dataset: Path, prompts: Path, folder: Path, changed: Mapping[str, Any]
+    dataset: Path, rehearsal: Path, folder: Path, changed: Mapping[str, Any]
 ) -> StableDiffusionPipeline:
     """Tune as the profile does, but for `changed`, in full strength."""
     profile = get_profile("pocket")
@@ -144,7 +145,7 @@ def tune_model(
     names = ("method", "base_model", "checkpoint_every_s")
     how = {name: settings[name] for name in names}
     recipe = Recipe(**{name: value for name, value in settings.items() if name not in names})
-    tune(dataset, prompts, folder, **how, recipe=recipe)
+    tune(dataset, rehearsal, folder, **how, recipe=recipe)
     pipeline = load_base()
     sizes = {name: settings[name] for name in ("lora_rank", "vectors_per_species")}
     get_method(settings["method"], **sizes).restore(pipeline, folder, strength=1.0)
@@ -189,20 +190,23 @@ def main() -> None:
     questions = ask(kinds)
     rows = {"the base model, by form": score(load_base(), questions, controls, "base_prompt")}
     with tempfile.TemporaryDirectory() as scratch:
+        rehearsal = Path(scratch) / "rehearsal"
+        rehearsal.mkdir()
+        rehearse(prompts, rehearsal, size_px=128, **get_profile("pocket").settings["rehearsal"])
         plain = reword(dataset, Path(scratch) / "plain", names)
         captions = {
             "the name alone": (plain, {"class_share": 0.0}, "name_prompt"),
             "full captions": (dataset, {}, "prompt"),
         }
         rehearsals = {
-            "without rehearsal": {"rehearsal_share": 0.0, "rehearsal_prompts": 0},
+            "without rehearsal": {"rehearsal_share": 0.0},
             "with rehearsal": {},
         }
         for (said, (data, own, manner)), (how, change) in itertools.product(
             captions.items(), rehearsals.items()
         ):
             name = f"{said}, {how}"
-            tuned = tune_model(data, prompts, Path(scratch) / name, {"max_steps": steps, **own, **change})
+            tuned = tune_model(data, rehearsal, Path(scratch) / name, {"max_steps": steps, **own, **change})
             rows[name] = score(tuned, questions, controls, manner)
             print(name, rows[name], flush=True)
     print(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fungal_assets.errors import InputError
-from fungal_assets.profiles import METHODS, RESOLUTIONS, Profile, get_profile
+from fungal_assets.profiles import METHODS, METHODS_OF_NAMES, RESOLUTIONS, Profile, get_profile
 from fungal_assets.progress import Tell
 from fungal_assets.store import Output, Store
 
@@ -57,6 +57,14 @@ class Growth:
         resolution = _one_of("resolution", self.resolution or self.profile.resolution, RESOLUTIONS)
         method = _one_of("method", self.method or self.profile.method, METHODS)
         return resolution, f"{method}|{resolution}"
+
+    @property
+    def is_rehearsing(self) -> bool:
+        """Whether its training is held to what the base model knows."""
+        method = self.method or self.profile.method
+        given = {"rehearsal_share": self.settings.get("fine_tuned_weights", {}).get("rehearsal_share")}
+        share = self.profile.fill("fine_tuned_weights", given, method)["rehearsal_share"]
+        return share > 0 and method not in METHODS_OF_NAMES
 
     @property
     def is_offline(self) -> bool:
@@ -194,12 +202,11 @@ def grow(growth: Growth, *, tell: Tell) -> dict[str, Any]:
     from fungal_assets.defs.running import check_settings, run_job
 
     start_s, store = time.monotonic(), Store(growth.store)
-    jobs = select_assets(growth.until)
+    jobs = select_assets(growth.until, is_rehearsing=growth.is_rehearsing)
     left_out = sorted(growth.settings.keys() - {asset for assets in jobs.values() for asset in assets})
     if left_out:
         raise InputError(
-            f"settings of {', '.join(left_out)} change nothing: "
-            + (f"--until {growth.until} comes before." if growth.until else "fungal publish keeps it.")
+            f"settings of {', '.join(left_out)} change nothing: " + _why_left_out(left_out, growth)
         )
     check_settings(growth.settings)
     note: dict[str, Any] = {
@@ -318,8 +325,17 @@ def _refuse_unknown_species(names: Sequence[str], store: Store) -> None:
         find_named(read_species(store.get("species").path), names)
 
 
-def select_assets(until: str | None) -> dict[str, list[str]]:
+def _why_left_out(assets: Sequence[str], growth: Growth) -> str:
+    """Why a growth has no part in some assets."""
+    if "rehearsal" in assets and not growth.is_rehearsing:
+        return "this growth rehearses nothing, by its method or by fine_tuned_weights.rehearsal_share."
+    return f"--until {growth.until} comes before." if growth.until else "fungal publish keeps it."
+
+
+def select_assets(until: str | None, *, is_rehearsing: bool = True) -> dict[str, list[str]]:
     """The assets of each job, in the jobs' order; up to and with `until` where it is given.
+
+    Without rehearsing there is no `rehearsal`, unless it is the very asset that is wanted.
 
     Raises:
         InputError: There is no such asset.
@@ -335,6 +351,8 @@ def select_assets(until: str | None) -> dict[str, list[str]]:
             raise InputError(f"asset {until!r} is not known; the assets are {', '.join(sorted(wanted))}.")
         upstream = dg.AssetSelection.assets(until).upstream()
         wanted = {key.to_user_string() for key in upstream.resolve(defs().resolve_asset_graph())}
+    if not is_rehearsing and until != "rehearsal":
+        wanted -= {"rehearsal"}
     return {
         "collection": [asset for asset in COLLECTION_ASSETS if asset in wanted],
         "growth": [asset for asset in GROWTH_ASSETS if asset in wanted],

@@ -15,6 +15,8 @@ from fungal_assets.errors import InputError
 
 RESOLUTIONS = ("64", "128", "256", "512", "1024")
 METHODS = ("full", "lora", "textual_inversion")
+METHODS_OF_NAMES = ("textual_inversion",)
+"""They learn names and leave the base model as it is, so that nothing is rehearsed."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,13 @@ PROFILES: Mapping[str, Profile] = {
                 "view_words": _WORDS_OF_THE_POCKET_MODEL,
                 "context_groups": ["habitat", "closeness"],
             },
+            rehearsal={
+                "base_model": "pocket",
+                "rehearsal_prompts": 24,
+                "num_inference_steps": 12,
+                "guidance_scale": 3.0,
+                "seed": 0,
+            },
             fine_tuned_weights={
                 "base_model": "pocket",
                 "max_steps": 300,
@@ -151,14 +160,26 @@ PROFILES: Mapping[str, Profile] = {
                 "lora_rank": 16,
                 "vectors_per_species": 3,
                 "class_noun": "mushroom",
-                "rehearsal_prompts": 24,
                 "rehearsal_share": 0.25,
                 "class_share": 0.15,
                 "min_snr_gamma": 5.0,
+                "ema_decay": 0.0,
                 "checkpoint_every_s": 10.0,
                 "seed": 0,
             },
-            pruned_weights={"base_model": "pocket", "strength": 0.6, "has_single_file": False},
+            pruned_weights={
+                "base_model": "pocket",
+                "strength": 0.6,
+                "has_single_file": False,
+                "strengths": [0.4, 0.6, 0.8, 1.0],
+                "min_retention": 0.9,
+                "judge": "pocket",
+                "images_per_prompt": 2,
+                "controls": 12,
+                "num_inference_steps": 10,
+                "guidance_scale": 2.0,
+                "seed": 0,
+            },
             sample_galleries={
                 "base_model": "pocket",
                 "images_per_prompt": 4,
@@ -211,6 +232,13 @@ PROFILES: Mapping[str, Profile] = {
         expected="not measured yet: no GPU was at hand",
         settings=_row(
             raw_images={"min_side_px": 256},
+            rehearsal={
+                "base_model": "stable-diffusion-1.5",
+                "rehearsal_prompts": 40,
+                "num_inference_steps": 12,
+                "guidance_scale": 3.0,
+                "seed": 0,
+            },
             fine_tuned_weights={
                 "base_model": "stable-diffusion-1.5",
                 "max_steps": 3000,
@@ -219,14 +247,26 @@ PROFILES: Mapping[str, Profile] = {
                 "lora_rank": 32,
                 "vectors_per_species": 4,
                 "class_noun": "mushroom",
-                "rehearsal_prompts": 40,
                 "rehearsal_share": 0.25,
                 "class_share": 0.15,
                 "min_snr_gamma": 5.0,
+                "ema_decay": 0.0,
                 "checkpoint_every_s": 120.0,
                 "seed": 0,
             },
-            pruned_weights={"base_model": "stable-diffusion-1.5", "strength": 1.0, "has_single_file": True},
+            pruned_weights={
+                "base_model": "stable-diffusion-1.5",
+                "strength": 1.0,
+                "has_single_file": True,
+                "strengths": [0.4, 0.6, 0.8, 1.0],
+                "min_retention": 0.9,
+                "judge": "pocket",
+                "images_per_prompt": 4,
+                "controls": 30,
+                "num_inference_steps": 25,
+                "guidance_scale": 7.5,
+                "seed": 0,
+            },
             sample_galleries={
                 "base_model": "stable-diffusion-1.5",
                 "images_per_prompt": 8,

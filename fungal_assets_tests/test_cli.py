@@ -211,6 +211,40 @@ def test_until_takes_all_that_is_needed_and_no_more():
     assert select_assets("pruned_weights")["growth"] == ["fine_tuned_weights", "pruned_weights"]
 
 
+@pytest.mark.parametrize(
+    ("method", "settings", "is_rehearsing"),
+    [
+        pytest.param("lora", (), True, id="lora"),
+        pytest.param("full", (), True, id="full"),
+        pytest.param("textual_inversion", (), False, id="a method of names"),
+        pytest.param("lora", ("fine_tuned_weights.rehearsal_share=0",), False, id="no share"),
+    ],
+)
+def test_what_nobody_rehearses_is_not_made(method, settings, is_rehearsing, tmp_path):
+    growth = plan_growth(
+        profile="pocket",
+        store=str(tmp_path),
+        source=None,
+        resolution=None,
+        method=method,
+        species=(),
+        until=None,
+        settings=settings,
+    )
+    assert growth.is_rehearsing == is_rehearsing
+    selected = select_assets(None, is_rehearsing=growth.is_rehearsing)
+    assert ("rehearsal" in selected["collection"]) == is_rehearsing
+    assert "rehearsal" in select_assets("rehearsal", is_rehearsing=False)["collection"]
+
+
+def test_settings_of_a_rehearsal_that_is_not_made_are_refused(run, tmp_path):
+    result = run(
+        "grow", "--store", tmp_path / "store", "--method", "textual_inversion", "--set", "rehearsal.seed=1"
+    )
+    assert result.exit_code == 1
+    assert "settings of rehearsal change nothing: this growth rehearses nothing" in result.output
+
+
 def test_options_reach_the_run_config_of_their_assets(tmp_path):
     growth = plan_growth(
         profile="pocket",

@@ -28,12 +28,12 @@ PARTITIONS = {"collection": "64", "growth": "lora|64"}
 SMALL = {
     "clusters": {"min_clusters": 2, "max_clusters": 3},
     "prompts": {"mutants": 1},
+    "rehearsal": {"rehearsal_prompts": 2},
     "fine_tuned_weights": {
         "max_steps": 24,
         "batch_size": 4,
         "learning_rate": 2e-3,
         "lora_rank": 4,
-        "rehearsal_prompts": 2,
     },
     "sample_galleries": {"images_per_prompt": 1, "controls": 3, "num_inference_steps": 4, "seed": 2},
     "forgetting_report": {"min_retention": 0.0},

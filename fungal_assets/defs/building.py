@@ -13,6 +13,7 @@ from fungal_assets.defs import (
     morphology,
     nomenclature,
     publication,
+    rehearsal,
 )
 from fungal_assets.defs.jobs import default_jobs
 from fungal_assets.defs.resources import HubResource, ProfileResource, StoreResource
@@ -24,6 +25,7 @@ ASSET_MODULES = (
     morphology,
     nomenclature,
     dataset,
+    rehearsal,
     diffusion,
     galleries,
     atlas,
@@ -43,6 +45,7 @@ CHECKS = {
     "captions": nomenclature.CAPTION_CHECKS,
     "prompts": nomenclature.PROMPT_CHECKS,
     "captioned_dataset": dataset.DATASET_CHECKS,
+    "rehearsal": rehearsal.REHEARSAL_CHECKS,
     "fine_tuned_weights": diffusion.TUNED_CHECKS,
     "pruned_weights": diffusion.PRUNED_CHECKS,
     "sample_galleries": galleries.GALLERY_CHECKS,

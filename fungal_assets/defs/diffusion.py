@@ -8,16 +8,19 @@ from pydantic import Field
 
 from fungal_assets.defs.dataset import captioned_dataset
 from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep, told_plainly
+from fungal_assets.defs.morphology import clusters
 from fungal_assets.defs.nomenclature import prompts
 from fungal_assets.defs.partitions import growth_partitions, method_and_resolution
+from fungal_assets.defs.pools import GPU_POOL
 from fungal_assets.defs.previewing import sheets
+from fungal_assets.defs.rehearsal import rehearsal
 from fungal_assets.defs.resources import ProfileResource, StoreResource
 from fungal_assets.errors import ProvenanceError
+from fungal_assets.profiles import METHODS_OF_NAMES
 from fungal_assets.progress import Tell
 from fungal_assets.store import Figures, Output, output_name
 from fungal_assets.verdicts import Verdict
 
-GPU_POOL = "gpu"
 POINTS_OF_THE_CURVE = 60
 
 
@@ -37,12 +40,9 @@ class FineTunedWeightsConfig(StageConfig):
     class_noun: str | None = Field(
         default=None, description="What every species is; textual inversion begins as this word."
     )
-    rehearsal_prompts: int | None = Field(
-        default=None,
-        ge=0,
-        description="Control prompts that the base model itself illustrates for rehearsal.",
+    rehearsal_share: float | None = Field(
+        default=None, ge=0, lt=1, description="Share of every batch that is rehearsal; 0 for none."
     )
-    rehearsal_share: float | None = Field(default=None, ge=0, lt=1, description="Their share of every batch.")
     class_share: float | None = Field(
         default=None,
         ge=0,
@@ -50,6 +50,13 @@ class FineTunedWeightsConfig(StageConfig):
         description="Share of the dataset's draws with a wording that says what all species are and no name.",
     )
     min_snr_gamma: float | None = Field(default=None, gt=0, description="Gamma of the min-SNR weighting.")
+    ema_decay: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="Share of the averaged weights, which are the ones written, that stays at each step; 0 for no "
+        "average.",
+    )
     checkpoint_every_s: float | None = Field(
         default=None, gt=0, description="Time between checkpoints, seconds."
     )
@@ -86,6 +93,13 @@ def _class_share_met(output: Output, inputs: Inputs) -> Verdict:
     return check_class_share(output.path, class_share=output.record.config["class_share"])
 
 
+def _rehearsed_by_its_base(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.diffusion.rehearsal_checks import check_rehearsed_by_its_base
+
+    kept = inputs.get("rehearsal")
+    return check_rehearsed_by_its_base(output.path, kept.path if kept else None)
+
+
 TUNED_CHECKS = (
     Check(
         "loss_moves",
@@ -106,6 +120,12 @@ TUNED_CHECKS = (
         is_severe=True,
     ),
     Check(
+        "rehearsed_by_its_base",
+        "What was rehearsed is what the very base model said that was tuned.",
+        _rehearsed_by_its_base,
+        blocking=True,
+    ),
+    Check(
         "learns_beyond_its_rows",
         "The loss on pictures that were held out of training falls as well.",
         _learns_beyond_its_rows,
@@ -119,21 +139,13 @@ TUNED_CHECKS = (
 )
 
 
-def base_licences(base_model: str) -> list[str]:
-    """The licence of a base model that has a card; a folder or a hub id without one brings none that we know."""
-    from fungal_assets.diffusion.cards import find_card
-
-    card = find_card(base_model)
-    return [card.licence] if card else []
-
-
 @dg.asset(
     group_name="models",
     kinds={"pytorch", "safetensors"},
-    code_version="4",
+    code_version="5",
     partitions_def=growth_partitions,
     pool=GPU_POOL,
-    deps=[captioned_dataset, prompts],
+    deps=[captioned_dataset, rehearsal],
     check_specs=check_specs("fine_tuned_weights", TUNED_CHECKS, growth_partitions),
 )
 def fine_tuned_weights(
@@ -144,11 +156,14 @@ def fine_tuned_weights(
 ) -> dg.MaterializeResult:
     """The base model tuned on the captioned dataset, its loss curve, and the state to go on from."""
     from fungal_assets.diffusion.base_models import resolve_base_model
+    from fungal_assets.diffusion.cards import licences_of
     from fungal_assets.diffusion.training import Recipe, tune
 
     method, resolution = method_and_resolution(context)
-    dataset, written = store.get("captioned_dataset", resolution), store.get("prompts")
+    dataset = store.get("captioned_dataset", resolution)
     settings = config.fill("fine_tuned_weights", profile, method)
+    rehearses = settings["rehearsal_share"] > 0 and method not in METHODS_OF_NAMES
+    kept = store.get("rehearsal", resolution) if rehearses else None
     base = resolve_base_model(settings["base_model"])
 
     every = max(1, settings["max_steps"] // POINTS_OF_THE_CURVE)
@@ -168,40 +183,55 @@ def fine_tuned_weights(
         folder: Path, *, base_model: str, checkpoint_every_s: float, tell: Tell, **recipe: Any
     ) -> Figures:
         how: dict[str, Any] = {"checkpoint_every_s": checkpoint_every_s, "tell": tell, "on_loss": show_loss}
-        settings = Recipe(**recipe)
-        return tune(
-            dataset.path, written.path, folder, method=method, base_model=base_model, recipe=settings, **how
-        )
+        how |= {"method": method, "base_model": base_model, "recipe": Recipe(**recipe)}
+        return tune(dataset.path, kept.path if kept else None, folder, **how)
 
     return keep(
         context,
         store,
-        inputs=[dataset, written],
+        inputs=[dataset, *([kept] if kept else [])],
         settings=settings,
         sources={"base_model": base.sha256},
         build=build,
         checks=TUNED_CHECKS,
         preview=sheets("loss.png"),
-        licences=base_licences(settings["base_model"]),
+        licences=licences_of(settings["base_model"]),
     )
 
 
 class PrunedWeightsConfig(StageConfig):
-    """What the weights are fused into."""
+    """What the weights are fused into, and how far; the last eight fields are read where the strength is chosen."""
 
     base_model: str | None = Field(
         default=None, description="The base model that was tuned; checked by hash."
     )
     strength: float | None = Field(
         default=None,
-        gt=0,
+        ge=0,
         le=1,
-        description="How far from the base model (0) to the tuned weights (1): less where species lose their forms.",
+        description="How far from the base model (0) to the tuned weights (1): less where species lose their forms. "
+        "0 chooses one by measuring.",
     )
     has_single_file: bool | None = Field(
         default=None,
         description="Whether to write the whole model as one file too, for ComfyUI and A1111, where its architecture "
         "is Stable Diffusion's.",
+    )
+    strengths: list[float] | None = Field(
+        default=None, description="Strengths to choose among, each above 0 and at most 1."
+    )
+    min_retention: float | None = Field(
+        default=None, ge=0, le=1, description="Least share of the control knowledge that must be left."
+    )
+    judge: str | None = Field(default=None, description="Whose references control pictures are held to.")
+    images_per_prompt: int | None = Field(
+        default=None, ge=1, le=1000, description="Pictures per prompt and strength."
+    )
+    controls: int | None = Field(default=None, ge=1, description="Control prompts that are measured.")
+    num_inference_steps: int | None = Field(default=None, ge=1, le=1000, description="Denoising steps.")
+    guidance_scale: float | None = Field(default=None, ge=1, le=100, description="Classifier-free guidance.")
+    seed: int | None = Field(
+        default=None, ge=0, description="Seed that every picture's own seed is drawn from."
     )
 
 
@@ -217,12 +247,24 @@ def _loads_in_diffusers(output: Output, inputs: Inputs) -> Verdict:
     return check_pruned_loads(output.path)
 
 
+def _strength_holds(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.diffusion.checks import check_strength
+
+    return check_strength(output.path)
+
+
 PRUNED_CHECKS = (
     Check(
         "pruned_from_tuned",
         "The pruned weights come from these tuned weights and their base model, by hash.",
         _pruned_from_tuned,
         blocking=True,
+    ),
+    Check(
+        "strength_keeps_enough",
+        "A strength that was chosen is the best fit of those measured that keep enough of the control knowledge.",
+        _strength_holds,
+        is_severe=True,
     ),
     Check("loads_in_diffusers", "A plain diffusers pipeline loads them.", _loads_in_diffusers, blocking=True),
 )
@@ -252,9 +294,10 @@ def tuned_on(store: StoreResource, tuned: Output, resolution: str) -> Output:
 @dg.asset(
     group_name="models",
     kinds={"pytorch", "safetensors"},
-    code_version="4",
+    code_version="5",
     partitions_def=growth_partitions,
-    deps=[fine_tuned_weights, captioned_dataset],
+    pool=GPU_POOL,
+    deps=[fine_tuned_weights, captioned_dataset, prompts, clusters],
     check_specs=check_specs("pruned_weights", PRUNED_CHECKS, growth_partitions),
 )
 def pruned_weights(
@@ -265,21 +308,32 @@ def pruned_weights(
 ) -> dg.MaterializeResult:
     """Inference weights alone, in half precision: what was learnt as a file, and the whole pipeline with it in it."""
     from fungal_assets.diffusion.headers import Origin
-    from fungal_assets.diffusion.pruning import prune_weights
+    from fungal_assets.diffusion.strengths import CHOOSE, Trials, export_weights
+    from fungal_assets.galleries.judging import hash_references
 
     method, resolution = method_and_resolution(context)
     tuned = store.get("fine_tuned_weights", context.partition_key)
     dataset = tuned_on(store, tuned, resolution)
+    settings = config.fill("pruned_weights", profile, method)
+    drawn = [store.get("prompts"), store.get("clusters")] if settings["strength"] == CHOOSE else []
+    with told_plainly():
+        sources = {"judge": hash_references(settings["judge"])} if drawn else {}
 
-    def build(folder: Path, **settings: Any) -> Figures:
-        return prune_weights(tuned.path, folder, Origin.of(dataset, tuned), **settings)
+    def build(
+        folder: Path, *, base_model: str, strength: float, has_single_file: bool, tell: Tell, **trials: Any
+    ) -> Figures:
+        how: dict[str, Any] = {"base_model": base_model, "strength": strength, "tell": tell}
+        how |= {"has_single_file": has_single_file, "trials": Trials(**trials)}
+        written, grouped = (output.path for output in drawn) if drawn else (None, None)
+        return export_weights(tuned.path, written, grouped, folder, Origin.of(dataset, tuned), **how)
 
     return keep(
         context,
         store,
-        inputs=[tuned, dataset],
-        settings=config.fill("pruned_weights", profile, method),
+        inputs=[tuned, dataset, *drawn],
+        settings=settings,
+        sources=sources,
         build=build,
         checks=PRUNED_CHECKS,
-        preview=sheets(),
+        preview=sheets("strengths.png", "strengths.webp"),
     )

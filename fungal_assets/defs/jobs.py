@@ -17,6 +17,7 @@ COLLECTION_ASSETS = (
     "prompts",
     "prepared_images",
     "captioned_dataset",
+    "rehearsal",
 )
 GROWTH_ASSETS = (
     "fine_tuned_weights",
@@ -33,7 +34,8 @@ PUBLICATION_ASSETS = ("published_dataset", "published_weights")
 collection = dg.define_asset_job(
     "collection",
     selection=dg.AssetSelection.assets(*COLLECTION_ASSETS),
-    description="Pictures, clusters, species, prompts and the captioned dataset, at one resolution.",
+    description="Pictures, clusters, species, prompts, the captioned dataset and what the base model rehearses, at one "
+    "resolution.",
 )
 growth = dg.define_asset_job(
     "growth",

@@ -178,6 +178,31 @@ def check_pruned_from_tuned(pruned_weights: Path, fine_tuned_weights: Path) -> V
     )
 
 
+def check_strength(pruned_weights: Path) -> Verdict:
+    """The strength is a given one, or the one that the table of what was measured says, and keeps enough."""
+    from fungal_assets.diffusion.strengths import TABLE_FILE, pick_row
+
+    strength = read_json(pruned_weights / "weights.json")["strength"]
+    if not (pruned_weights / TABLE_FILE).is_file():
+        return Verdict(True, f"the strength of {strength:g} was given, not chosen.", {"strength": strength})
+    about = read_json(pruned_weights / TABLE_FILE)
+    best, floor = pick_row(about["rows"], about["min_retention"]), about["min_retention"]
+    figures = {"strength": strength, "retention": best["retention"], "min_retention": floor}
+    finding = (
+        f"of {len(about['rows'])} strengths {best['strength']:g} is the best: retention {best['retention']:.2f} "
+        f"({floor:g} wanted), species recognised {best['species_recognised']:.2f}."
+    )
+    if best["strength"] != strength:
+        return Verdict(False, f"{finding} But {strength:g} was taken. Grow pruned_weights again.", figures)
+    if best["retention"] < floor:
+        return Verdict(
+            False,
+            f"{finding} None keeps enough: raise rehearsal_share or lower max_steps of fine_tuned_weights.",
+            figures,
+        )
+    return Verdict(True, finding, figures)
+
+
 def check_pruned_loads(pruned_weights: Path) -> Verdict:
     """The pipeline loads, all its weights are finite, and one denoising step gives a finite answer.
 

@@ -41,6 +41,7 @@ class Loop:
         batches: What each step sees.
         max_steps: Steps in all.
         learning_rate: Peak learning rate.
+        ema_decay: Share of the averaged weights that stays at each step, less in the first ones; 0 for no average.
         states: Folder of resume states.
         run_key: Hash of all that decides the run.
         checkpoint_every_s: Seconds between two states.
@@ -52,6 +53,7 @@ class Loop:
     batches: Batches
     max_steps: int
     learning_rate: float
+    ema_decay: float
     states: Path
     run_key: str
     checkpoint_every_s: float
@@ -60,14 +62,17 @@ class Loop:
     _is_updating: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        device = self.batches.device
+        from diffusers.training_utils import EMAModel
+
+        device, learning = self.batches.device, list(self.parameters.values())
         optimiser = torch.optim.AdamW(
-            list(self.parameters.values()),
+            learning,
             lr=self.learning_rate,
             weight_decay=WEIGHT_DECAY,
             fused=device.type in ("cpu", "cuda"),
         )
-        self.learner = Learner(self.parameters, optimiser)
+        average = EMAModel(learning, decay=self.ema_decay, foreach=True) if self.ema_decay else None
+        self.learner = Learner(self.parameters, optimiser, average)
 
     def run(self, tell: Tell, on_loss: OnLoss) -> Progress:
         """Train from the newest state, or from the start, to `max_steps`.
@@ -119,6 +124,8 @@ class Loop:
             group["lr"] = row["learning_rate"]
         self.learner.optimiser.step()
         self.learner.optimiser.zero_grad(set_to_none=True)
+        if self.learner.average is not None:
+            self.learner.average.step(self.parameters.values())
         progress.curve.append(row)
         progress.step += 1
         self._is_updating = False

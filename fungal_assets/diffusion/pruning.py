@@ -1,4 +1,4 @@
-"""From a training output to weights for use: the stage behind `pruned_weights`.
+"""From a training output to weights for use, at a given strength; which one is in `strengths`.
 
 What stays is what inference needs, in half precision: the whole pipeline with the tuned weights in it, as a folder and,
 where its architecture is Stable Diffusion's, as a single file; for a LoRA the adapter alone, under diffusers' and
@@ -70,15 +70,12 @@ def prune_weights(
     """
     import torch
 
-    from fungal_assets.diffusion.methods import get_method
-
     if not 0 < strength <= 1:
         raise InputError(f"strength is {strength}; expected a share above 0 and at most 1.")
     training = read_json(fine_tuned_weights / "training.json")
     base = resolve_base_model(base_model)
     check_base_model(training, base)
-    sizes = {name: training.get(name) or 1 for name in ("lora_rank", "vectors_per_species")}
-    method = get_method(training["method"], **sizes)
+    method = read_method(fine_tuned_weights)
     tell("putting the tuned weights into the base model")
     pipeline = load_pipeline(base.path, device="cpu", dtype=torch.float32)
     method.restore(pipeline, fine_tuned_weights, strength=strength)
@@ -104,6 +101,15 @@ def prune_weights(
         "single_file_mb": size_mb(folder / SINGLE_FILE),
         "embeddings_mb": size_mb(folder / "embeddings"),
     }
+
+
+def read_method(fine_tuned_weights: Path) -> Method:
+    """The method that weights were tuned by."""
+    from fungal_assets.diffusion.methods import get_method
+
+    training = read_json(fine_tuned_weights / "training.json")
+    sizes = {name: training.get(name) or 1 for name in ("lora_rank", "vectors_per_species")}
+    return get_method(training["method"], **sizes)
 
 
 def check_base_model(training: dict[str, Any], base: BaseModel) -> None:

@@ -1,4 +1,4 @@
-"""The whole state of a training run on disk: what learns, what the optimiser remembers, and how far it is.
+"""The whole state of a training run on disk: what learns, what optimiser and average remember, and how far it is.
 
 One state is a folder with `state.safetensors` and `state.json`, written under a hidden name and renamed, so a
 run that is killed at any moment leaves whole states only; the two newest are kept, and a damaged one is
@@ -12,16 +12,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch  # noqa: TID253
 
 from fungal_assets.diffusion.encoding import read_tensors, write_tensors
 from fungal_assets.progress import Tell
 from fungal_assets.store import hash_file, write_atomically
+
+if TYPE_CHECKING:
+    from diffusers.training_utils import EMAModel
 
 KEPT_STATES = 2
 TENSORS_NAME, JSON_NAME = "state.safetensors", "state.json"
@@ -44,10 +48,30 @@ class Progress:
 
 @dataclass(frozen=True)
 class Learner:
-    """What learns and the optimiser over it, in the same order."""
+    """What learns, the optimiser over it and the average of it, in the same order.
+
+    Args:
+        parameters: What learns, by name.
+        optimiser: Moves it.
+        average: The average over the steps (Polyak and Juditsky 1992), exponential, or None.
+    """
 
     parameters: Mapping[str, torch.nn.Parameter]
     optimiser: torch.optim.Optimizer
+    average: EMAModel | None = None
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within, what learns is its average; unchanged where there is none."""
+        if self.average is None:
+            yield
+            return
+        self.average.store(self.parameters.values())
+        self.average.copy_to(self.parameters.values())
+        try:
+            yield
+        finally:
+            self.average.restore(self.parameters.values())
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Everything that changes in training, by name."""
@@ -55,6 +79,10 @@ class Learner:
         memory = self.optimiser.state_dict()["state"]
         for index, name in enumerate(self.parameters):
             found |= {f"{key}.{name}": value for key, value in memory.get(index, {}).items()}
+        if self.average is not None:
+            shadows = zip(self.parameters, self.average.shadow_params, strict=True)
+            found |= {f"average.{name}": shadow for name, shadow in shadows}
+            found["averaged_steps"] = torch.tensor(self.average.optimization_step)
         return found
 
     def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -67,6 +95,10 @@ class Learner:
         groups = self.optimiser.state_dict()["param_groups"]
         state = {index: values for index, values in memory.items() if values}
         self.optimiser.load_state_dict({"state": state, "param_groups": groups})
+        if self.average is not None:
+            for name, shadow in zip(self.parameters, self.average.shadow_params, strict=True):
+                shadow.copy_(tensors[f"average.{name}"])
+            self.average.optimization_step = int(tensors["averaged_steps"])
 
 
 def write_state(folder: Path, learner: Learner, progress: Progress, run_key: str) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fungal_assets.diffusion.inversion import Words
     from fungal_assets.diffusion.loop import Loop
     from fungal_assets.diffusion.methods import Method
+    from fungal_assets.diffusion.rehearsal import Rehearsal
     from fungal_assets.diffusion.states import Progress
 
 CACHE_NAME, STATES_NAME = ".cache", ".resume"
@@ -55,11 +56,12 @@ class Recipe:
         lora_rank: Rank of the added matrices; only for `"lora"`.
         vectors_per_species: How many vectors a species' name has; only for `"textual_inversion"`.
         class_noun: The word that they begin as; only for `"textual_inversion"`.
-        rehearsal_prompts: How many rehearsal prompts the base model walks through.
         rehearsal_share: Share of each batch that is rehearsal, 0 to below 1.
         class_share: Share of the draws from the dataset that come with a wording that says what all species are and no
             name, 0 to below 1.
         min_snr_gamma: Caps the weight of nearly clean noise levels; 0 for none.
+        ema_decay: The weights written are an average over the steps, of which this share stays at each, 0 to below 1;
+            in the first steps less, (1 + n) / (10 + n) after n. 0 for the last step's weights.
         seed: Decides everything random.
     """
 
@@ -69,10 +71,10 @@ class Recipe:
     lora_rank: int
     vectors_per_species: int
     class_noun: str
-    rehearsal_prompts: int
     rehearsal_share: float
     class_share: float
     min_snr_gamma: float
+    ema_decay: float
     seed: int
 
     def check(self) -> None:
@@ -82,7 +84,7 @@ class Recipe:
             InputError: Some cannot be.
         """
         least = {"max_steps": 1, "batch_size": 1, "lora_rank": 1, "vectors_per_species": 1}
-        least |= {"rehearsal_prompts": 0, "min_snr_gamma": 0}
+        least |= {"min_snr_gamma": 0}
         faults = [
             f"{name} is {getattr(self, name)}, at least {bound} expected"
             for name, bound in least.items()
@@ -90,17 +92,15 @@ class Recipe:
         ]
         if not self.learning_rate > 0:
             faults.append(f"learning_rate is {self.learning_rate}, above 0 expected")
-        for name in ("rehearsal_share", "class_share"):
+        for name in ("rehearsal_share", "class_share", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 faults.append(f"{name} is {getattr(self, name)}, 0 to below 1 expected")
-        if self.rehearsal_share > 0 and self.rehearsal_prompts == 0:
-            faults.append("rehearsal_share is above 0 but rehearsal_prompts is 0; set both or neither")
         if faults:
             raise InputError(f"these settings of fine_tuned_weights cannot be: {'; '.join(faults)}.")
 
     def with_names_only(self) -> Recipe:
         """The recipe without what says no name: it can't teach a method that learns names, nor make it forget."""
-        return replace(self, rehearsal_prompts=0, rehearsal_share=0.0, class_share=0.0)
+        return replace(self, rehearsal_share=0.0, class_share=0.0)
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class _Prepared:
         parameters: What learns, by name.
         batches: What each step sees.
         held_out: The same of held-out pictures, if there are any.
-        rehearsed: The rehearsed prompts.
+        rehearsed: The rehearsed prompts, and the hash of what the base model said to them.
         truncated: How many texts are longer than the text encoder reads.
     """
 
@@ -120,13 +120,13 @@ class _Prepared:
     parameters: Mapping[str, torch.nn.Parameter]
     batches: Batches
     held_out: Batches | None
-    rehearsed: list[str]
+    rehearsed: dict[str, Any]
     truncated: int
 
 
 def tune(
     captioned_dataset: Path,
-    prompts: Path,
+    rehearsal: Path | None,
     folder: Path,
     *,
     method: str,
@@ -141,7 +141,7 @@ def tune(
     Args:
         captioned_dataset: A complete output; every row of every training shard of its `data/` is read, and of what is
             held out as much as the loss on it is measured over.
-        prompts: A complete output; its rehearsal prompts are rehearsed.
+        rehearsal: A complete output of the same base model; None only where nothing is to be rehearsed.
         folder: Filled with the weights, `loss.parquet`, `loss.png`, `training.json` and `resume/`.
         method: `"lora"`, `"full"` or `"textual_inversion"`; the last rehearses nothing and reads no text without a
             name, as the base model stays as it is.
@@ -153,6 +153,7 @@ def tune(
 
     Raises:
         InputError: A setting, the method or the base model cannot be used.
+        ProvenanceError: Another base model was rehearsed.
         TrainingError: A row was lost or cannot be read, or training cannot go on.
     """
     from fungal_assets.diffusion.methods import get_method
@@ -165,7 +166,7 @@ def tune(
     base = resolve_base_model(base_model)
     data = captioned_dataset / "data"
     with deterministic(pick_device()):
-        ready = _prepare(data, prompts, folder, base, chosen, recipe, tell)
+        ready = _prepare(data, rehearsal, folder, base, chosen, recipe, tell)
         batches, held_out = ready.batches, ready.held_out
         recipe = _for_every_row(recipe, batches, tell)
         decided_by = [base.sha256, hash_folder(data), ready.rehearsed]
@@ -176,8 +177,10 @@ def tune(
         loop_start_s = time.monotonic()
         progress = loop.run(tell, on_loss)
         loop_s = time.monotonic() - loop_start_s
-        last_probe_loss = loop.probe_loss()
-        held_out_loss = loop.loss_over(held_out, HELD_OUT_PROBES) if held_out else None
+        with loop.learner.averaged():
+            last_probe_loss = loop.probe_loss()
+            held_out_loss = loop.loss_over(held_out, HELD_OUT_PROBES) if held_out else None
+            chosen.save(ready.pipeline, folder)
     result = {
         "rows": batches.encoded.row_count,
         "rows_trained_on": batches.rows_seen(recipe.max_steps),
@@ -192,23 +195,29 @@ def tune(
         "parameters": sum(param.numel() for param in loop.parameters.values()),
     }
     record = _record(base, chosen, recipe, ready.rehearsed, batches) | result
-    _write(folder, ready.pipeline, chosen, loop, progress, record)
+    _write(folder, loop, progress, record)
     times = {"seconds": round(time.monotonic() - start_s, 1), "training_seconds": round(loop_s, 1)}
     return result | times | {"weights_mb": round((folder / chosen.weights_file).stat().st_size / 1e6, 3)}
 
 
 def _prepare(
-    data: Path, prompts: Path, folder: Path, base: BaseModel, method: Method, recipe: Recipe, tell: Tell
+    data: Path,
+    rehearsal: Path | None,
+    folder: Path,
+    base: BaseModel,
+    method: Method,
+    recipe: Recipe,
+    tell: Tell,
 ) -> _Prepared:
-    """Load, encode, rehearse, and attach what learns."""
+    """Load, encode, and attach what learns."""
     import torch
 
     from fungal_assets.diffusion.batches import CAPTION_DROPOUT, Batches
     from fungal_assets.diffusion.encoding import count_truncated, encode_dataset
     from fungal_assets.diffusion.inversion import with_token_ids
     from fungal_assets.diffusion.objectives import Objective
-    from fungal_assets.diffusion.rehearsal import rehearsal_prompts, rehearse
 
+    rehearsed, points = _read_rehearsal(rehearsal, base, recipe)
     if recipe.class_share > 0:
         _refuse_nameless(data)
     device, cache = pick_device(), folder / CACHE_NAME
@@ -222,15 +231,11 @@ def _prepare(
     encoded = encode_dataset(data, pipeline, **how)
     held_out = _encode_held_out(data, pipeline, how)
     objective = Objective.of(pipeline.scheduler, recipe.min_snr_gamma, device)
-    texts = rehearsal_prompts(prompts, recipe.rehearsal_prompts) if recipe.rehearsal_share > 0 else []
-    shape = encoded.latents.shape[2:]
-    settings = {
-        "objective": objective,
-        "latent_shape": shape,
-        "base_sha256": base.sha256,
-        "seed": recipe.seed,
-    }
-    rehearsal = rehearse(pipeline, texts, **settings, cache=cache, tell=tell) if texts else None
+    if points is not None and points.x_t.shape[1:] != encoded.latents.shape[2:]:
+        raise InputError(
+            f"the rehearsed latents are {tuple(points.x_t.shape[1:])} and those of the pictures of {data} "
+            f"{tuple(encoded.latents.shape[2:])}; both of one resolution were expected. Grow both at the same one."
+        )
     pipeline.vae.to("cpu")
     pipeline.unet.train()
     suit_attention(pipeline.unet, device)
@@ -248,7 +253,7 @@ def _prepare(
         pipeline.text_encoder.to("cpu")
     batches = Batches(
         encoded,
-        rehearsal,
+        points,
         objective,
         recipe.batch_size,
         recipe.rehearsal_share,
@@ -258,7 +263,30 @@ def _prepare(
         caption_dropout=0.0 if method.learns_texts else CAPTION_DROPOUT,
     )
     unseen = replace(batches, encoded=held_out, rehearsal=None, rehearsal_share=0.0) if held_out else None
-    return _Prepared(pipeline, parameters, batches, unseen, texts, truncated)
+    return _Prepared(pipeline, parameters, batches, unseen, rehearsed, truncated)
+
+
+def _read_rehearsal(
+    rehearsal: Path | None, base: BaseModel, recipe: Recipe
+) -> tuple[dict[str, Any], Rehearsal | None]:
+    """What `training.json` says of the rehearsal, and its points; neither where nothing is to be rehearsed.
+
+    Raises:
+        InputError: It is missing though some is to be rehearsed.
+        ProvenanceError: Another base model was rehearsed.
+    """
+    from fungal_assets.diffusion.rehearsal import read_about, read_points
+
+    if recipe.rehearsal_share == 0:
+        return {"rehearsed_prompts": [], "rehearsal_sha256": None}, None
+    if rehearsal is None:
+        raise InputError(
+            f"rehearsal_share is {recipe.rehearsal_share}, but there is no rehearsal. Grow one: fungal grow --until "
+            "rehearsal, or set fine_tuned_weights.rehearsal_share to 0."
+        )
+    points, about = read_points(rehearsal, base), read_about(rehearsal)
+    texts = [row["text"] for row in about["prompts"]]
+    return {"rehearsed_prompts": texts, "rehearsal_sha256": about["points_sha256"]}, points
 
 
 def _words(data: Path, recipe: Recipe, method: Method) -> Words:
@@ -341,6 +369,7 @@ def _loop(
         ready.batches,
         max_steps=recipe.max_steps,
         learning_rate=recipe.learning_rate,
+        ema_decay=recipe.ema_decay,
         states=folder / STATES_NAME,
         run_key=key_of(method.name, vars(recipe), decided_by),
         checkpoint_every_s=checkpoint_every_s,
@@ -349,7 +378,7 @@ def _loop(
 
 
 def _record(
-    base: BaseModel, method: Method, recipe: Recipe, rehearsed: list[str], batches: Batches
+    base: BaseModel, method: Method, recipe: Recipe, rehearsed: Mapping[str, Any], batches: Batches
 ) -> dict[str, Any]:
     """What `training.json` says beside the results."""
     others = {
@@ -362,24 +391,17 @@ def _record(
         "base_model": base.as_json(),
         "method": method.name,
         "weights_file": method.weights_file,
-        "rehearsed_prompts": rehearsed,
+        **rehearsed,
         "prediction_type": batches.objective.prediction_type,
         "resolution_px": batches.encoded.latents.shape[-1] * 8,
         **settings,
     }
 
 
-def _write(
-    folder: Path,
-    pipeline: StableDiffusionPipeline,
-    method: Method,
-    loop: Loop,
-    progress: Progress,
-    record: dict[str, Any],
-) -> None:
+def _write(folder: Path, loop: Loop, progress: Progress, record: dict[str, Any]) -> None:
+    """Write what stays beside the weights; the state holds what learnt as it is, and its average too."""
     from fungal_assets.diffusion.states import write_state
 
-    method.save(pipeline, folder)
     write_curve(folder, progress.curve)
     write_state(folder / "resume", loop.learner, progress, loop.run_key)
     write_atomically(folder / "training.json", json.dumps(record, indent=1, sort_keys=True))

@@ -50,18 +50,37 @@ def make_pictures(
     if not pictures:
         return
     pipeline = _load(weights, settings["scheduler"])
+    for picture, image in paint(pipeline, pictures, settings):
+        save_picture(folder / picture.path, image, parameters_of(picture, settings, sha256))
+        yield picture
+
+
+def paint(
+    pipeline: StableDiffusionPipeline, pictures: Sequence[Picture], settings: Mapping[str, Any]
+) -> Iterator[tuple[Picture, Image.Image]]:
+    """Make pictures with a loaded model, one batch after the other, in memory.
+
+    Args:
+        pipeline: The model, with the scheduler that samples.
+        pictures: What to make.
+        settings: As of `make_pictures`.
+    """
     embed = lru_cache(_CACHED_PROMPTS)(lambda text: _embed(pipeline, text, settings["negative_prompt"]))
     size = settings["batch_size"]
     for start in range(0, len(pictures), size):
         batch = pictures[start : start + size]
         images = _denoise(pipeline, [*batch, *batch[-1:] * (size - len(batch))], embed, settings)
-        for picture, image in zip(batch, images, strict=False):
-            save_picture(folder / picture.path, image, parameters_of(picture, settings, sha256))
-            yield picture
+        yield from zip(batch, images, strict=False)
+
+
+def scheduler_for(pipeline: StableDiffusionPipeline, name: str) -> Any:
+    """The scheduler of that class of diffusers' for a model; the model keeps its own."""
+    import diffusers
+
+    return getattr(diffusers, name).from_config(pipeline.scheduler.config)
 
 
 def _load(weights: Path, scheduler: str) -> StableDiffusionPipeline:
-    import diffusers
     import torch
 
     from fungal_assets.diffusion.base_models import load_pipeline
@@ -70,7 +89,7 @@ def _load(weights: Path, scheduler: str) -> StableDiffusionPipeline:
     device = pick_device()
     dtype = torch.float16 if device.type == "cuda" else torch.float32
     pipeline = load_pipeline(weights, device=device, dtype=dtype)
-    pipeline.scheduler = getattr(diffusers, scheduler).from_config(pipeline.scheduler.config)
+    pipeline.scheduler = scheduler_for(pipeline, scheduler)
     return pipeline
 
 

@@ -84,12 +84,7 @@ class Twins:
     @property
     def pair(self) -> Pair:
         """The two as the arithmetic takes them."""
-        return Pair(
-            self.base.is_recognised,
-            self.tuned.is_recognised,
-            self.base.nearest == FUNGUS,
-            self.tuned.nearest == FUNGUS,
-        )
+        return Pair.of(self.base, self.tuned)
 
 
 def report_forgetting(

@@ -39,14 +39,22 @@ def recognise_species(gallery: Path, rows: Sequence[Mapping[str, Any]], clusters
         ProvenanceError: It is not recorded, or has other weights now.
     """
     from fungal_assets.morphology.extractors import recorded_extractor
-    from fungal_assets.morphology.projection import Projection
 
     shown = [row for row in rows if row["kind"] == "species" and row["model"] == TUNED]
-    own = own_clusters([row["species_id"] for row in shown], clusters)
-    vectors = embed_pictures(gallery, shown, recorded_extractor(clusters))
+    own_clusters([row["species_id"] for row in shown], clusters)
+    return recognise_vectors(shown, embed_pictures(gallery, shown, recorded_extractor(clusters)), clusters)
+
+
+def recognise_vectors(
+    rows: Sequence[Mapping[str, Any]], vectors: np.ndarray, clusters: Path
+) -> dict[str, Any]:
+    """The same of the feature vectors of pictures, float32, shape (n, d), by the extractor that made the clusters."""
+    from fungal_assets.morphology.projection import Projection
+
+    own = own_clusters([row["species_id"] for row in rows], clusters)
     points = Projection.load(clusters / "projection.npz").project(vectors)
     similarity = likeness(points, own, np.load(clusters / "centroids.npy", allow_pickle=False))
-    return summarise(shown, own, similarity.argmax(axis=1), similarity)
+    return summarise(rows, own, similarity.argmax(axis=1), similarity)
 
 
 def likeness(points: np.ndarray, own: np.ndarray, centres: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fungal_assets.errors import InputError
+from fungal_assets.galleries.judging import FUNGUS, Judgement
 
 RESAMPLES = 2000
 _INTERVAL = (0.025, 0.975)
@@ -36,6 +37,11 @@ class Pair:
     tuned_recognised: bool
     base_fungal: bool = False
     tuned_fungal: bool = False
+
+    @classmethod
+    def of(cls, base: Judgement, tuned: Judgement) -> Pair:
+        """What the judge finds in the two."""
+        return cls(base.is_recognised, tuned.is_recognised, base.nearest == FUNGUS, tuned.nearest == FUNGUS)
 
 
 @dataclass(frozen=True)

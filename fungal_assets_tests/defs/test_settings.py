@@ -1,6 +1,6 @@
 """Settings: an asset's config fields are exactly the keyword-only arguments of the function that it calls.
 
-An argument `recipe` stands for the fields of its class.
+The arguments `recipe` and `trials` stand for the fields of their classes.
 """
 
 import importlib
@@ -24,8 +24,9 @@ STAGES = {
     "captions": ("nomenclature.captions", "caption_images", ()),
     "prompts": ("nomenclature.prompts", "write_prompts", ()),
     "captioned_dataset": ("dataset.building", "build_dataset", ("records",)),
+    "rehearsal": ("diffusion.rehearsal", "rehearse", ("size_px",)),
     "fine_tuned_weights": ("diffusion.training", "tune", ()),
-    "pruned_weights": ("diffusion.pruning", "prune_weights", ()),
+    "pruned_weights": ("diffusion.strengths", "export_weights", ()),
     "sample_galleries": ("galleries.sampling", "sample_gallery", ("size_px",)),
     "forgetting_report": ("galleries.forgetting", "report_forgetting", ()),
     "resolution_atlas": ("galleries.atlas.building", "draw_atlas", ("size_px",)),
@@ -47,7 +48,7 @@ def _arguments(function):
     """What is given to it by name, a recipe's fields one by one."""
     found = {}
     for item in inspect.signature(function).parameters.values():
-        if item.name == "recipe":
+        if item.name in ("recipe", "trials"):
             kind = getattr(importlib.import_module(function.__module__), item.annotation)
             found |= inspect.signature(kind).parameters
         elif item.kind is item.KEYWORD_ONLY:

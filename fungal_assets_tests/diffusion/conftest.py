@@ -27,6 +27,7 @@ SETTINGS = {
     "rehearsal_share": 0.25,
     "class_share": 0.2,
     "min_snr_gamma": 5.0,
+    "ema_decay": 0.0,
     "checkpoint_every_s": 0.0,
     "seed": 3,
 }
@@ -71,7 +72,7 @@ def write_split(folder: Path, split: str, numbers: range, shards: int, class_tex
 
 def write_prompts(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [{"kind": "species", "text": "a photo of golden bonnet"}]
+    rows = [{"kind": "species", "prompt_id": "species-golden-bonnet", "text": "a photo of golden bonnet"}]
     rows += [{"kind": "control", "text": text} for text in ("apple", "girl", "tree")]
     rows += [{"kind": "rehearsal", "text": text} for text in ("hamburger", "girl holding a basket", "flower")]
     (folder / "prompts.json").write_text(json.dumps({"prompts": rows}))
@@ -102,13 +103,31 @@ def prompts_dir(tmp_path_factory):
     return write_prompts(tmp_path_factory.mktemp("prompts"))
 
 
+@functools.cache
+def rehearse(prompts: Path, base_model: str, count: int) -> Path:
+    """The folder of a rehearsal of so many prompts, beside these, made once."""
+    from fungal_assets.diffusion import rehearsal
+    from fungal_assets.diffusion.encoding import key_of
+
+    folder = prompts / f".rehearsal-{key_of(base_model, count)}"
+    if (folder / rehearsal.ABOUT_FILE).is_file():
+        return folder
+    how = {"num_inference_steps": 12, "guidance_scale": 3.0, "size_px": SIDE_PX, "seed": SETTINGS["seed"]}
+    rehearsal.rehearse(prompts, folder, base_model=base_model, rehearsal_prompts=count, **how)
+    return folder
+
+
 def tune(dataset: Path, prompts: Path, folder: Path, *, method: str, base_model: str, **settings):
-    """Tune as the settings say; the figures."""
+    """Tune as the settings say, with so many `rehearsal_prompts`, if any; the figures."""
     from fungal_assets.diffusion import training
 
+    count = settings.pop("rehearsal_prompts")
+    rehearsal = rehearse(prompts, base_model, count) if count and Path(base_model).is_dir() else None
     how = {name: settings.pop(name) for name in ("checkpoint_every_s", "tell", "on_loss") if name in settings}
     recipe = Recipe(**settings)
-    return training.tune(dataset, prompts, folder, method=method, base_model=base_model, recipe=recipe, **how)
+    return training.tune(
+        dataset, rehearsal, folder, method=method, base_model=base_model, recipe=recipe, **how
+    )
 
 
 @pytest.fixture(scope="session")
@@ -116,9 +135,10 @@ def tuned_by(base_dir, dataset_dir, prompts_dir, tmp_path_factory):
     """One unbroken run of each method that is asked for."""
 
     @functools.cache
-    def tuned(method):
+    def tuned(method, ema_decay=0.0):
         folder = tmp_path_factory.mktemp(f"tuned-{method}")
-        tune(dataset_dir, prompts_dir, folder, base_model=str(base_dir), **SETTINGS | {"method": method})
+        settings = SETTINGS | {"method": method, "ema_decay": ema_decay}
+        tune(dataset_dir, prompts_dir, folder, base_model=str(base_dir), **settings)
         return folder
 
     return tuned

@@ -33,13 +33,21 @@ from fungal_assets.diffusion.inversion import (
     tokens_of,
     write_for_use,
 )
+from fungal_assets.diffusion.methods import get_method
 from fungal_assets.diffusion.pruning import SINGLE_FILE
 from fungal_assets.errors import InputError
 from fungal_assets.forms.guidance import DiffusionGuide
 from fungal_assets.galleries.batches import _embed
+from fungal_assets.profiles import METHODS, METHODS_OF_NAMES
 from fungal_assets.shards import ShardWriter, image_schema
 from fungal_assets.store import hash_folder
 from fungal_assets_tests.diffusion.conftest import ORIGIN, SETTINGS, picture, prune, tune
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_methods_of_names_are_those_that_learn_texts(name):
+    assert get_method(name, lora_rank=1, vectors_per_species=1).learns_texts == (name in METHODS_OF_NAMES)
+
 
 NAMES = ["ashen cap", "golden bonnet"]
 PLAIN_PROMPTS = ["", "a girl holding a basket", "a golden cup", "bonnet", "a photo of a mushroom in a field"]

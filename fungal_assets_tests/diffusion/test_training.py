@@ -32,11 +32,12 @@ tune(Path(dataset), Path(prompts), Path(folder), base_model=base, on_loss=die, *
 """
 
 
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9], ids=["plain", "averaged"])
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_killed_and_called_again_ends_bit_equal_to_an_unbroken_one(
-    method, base_dir, dataset_dir, prompts_dir, tuned_by, tmp_path
+    method, ema_decay, base_dir, dataset_dir, prompts_dir, tuned_by, tmp_path
 ):
-    settings = SETTINGS | {"method": method}
+    settings = SETTINGS | {"method": method, "ema_decay": ema_decay}
     places = [str(path) for path in (dataset_dir, prompts_dir, tmp_path, base_dir)]
     killed = subprocess.run([sys.executable, "-c", KILLED, *places, json.dumps(settings)], env=os.environ)
     assert killed.returncode == -signal.SIGKILL
@@ -44,7 +45,7 @@ def test_a_run_killed_and_called_again_ends_bit_equal_to_an_unbroken_one(
     lines = []
     tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **settings, tell=lines.append)
     assert "training goes on from step 3 of 6" in lines
-    assert hash_files(tmp_path) == hash_files(tuned_by(method))
+    assert hash_files(tmp_path) == hash_files(tuned_by(method, ema_decay))
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit, RuntimeError])
@@ -208,7 +209,8 @@ def test_a_missing_shard_is_named(base_dir, prompts_dir, tmp_path):
         ({"method": "textual_inversion", "class_noun": ""}, "class_noun is empty.*such as 'mushroom'"),
         ({"method": "hypernetwork"}, "not known; use one of"),
         ({"max_steps": 0, "rehearsal_share": 1.0}, "max_steps is 0.*rehearsal_share is 1.0"),
-        ({"rehearsal_prompts": 0}, "set both or neither"),
+        ({"rehearsal_prompts": 0}, "rehearsal_share is 0.25, but there is no rehearsal.*--until rehearsal"),
+        ({"ema_decay": 1.0}, "ema_decay is 1.0, 0 to below 1 expected"),
         ({"class_share": -0.1}, "class_share is -0.1, 0 to below 1 expected"),
         ({"base_model": "nowhere"}, "not a folder, not a card and not a hub id"),
     ],

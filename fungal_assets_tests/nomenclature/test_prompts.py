@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from fungal_assets.diffusion.rehearsal import rehearsal_prompts
+from fungal_assets.diffusion.rehearsal import texts_to_rehearse
 from fungal_assets.errors import InputError
 from fungal_assets.galleries.planning import plan_gallery
 from fungal_assets.nomenclature.bad_lines import read_bad_lines
@@ -162,7 +162,7 @@ def test_every_profile_measures_and_rehearses_ones_own_controls(growth, tmp_path
     asked = profile.settings["sample_galleries"]
     gallery = plan_gallery(prompts, images_per_prompt=1, controls=asked["controls"], seed=0)
     assert {"yak", *ARTISTS_CONTROLS} <= {one.text for one in gallery if one.kind == "control"}
-    assert "zebu" in rehearsal_prompts(tmp_path, profile.settings["fine_tuned_weights"]["rehearsal_prompts"])
+    assert "zebu" in texts_to_rehearse(tmp_path, profile.settings["rehearsal"]["rehearsal_prompts"])
 
 
 def test_controls_in_any_script_have_ids_of_their_own_that_name_files(tmp_path):
