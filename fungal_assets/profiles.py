@@ -15,6 +15,7 @@ from fungal_assets.errors import InputError
 
 RESOLUTIONS = ("64", "128", "256", "512", "1024")
 METHODS = ("full", "lora", "textual_inversion")
+LORA_TARGETS = ("attention", "transformer", "all")
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,10 @@ PROFILES: Mapping[str, Profile] = {
                 "batch_size": 8,
                 "learning_rate": 1e-3,
                 "lora_rank": 16,
+                "lora_alpha": 0.0,
+                "lora_targets": "transformer",
+                "has_dora": False,
+                "trains_text_encoder": False,
                 "vectors_per_species": 3,
                 "class_noun": "mushroom",
                 "rehearsal_prompts": 24,
@@ -208,6 +213,10 @@ PROFILES: Mapping[str, Profile] = {
                 "batch_size": 8,
                 "learning_rate": 1e-4,
                 "lora_rank": 32,
+                "lora_alpha": 0.0,
+                "lora_targets": "transformer",
+                "has_dora": False,
+                "trains_text_encoder": False,
                 "vectors_per_species": 4,
                 "class_noun": "mushroom",
                 "rehearsal_prompts": 40,

@@ -31,6 +31,24 @@ class FineTunedWeightsConfig(StageConfig):
     batch_size: int | None = Field(default=None, ge=1, description="Images in one step.")
     learning_rate: float | None = Field(default=None, gt=0, lt=1, description="Peak learning rate.")
     lora_rank: int | None = Field(default=None, ge=1, le=512, description="Rank of the low-rank update.")
+    lora_alpha: float | None = Field(
+        default=None,
+        ge=0,
+        description="Its scale is this over the rank; 0 for the rank itself, a scale of one.",
+    )
+    lora_targets: str | None = Field(
+        default=None,
+        pattern="^(attention|transformer|all)$",
+        description="Which layers it is added to: 'attention', 'transformer' (all of those blocks), or 'all', with the "
+        "residual blocks' convolutions.",
+    )
+    has_dora: bool | None = Field(
+        default=None,
+        description="Whether a LoRA learns the magnitudes of the weights apart from their directions (DoRA).",
+    )
+    trains_text_encoder: bool | None = Field(
+        default=None, description="Whether a LoRA is added to the text encoder as well."
+    )
     vectors_per_species: int | None = Field(
         default=None, ge=1, le=32, description="Vectors of each name, for textual inversion."
     )
@@ -130,7 +148,7 @@ def base_licences(base_model: str) -> list[str]:
 @dg.asset(
     group_name="models",
     kinds={"pytorch", "safetensors"},
-    code_version="4",
+    code_version="5",
     partitions_def=growth_partitions,
     pool=GPU_POOL,
     deps=[captioned_dataset, prompts],
@@ -252,7 +270,7 @@ def tuned_on(store: StoreResource, tuned: Output, resolution: str) -> Output:
 @dg.asset(
     group_name="models",
     kinds={"pytorch", "safetensors"},
-    code_version="4",
+    code_version="5",
     partitions_def=growth_partitions,
     deps=[fine_tuned_weights, captioned_dataset],
     check_specs=check_specs("pruned_weights", PRUNED_CHECKS, growth_partitions),

@@ -147,6 +147,7 @@ def kohya_network(training: Mapping[str, Any], architecture: Architecture) -> di
         "ss_network_module": "networks.lora",
         "ss_network_dim": str(rank),
         "ss_network_alpha": str(rank),
+        "ss_network_args": _network_args(training),
         "ss_sd_model_name": training["base_model"]["id"],
         "ss_base_model_version": architecture.kohya,
         "ss_v2": str(architecture.kohya.startswith("sd_v2")),
@@ -158,6 +159,16 @@ def kohya_network(training: Mapping[str, Any], architecture: Architecture) -> di
         "sshs_model_hash": _NO_HASH,
     }
     return {name: text for name, text in texts.items() if text}
+
+
+def _network_args(training: Mapping[str, Any]) -> str:
+    """What sd-scripts was told of the network beside its rank; empty for its defaults.
+
+    It adds a LoRA to convolutions of 3x3 where it is given their rank.
+    """
+    rank = str(training["lora_rank"])
+    has_convolutions = training.get("lora_targets") == "all"
+    return json.dumps({"conv_dim": rank, "conv_alpha": rank}) if has_convolutions else ""
 
 
 def read_header(path: Path) -> dict[str, str]:

@@ -81,6 +81,7 @@ class TextualInversion:
     name: str = "textual_inversion"
     weights_file: str = EMBEDDINGS_FILE
     learns_texts: bool = True
+    learns_names: bool = True
 
     def attach(
         self, pipeline: StableDiffusionPipeline, words: Words, *, seed: int

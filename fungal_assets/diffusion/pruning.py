@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, read_json, resolve_base_model
+from fungal_assets.diffusion.families import text_encoders_of
 from fungal_assets.diffusion.headers import (
     Architecture,
     Origin,
@@ -25,6 +26,7 @@ from fungal_assets.diffusion.headers import (
     kohya_network,
     model_spec,
 )
+from fungal_assets.diffusion.training import SETTINGS_OF_METHODS
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.store import Figures, hash_file, hash_folder, size_mb, write_atomically
@@ -77,23 +79,25 @@ def prune_weights(
     training = read_json(fine_tuned_weights / "training.json")
     base = resolve_base_model(base_model)
     check_base_model(training, base)
-    sizes = {name: training.get(name) or 1 for name in ("lora_rank", "vectors_per_species")}
-    method = get_method(training["method"], **sizes)
+    method = get_method(training["method"], **_settings_of_method(training))
     tell("putting the tuned weights into the base model")
     pipeline = load_pipeline(base.path, device="cpu", dtype=torch.float32)
+    exports = _Exports(folder, training, origin, _architecture(pipeline, training), strength)
+    if method.name == "lora":
+        exports.write_lora(fine_tuned_weights / method.weights_file, method, pipeline)
     method.restore(pipeline, fine_tuned_weights, strength=strength)
     pipeline = pipeline.to(dtype=torch.float16)
-    exports = _Exports(folder, training, origin, _architecture(pipeline, training), strength)
     exports.write_pipeline(pipeline)
     why_none = exports.write_single_file(pipeline) if has_single_file else "not asked for"
     if why_none:
         tell(f"no single file: {why_none}")
-    if method.name == "lora":
-        exports.write_lora(fine_tuned_weights / method.weights_file, method)
     if method.name == "textual_inversion":
         exports.write_embeddings(fine_tuned_weights)
     record = _record(fine_tuned_weights, folder, method, base)
     record |= {"strength": strength, "single_file_left_out": why_none}
+    if training.get("has_dora"):
+        record["lora_strength"] = 1.0
+        tell(f"the adapter is kept whole, as a DoRA can't be scaled: load it at strength {strength}")
     write_atomically(folder / "weights.json", json.dumps(record, indent=1, sort_keys=True))
     return {
         "tuned_mb": size_mb(fine_tuned_weights),
@@ -104,6 +108,12 @@ def prune_weights(
         "single_file_mb": size_mb(folder / SINGLE_FILE),
         "embeddings_mb": size_mb(folder / "embeddings"),
     }
+
+
+def _settings_of_method(training: dict[str, Any]) -> dict[str, Any]:
+    """What `get_method` takes, as a `training.json` says; what is of another method is None there and not used."""
+    given = {name: training[name] for name in SETTINGS_OF_METHODS if training.get(name) is not None}
+    return {"lora_rank": 1, "vectors_per_species": 1} | given
 
 
 def check_base_model(training: dict[str, Any], base: BaseModel) -> None:
@@ -146,12 +156,13 @@ class _Exports:
     strength: float
 
     def write_pipeline(self, pipeline: StableDiffusionPipeline) -> None:
-        """The diffusers folder; the tuned part of it, the UNet, says what it is."""
+        """The diffusers folder; the tuned parts of it, the UNet and text encoders that learnt, say what they are."""
         from fungal_assets.diffusion.encoding import read_tensors, write_tensors
 
         save_pipeline(pipeline, self.folder / "pipeline")
-        unet = self.folder / UNET_FILE
-        write_tensors(unet, read_tensors(unet), self._texts())
+        encoders = text_encoders_of(pipeline) if self.training.get("trains_text_encoder") else {}
+        for name in (UNET_FILE, *(f"pipeline/{part}/model.safetensors" for part in encoders)):
+            write_tensors(self.folder / name, read_tensors(self.folder / name), self._texts())
 
     def write_single_file(self, pipeline: StableDiffusionPipeline) -> str | None:
         """One file in the original layout; returns why there is none."""
@@ -168,19 +179,26 @@ class _Exports:
         self._write(SINGLE_FILE, to_original(pipeline), self._spec(is_adapter=False))
         return None
 
-    def write_lora(self, tuned: Path, method: Method) -> None:
-        """The adapter under both naming schemes, its second matrices times the strength."""
+    def write_lora(self, tuned: Path, method: Method, pipeline: StableDiffusionPipeline) -> None:
+        """The adapter under both naming schemes, its second matrices times the strength; a DoRA's as they are.
+
+        Args:
+            tuned: The file that training left.
+            method: That tuned it.
+            pipeline: The base model, untouched.
+        """
         from fungal_assets.diffusion.encoding import read_tensors
         from fungal_assets.diffusion.kohya import to_kohya
+        from fungal_assets.diffusion.lora import base_weights, is_dora, scale_second
 
-        half = {
-            name: (tensor * self.strength if ".lora_B." in name else tensor).half()
-            for name, tensor in read_tensors(tuned).items()
-        }
+        lora = read_tensors(tuned)
+        exports = replace(self, strength=1.0) if is_dora(lora) else self
+        half = {name: tensor.half() for name, tensor in scale_second(lora, exports.strength).items()}
         spec = self._spec(is_adapter=True)
-        self._write(method.weights_file, half, spec)
+        exports._write(method.weights_file, half, spec)
         network = kohya_network(self.training, self.architecture)
-        self._write(KOHYA_FILE, to_kohya(half, alpha=self.training["lora_rank"]), spec | network)
+        named = to_kohya(half, alpha=self.training["lora_rank"], base=base_weights(pipeline))
+        exports._write(KOHYA_FILE, named, spec | network)
 
     def write_embeddings(self, fine_tuned_weights: Path) -> None:
         """The vectors of every name, in the formats that people load."""

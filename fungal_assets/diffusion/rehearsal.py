@@ -25,6 +25,7 @@ import torch  # noqa: TID253
 
 from fungal_assets.diffusion.devices import mixed_precision
 from fungal_assets.diffusion.encoding import EMPTY_PROMPT, embed_texts, key_of, read_tensors, write_tensors
+from fungal_assets.diffusion.families import family_of
 from fungal_assets.diffusion.objectives import Objective
 from fungal_assets.errors import InputError
 from fungal_assets.progress import Tell, follow
@@ -44,10 +45,11 @@ class Rehearsal:
     Args:
         x_t: float32, shape (R, C, H, W): noisy latents.
         timesteps: int64, shape (R,).
-        prompt_ids: int64, shape (R,): index in `embeddings`.
+        prompt_ids: int64, shape (R,): index in `texts`.
         prompted: float32, shape (R, C, H, W): the base model's prediction for the prompt.
         unprompted: The same for the empty prompt.
-        embeddings: float32, shape (P + 1, L, D): the control prompts; index 0 is the empty prompt.
+        texts: float32, shape (P + 1, L, D): the control prompts; index 0 is the empty prompt. Or int64, shape
+            (P + 1, T): their token ids, as in `EncodedDataset`; the predictions stay the base model's own.
     """
 
     x_t: torch.Tensor
@@ -55,7 +57,7 @@ class Rehearsal:
     prompt_ids: torch.Tensor
     prompted: torch.Tensor
     unprompted: torch.Tensor
-    embeddings: torch.Tensor
+    texts: torch.Tensor
 
     @property
     def row_count(self) -> int:
@@ -111,7 +113,7 @@ def rehearse(
         starts = range(0, len(texts), WALKS_AT_ONCE)
         walks = [
             _walk(
-                pipeline.unet,
+                pipeline,
                 embeddings,
                 range(start, min(start + WALKS_AT_ONCE, len(texts))),
                 objective,
@@ -121,13 +123,13 @@ def rehearse(
             for start in follow(starts, tell, "rehearsing control prompts", len(starts))
         ]
         tensors = {name: torch.cat([walk[name] for walk in walks]) for name in walks[0]}
-        write_tensors(path, tensors | {"embeddings": embeddings})
+        write_tensors(path, tensors | {"texts": embeddings})
     return Rehearsal(**read_tensors(path))
 
 
 @torch.no_grad()
 def _walk(
-    unet: torch.nn.Module,
+    pipeline: StableDiffusionPipeline,
     embeddings: torch.Tensor,
     numbers: range,
     objective: Objective,
@@ -142,12 +144,12 @@ def _walk(
     )
     prompt_ids = torch.tensor(list(numbers)) + 1
     text = torch.cat([embeddings[prompt_ids], embeddings[EMPTY_PROMPT].expand(count, -1, -1)]).to(device)
-    points = []
+    points, predict = [], family_of(pipeline).predict
     levels = _levels(generators, objective.steps)
     for step, t_cpu in enumerate(levels):
         t = t_cpu.to(device)
         with mixed_precision(device):
-            answer = unet(x_t.repeat(2, 1, 1, 1), t.repeat(2), text, return_dict=False)[0]
+            answer = predict(pipeline.unet, x_t.repeat(2, 1, 1, 1), t.repeat(2), text)
         prompted, unprompted = answer.float().chunk(2)
         points.append([x_t.cpu(), t_cpu, prompt_ids, prompted.cpu(), unprompted.cpu()])
         if step + 1 < len(levels):

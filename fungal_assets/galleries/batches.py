@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 PARAMETERS = "parameters"
 _CACHED_PROMPTS = 64
-Embeddings = tuple["torch.Tensor", "torch.Tensor"]
+Embeddings = dict[str, "torch.Tensor"]
 
 
 def make_pictures(
@@ -75,11 +75,23 @@ def _load(weights: Path, scheduler: str) -> StableDiffusionPipeline:
 
 
 def _embed(pipeline: StableDiffusionPipeline, text: str, negative_prompt: str) -> Embeddings:
-    """Text embeddings of a prompt and of the negative prompt, each of shape (1, L, D)."""
+    """What the pipeline is called with for a prompt and the negative prompt, by argument, tensors of one row each.
+
+    An empty negative prompt is left to the pipeline, as in a plain call.
+    """
     import torch
 
+    from fungal_assets.diffusion.families import family_of
+
     with torch.inference_mode():
-        return pipeline.encode_prompt(text, pipeline.device, 1, True, negative_prompt)
+        embedded = pipeline.encode_prompt(
+            prompt=text,
+            device=pipeline.device,
+            num_images_per_prompt=1,
+            do_classifier_free_guidance=True,
+            negative_prompt=negative_prompt or None,
+        )
+    return dict(zip(family_of(pipeline).prompt_arguments, embedded, strict=True))
 
 
 def _denoise(
@@ -90,10 +102,9 @@ def _denoise(
 ) -> list[Image.Image]:
     import torch
 
-    positive, negative = zip(*(embed(picture.text) for picture in batch), strict=True)
+    embedded = [embed(picture.text) for picture in batch]
     return pipeline(
-        prompt_embeds=torch.cat(positive),
-        negative_prompt_embeds=torch.cat(negative),
+        **{name: torch.cat([one[name] for one in embedded]) for name in embedded[0]},
         generator=[torch.Generator().manual_seed(picture.seed) for picture in batch],
         num_inference_steps=settings["num_inference_steps"],
         guidance_scale=settings["guidance_scale"],

@@ -191,7 +191,7 @@ def test_galleries_and_forms_read_a_name_as_training_does(pruned, base, strongly
     (vectors,) = TextualInversion(2).attach(base, Words(NAMES, "mushroom"), seed=0).values()
     vectors.data.copy_(torch.stack([read_tensors(strongly_tuned / EMBEDDINGS_FILE)[name] for name in NAMES]))
     trained = encode_tokens(base, tokenize_texts(base, NAMED_PROMPTS)).detach()
-    gallery = torch.cat([_embed(grown, prompt, "")[0] for prompt in NAMED_PROMPTS])
+    gallery = torch.cat([_embed(grown, prompt, "")["prompt_embeds"] for prompt in NAMED_PROMPTS])
     torch.testing.assert_close(gallery, trained, rtol=5e-3, atol=5e-3)
     torch.testing.assert_close(DiffusionGuide(grown).embed(NAMED_PROMPTS), gallery, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(embed_texts(grown, NAMED_PROMPTS), gallery)
