@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
 
 _HUB_PATTERNS = ["model_index.json", "*/*.json", "*/*.txt", "*/*.safetensors"]
-_HUB_LEFT_OUT = ["*.fp16.*", "*non_ema*", "safety_checker/*", "feature_extractor/*"]
+_HUB_LEFT_OUT = ["*.fp16.*", "*non_ema*", "safety_checker/*", "feature_extractor/*", "vae_1_0/*"]
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def load_pipeline(
         A pipeline of one of `FAMILIES` in evaluation mode.
 
     Raises:
-        InputError: Not found, or a pipeline of another family.
+        InputError: Not found, or a pipeline of no family that is known.
     """
     import diffusers
 
@@ -137,12 +137,13 @@ def load_pipeline(
             f"{folder} could not be loaded: {error}. It must be a whole diffusers folder with safetensors "
             f"weights; pickled weights (.bin, .ckpt) are not opened."
         ) from error
+    family.of(pipeline)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
 
 
 def load_single_file(file: Path, like: Path, *, dtype: torch.dtype) -> StableDiffusionPipeline:
-    """Load a checkpoint in Stable Diffusion's original layout, without a safety checker.
+    """Load a checkpoint in the original layout of Stable Diffusion or Stable Diffusion XL, without a safety checker.
 
     Args:
         file: A safetensors file.
@@ -151,9 +152,9 @@ def load_single_file(file: Path, like: Path, *, dtype: torch.dtype) -> StableDif
     """
     import diffusers
 
-    kind = getattr(diffusers, check_family(like).pipeline_class)
-    return kind.from_single_file(
-        str(file), config=str(like), local_files_only=True, dtype=dtype, safety_checker=None
+    family = check_family(like)
+    return getattr(diffusers, family.pipeline_class).from_single_file(
+        str(file), config=str(like), local_files_only=True, dtype=dtype, **family.loading
     )
 
 

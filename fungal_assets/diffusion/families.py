@@ -32,6 +32,7 @@ class Family(Protocol):
         text_encoders: The pipeline's attributes that read texts, in their order.
         tokenizers: The tokenizers that belong to them.
         prompt_arguments: What the pipeline calls that which its `encode_prompt` returns, in this order.
+        has_fragile_vae: Whether its autoencoder overflows in half precision.
     """
 
     title: ClassVar[str]
@@ -40,6 +41,7 @@ class Family(Protocol):
     text_encoders: ClassVar[tuple[str, ...]]
     tokenizers: ClassVar[tuple[str, ...]]
     prompt_arguments: ClassVar[tuple[str, ...]]
+    has_fragile_vae: ClassVar[bool]
 
     @classmethod
     def of(cls, pipeline: DiffusionPipeline) -> Family:
@@ -79,6 +81,7 @@ class StableDiffusion:
     text_encoders: ClassVar[tuple[str, ...]] = ("text_encoder",)
     tokenizers: ClassVar[tuple[str, ...]] = ("tokenizer",)
     prompt_arguments: ClassVar[tuple[str, ...]] = ("prompt_embeds", "negative_prompt_embeds")
+    has_fragile_vae: ClassVar[bool] = False
 
     @classmethod
     def of(cls, pipeline: DiffusionPipeline) -> StableDiffusion:
@@ -104,7 +107,113 @@ class StableDiffusion:
         return denoiser(x_t, t, text, return_dict=False)[0]
 
 
-FAMILIES: tuple[type[Family], ...] = (StableDiffusion,)
+@dataclass(frozen=True)
+class StableDiffusionXL:
+    """Two CLIP text encoders, the second one's summary of the whole text, and the picture's size and crop.
+
+    A conditioning is the layer before the last of both encoders, side by side, and behind these rows the summary in as
+    many as it fills (Podell et al. 2023, arXiv:2307.01952). Each picture is told to be whole and of its own size, as in
+    sampling: a dataset does not say what its originals were. The empty text is all zeros where the model says so, for
+    that is what sampling leads away from.
+
+    Args:
+        summary_width: Of the summary.
+        px_per_latent: Pixels along a latent's side.
+    """
+
+    summary_width: int
+    px_per_latent: int
+
+    title: ClassVar[str] = "Stable Diffusion XL"
+    pipeline_class: ClassVar[str] = "StableDiffusionXLPipeline"
+    loading: ClassVar[Mapping[str, Any]] = {"add_watermarker": False}
+    text_encoders: ClassVar[tuple[str, ...]] = ("text_encoder", "text_encoder_2")
+    tokenizers: ClassVar[tuple[str, ...]] = ("tokenizer", "tokenizer_2")
+    prompt_arguments: ClassVar[tuple[str, ...]] = (
+        "prompt_embeds",
+        "negative_prompt_embeds",
+        "pooled_prompt_embeds",
+        "negative_pooled_prompt_embeds",
+    )
+    has_fragile_vae: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, pipeline: DiffusionPipeline) -> StableDiffusionXL:
+        """The widths of a pipeline.
+
+        Raises:
+            InputError: It is a refiner, which has one text encoder.
+        """
+        if pipeline.text_encoder is None:
+            raise InputError(
+                "this Stable Diffusion XL has no first text encoder, so it is a refiner, which draws no picture from "
+                "noise. Choose the base model."
+            )
+        return cls(pipeline.text_encoder_2.config.projection_dim, pipeline.vae_scale_factor)
+
+    def embed(self, pipeline: DiffusionPipeline, texts: Sequence[str]) -> torch.Tensor:
+        """See `Family`."""
+        import torch
+
+        hidden, _, summary, _ = pipeline.encode_prompt(
+            prompt=list(texts),
+            device=pipeline.text_encoder.device,
+            num_images_per_prompt=1,
+            do_classifier_free_guidance=False,
+        )
+        is_empty = torch.tensor([text == "" for text in texts], device=hidden.device)
+        return self._packed(pipeline, hidden, summary, is_empty)
+
+    def tokenize(self, pipeline: DiffusionPipeline, texts: Sequence[str]) -> torch.Tensor:
+        """See `Family`; the ids of both tokenizers side by side."""
+        import torch
+
+        tokenizers = (getattr(pipeline, name) for name in self.tokenizers)
+        return torch.cat([_tokenize(pipeline, tokenizer, texts) for tokenizer in tokenizers], dim=1)
+
+    def encode(self, pipeline: DiffusionPipeline, ids: torch.Tensor) -> torch.Tensor:
+        """See `Family`."""
+        import torch
+
+        first, second = (
+            getattr(pipeline, name)(own, output_hidden_states=True)
+            for name, own in zip(self.text_encoders, ids.chunk(2, dim=1), strict=True)
+        )
+        hidden = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1)
+        is_empty = (ids == self.tokenize(pipeline, [""]).to(ids.device)).all(dim=1)
+        return self._packed(pipeline, hidden, second.text_embeds, is_empty)
+
+    def predict(
+        self, denoiser: torch.nn.Module, x_t: torch.Tensor, t: torch.Tensor, text: torch.Tensor
+    ) -> torch.Tensor:
+        """See `Family`."""
+        rows = self._summary_rows(text.shape[-1])
+        hidden, summary = text[:, :-rows], text[:, -rows:].flatten(1)[:, : self.summary_width]
+        height, width = (side * self.px_per_latent for side in x_t.shape[-2:])
+        size_and_crop = summary.new_tensor([height, width, 0, 0, height, width]).expand(len(summary), -1)
+        beside = {"text_embeds": summary, "time_ids": size_and_crop}
+        return denoiser(x_t, t, hidden, added_cond_kwargs=beside, return_dict=False)[0]
+
+    def _summary_rows(self, width: int) -> int:
+        return -(-self.summary_width // width)
+
+    def _packed(
+        self, pipeline: DiffusionPipeline, hidden: torch.Tensor, summary: torch.Tensor, is_empty: torch.Tensor
+    ) -> torch.Tensor:
+        """One tensor of shape (B, L + R, D) of (B, L, D), (B, `summary_width`) and which texts are empty, bool (B,)."""
+        import torch
+
+        count, _, width = hidden.shape
+        rows = self._summary_rows(width)
+        room = rows * width - self.summary_width
+        padded = torch.nn.functional.pad(summary, (0, room)).view(count, rows, width)
+        packed = torch.cat([hidden, padded], dim=1)
+        if not pipeline.config.force_zeros_for_empty_prompt:
+            return packed
+        return packed.masked_fill(is_empty[:, None, None], 0)
+
+
+FAMILIES: tuple[type[Family], ...] = (StableDiffusion, StableDiffusionXL)
 
 
 def find_family(pipeline_class: str | None, where: str) -> type[Family]:

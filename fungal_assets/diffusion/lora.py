@@ -173,10 +173,11 @@ def parts_in(lora: Iterable[str]) -> list[str]:
 
 
 def base_weights(pipeline: StableDiffusionPipeline) -> dict[str, torch.Tensor]:
-    """The base model's weights by the names of their layers in LoRA files, not copied."""
+    """A copy of a base model's weights by the names of their layers in LoRA files."""
     return {
-        f"{part}.{_in_files(part, name).removesuffix('.weight')}": values
+        f"{part}.{_in_files(part, name).removesuffix('.weight')}": values.clone()
         for part, model in parts_of(pipeline).items()
+        if part != "vae"
         for name, values in model.state_dict().items()
         if name.endswith(".weight")
     }

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, read_json, resolve_base_model
-from fungal_assets.diffusion.families import text_encoders_of
+from fungal_assets.diffusion.families import StableDiffusionXL, family_of, text_encoders_of
 from fungal_assets.diffusion.headers import (
     Architecture,
     Origin,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import torch
     from diffusers import StableDiffusionPipeline
 
+    from fungal_assets.diffusion.kohya import KohyaNames
     from fungal_assets.diffusion.methods import Method
 
 KOHYA_FILE = "lora/kohya_lora_weights.safetensors"
@@ -72,7 +73,10 @@ def prune_weights(
     """
     import torch
 
+    from fungal_assets.diffusion.kohya import KohyaNames
+    from fungal_assets.diffusion.lora import base_weights
     from fungal_assets.diffusion.methods import get_method
+    from fungal_assets.diffusion.original_layout import name_unet
 
     if not 0 < strength <= 1:
         raise InputError(f"strength is {strength}; expected a share above 0 and at most 1.")
@@ -82,15 +86,17 @@ def prune_weights(
     method = get_method(training["method"], **_settings_of_method(training))
     tell("putting the tuned weights into the base model")
     pipeline = load_pipeline(base.path, device="cpu", dtype=torch.float32)
-    exports = _Exports(folder, training, origin, _architecture(pipeline, training), strength)
-    if method.name == "lora":
-        exports.write_lora(fine_tuned_weights / method.weights_file, method, pipeline)
+    untouched = base_weights(pipeline) if training.get("has_dora") else None
     method.restore(pipeline, fine_tuned_weights, strength=strength)
     pipeline = pipeline.to(dtype=torch.float16)
+    exports = _Exports(folder, training, origin, _architecture(pipeline, training), strength)
     exports.write_pipeline(pipeline)
     why_none = exports.write_single_file(pipeline) if has_single_file else "not asked for"
     if why_none:
         tell(f"no single file: {why_none}")
+    if method.name == "lora":
+        names = KohyaNames(name_unet(pipeline.unet.state_dict()) if _is_xl(pipeline) else None)
+        exports.write_lora(fine_tuned_weights / method.weights_file, method, names, untouched)
     if method.name == "textual_inversion":
         exports.write_embeddings(fine_tuned_weights)
     record = _record(fine_tuned_weights, folder, method, base)
@@ -179,17 +185,20 @@ class _Exports:
         self._write(SINGLE_FILE, to_original(pipeline), self._spec(is_adapter=False))
         return None
 
-    def write_lora(self, tuned: Path, method: Method, pipeline: StableDiffusionPipeline) -> None:
+    def write_lora(
+        self, tuned: Path, method: Method, names: KohyaNames, base: dict[str, torch.Tensor] | None
+    ) -> None:
         """The adapter under both naming schemes, its second matrices times the strength; a DoRA's as they are.
 
         Args:
             tuned: The file that training left.
             method: That tuned it.
-            pipeline: The base model, untouched.
+            names: What kohya's tools call its layers.
+            base: For a DoRA the base model's weights, by `base_weights`.
         """
         from fungal_assets.diffusion.encoding import read_tensors
         from fungal_assets.diffusion.kohya import to_kohya
-        from fungal_assets.diffusion.lora import base_weights, is_dora, scale_second
+        from fungal_assets.diffusion.lora import is_dora, scale_second
 
         lora = read_tensors(tuned)
         exports = replace(self, strength=1.0) if is_dora(lora) else self
@@ -197,8 +206,8 @@ class _Exports:
         spec = self._spec(is_adapter=True)
         exports._write(method.weights_file, half, spec)
         network = kohya_network(self.training, self.architecture)
-        named = to_kohya(half, alpha=self.training["lora_rank"], base=base_weights(pipeline))
-        exports._write(KOHYA_FILE, named, spec | network)
+        kohya = to_kohya(half, alpha=self.training["lora_rank"], names=names, base=base)
+        exports._write(KOHYA_FILE, kohya, spec | network)
 
     def write_embeddings(self, fine_tuned_weights: Path) -> None:
         """The vectors of every name, in the formats that people load."""
@@ -219,13 +228,18 @@ class _Exports:
         return model_spec(self.training, self.origin, self.architecture, is_adapter=is_adapter)
 
 
+def _is_xl(pipeline: StableDiffusionPipeline) -> bool:
+    return isinstance(family_of(pipeline), StableDiffusionXL)
+
+
 def _architecture(pipeline: StableDiffusionPipeline, training: dict[str, Any]) -> Architecture:
     from fungal_assets.diffusion.original_layout import find_unnamed, is_open_clip
 
     return Architecture.of(
         training["base_model"]["id"],
         is_stable_diffusion=not find_unnamed(pipeline),
-        is_open_clip=is_open_clip(pipeline),
+        is_open_clip=is_open_clip(pipeline.text_encoder),
+        is_xl=_is_xl(pipeline),
         prediction_type=training["prediction_type"],
     )
 

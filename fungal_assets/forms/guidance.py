@@ -53,7 +53,7 @@ class Guide(Protocol):
 
 
 class DiffusionGuide:
-    """A Stable Diffusion pipeline, frozen, as a guide.
+    """A pipeline of a known family, frozen, as a guide.
 
     Args:
         pipeline: Any whose scheduler predicts epsilon, v or the sample.
@@ -91,7 +91,7 @@ class DiffusionGuide:
         from diffusers import DPMSolverMultistepScheduler
 
         self.pipeline.scheduler = DPMSolverMultistepScheduler.from_config(self.pipeline.scheduler.config)
-        self.pipeline.set_progress_bar_config(disable=True)
+        self.pipeline.vae.to(self.pipeline.unet.dtype)
         at_once = _PAINTED_AT_ONCE if self.native_px <= 256 else 1
         pictures: list[np.ndarray] = []
         for start in range(0, len(seeds), at_once):
@@ -116,6 +116,8 @@ class DiffusionGuide:
                 pictures, size, mode="bilinear", antialias=pictures.shape[-1] > self.native_px
             )
         vae = self.pipeline.vae
+        if self.family.has_fragile_vae:
+            vae.to(torch.float32)
         moments = vae.encode((2 * pictures - 1).to(vae.device, vae.dtype)).latent_dist
         return (moments.mean * vae.config.scaling_factor).to(pictures.device, torch.float32)
 
