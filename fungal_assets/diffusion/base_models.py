@@ -19,7 +19,7 @@ from fungal_assets.store import hash_folder
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
 
 _HUB_PATTERNS = ["model_index.json", "*/*.json", "*/*.txt", "*/*.safetensors"]
 _HUB_LEFT_OUT = ["*.fp16.*", "*non_ema*", "safety_checker/*", "feature_extractor/*", "vae_1_0/*"]
@@ -108,9 +108,7 @@ def _from_hub(hub_id: str, card: Card | None) -> BaseModel:
     return _from_folder(Path(path), hub_id, revision=Path(path).name)
 
 
-def load_pipeline(
-    base: str | Path, *, device: torch.device | str, dtype: torch.dtype
-) -> StableDiffusionPipeline:
+def load_pipeline(base: str | Path, *, device: torch.device | str, dtype: torch.dtype) -> DiffusionPipeline:
     """Load a pipeline onto a device, without a safety checker and without progress bars.
 
     Args:
@@ -142,7 +140,7 @@ def load_pipeline(
     return pipeline.to(device)
 
 
-def load_single_file(file: Path, like: Path, *, dtype: torch.dtype) -> StableDiffusionPipeline:
+def load_single_file(file: Path, like: Path, *, dtype: torch.dtype) -> DiffusionPipeline:
     """Load a checkpoint in the original layout of Stable Diffusion or Stable Diffusion XL, without a safety checker.
 
     Args:

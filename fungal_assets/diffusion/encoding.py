@@ -34,7 +34,7 @@ from fungal_assets.shards import count_rows, read_rows
 from fungal_assets.store import hash_folder
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
 
 ENCODE_ROWS = 8
 COUNT_TEXTS = 256
@@ -108,7 +108,7 @@ class EncodedDataset:
 
 def encode_dataset(
     data: Path,
-    pipeline: StableDiffusionPipeline,
+    pipeline: DiffusionPipeline,
     *,
     base_sha256: str,
     cache: Path,
@@ -165,7 +165,7 @@ def _texts(row: Mapping[str, Any]) -> tuple[list[str], list[str]]:
 
 
 def _encode(
-    data: Path, split: str, count: int, told: Sequence[str], pipeline: StableDiffusionPipeline, tell: Tell
+    data: Path, split: str, count: int, told: Sequence[str], pipeline: DiffusionPipeline, tell: Tell
 ) -> dict[str, torch.Tensor]:
     """What the cache keeps but for the embeddings."""
     latents, shape = [], None
@@ -234,7 +234,7 @@ def _check_shapes(
 
 
 @torch.no_grad()
-def encode_pixels(pipeline: StableDiffusionPipeline, pixels: torch.Tensor) -> torch.Tensor:
+def encode_pixels(pipeline: DiffusionPipeline, pixels: torch.Tensor) -> torch.Tensor:
     """Latents of pictures and of their mirror images.
 
     Args:
@@ -253,7 +253,7 @@ def encode_pixels(pipeline: StableDiffusionPipeline, pixels: torch.Tensor) -> to
 
 
 @torch.no_grad()
-def embed_texts(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> torch.Tensor:
+def embed_texts(pipeline: DiffusionPipeline, texts: Sequence[str]) -> torch.Tensor:
     """Text embeddings as in sampling: float32 on the CPU, shape (len(texts), L, D)."""
     family, starts = family_of(pipeline), range(0, len(texts), ENCODE_ROWS)
     return torch.cat(
@@ -261,17 +261,17 @@ def embed_texts(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> torc
     )
 
 
-def tokenize_texts(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> torch.Tensor:
+def tokenize_texts(pipeline: DiffusionPipeline, texts: Sequence[str]) -> torch.Tensor:
     """Token ids as in sampling, words of several vectors included: int64 on the CPU, shape (len(texts), T)."""
     return family_of(pipeline).tokenize(pipeline, texts)
 
 
-def encode_tokens(pipeline: StableDiffusionPipeline, ids: torch.Tensor) -> torch.Tensor:
+def encode_tokens(pipeline: DiffusionPipeline, ids: torch.Tensor) -> torch.Tensor:
     """What `embed_texts` says of texts with these token ids, int64 (B, T), with gradients: float32, shape (B, L, D)."""
     return family_of(pipeline).encode(pipeline, ids)
 
 
-def write_embeddings(path: Path, pipeline: StableDiffusionPipeline, texts: Sequence[str], tell: Tell) -> None:
+def write_embeddings(path: Path, pipeline: DiffusionPipeline, texts: Sequence[str], tell: Tell) -> None:
     """Write the embeddings of texts as NumPy's `.npy`, a few at a time, so that memory holds no more of them.
 
     Raises:
@@ -307,7 +307,7 @@ def read_embeddings(path: Path) -> torch.Tensor:
     return torch.from_numpy(np.load(path, mmap_mode="c"))
 
 
-def count_truncated(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> int:
+def count_truncated(pipeline: DiffusionPipeline, texts: Sequence[str]) -> int:
     """How many texts are longer than the text encoder reads; what is past its end teaches nothing."""
     tokenizer = pipeline.tokenizer
     chunks = (list(texts[start : start + COUNT_TEXTS]) for start in range(0, len(texts), COUNT_TEXTS))

@@ -33,7 +33,7 @@ from fungal_assets.diffusion.original_layout import TEXT_PREFIX
 from fungal_assets.errors import ProvenanceError
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
     from peft import LoraConfig
 
 UNET = "unet"
@@ -87,7 +87,7 @@ class Lora:
         return (self.alpha or self.rank) / self.rank
 
     def attach(
-        self, pipeline: StableDiffusionPipeline, words: Words, *, seed: int
+        self, pipeline: DiffusionPipeline, words: Words, *, seed: int
     ) -> dict[str, torch.nn.Parameter]:
         """Add the adapter; only its matrices learn. The start is that of the base model, as `up` is zero."""
         parts = self._parts(pipeline)
@@ -103,7 +103,7 @@ class Lora:
             if param.requires_grad
         }
 
-    def _parts(self, pipeline: StableDiffusionPipeline) -> dict[str, torch.nn.Module]:
+    def _parts(self, pipeline: DiffusionPipeline) -> dict[str, torch.nn.Module]:
         """The models that learn, the UNet first."""
         return {UNET: pipeline.unet} | (text_encoders_of(pipeline) if self.trains_text_encoder else {})
 
@@ -118,7 +118,7 @@ class Lora:
             use_dora=self.has_dora,
         )
 
-    def save(self, pipeline: StableDiffusionPipeline, folder: Path) -> None:
+    def save(self, pipeline: DiffusionPipeline, folder: Path) -> None:
         """One safetensors file under peft's names, which diffusers reads, with the scale in the second matrices.
 
         `convert_state_dict_to_diffusers`, which diffusers' own scripts call here, renames the attention layers
@@ -132,7 +132,7 @@ class Lora:
             layers[f"{part}_lora_layers"] = {_in_files(part, name): values for name, values in lora.items()}
         pipeline.save_lora_weights(folder / "lora", **layers)
 
-    def restore(self, pipeline: StableDiffusionPipeline, folder: Path, *, strength: float) -> None:
+    def restore(self, pipeline: DiffusionPipeline, folder: Path, *, strength: float) -> None:
         """Load the adapter, add it into the weights that it belongs to, and take it off.
 
         Raises:
@@ -172,7 +172,7 @@ def parts_in(lora: Iterable[str]) -> list[str]:
     return sorted({name.split(".")[0] for name in lora})
 
 
-def base_weights(pipeline: StableDiffusionPipeline) -> dict[str, torch.Tensor]:
+def base_weights(pipeline: DiffusionPipeline) -> dict[str, torch.Tensor]:
     """A copy of a base model's weights by the names of their layers in LoRA files."""
     return {
         f"{part}.{_in_files(part, name).removesuffix('.weight')}": values.clone()

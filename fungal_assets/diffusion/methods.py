@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Protocol
 import torch  # noqa: TID253
 
 from fungal_assets.diffusion.encoding import read_tensors
-from fungal_assets.diffusion.families import Family
 from fungal_assets.diffusion.inversion import TextualInversion, Words
 from fungal_assets.diffusion.lora import Lora
 from fungal_assets.errors import InputError
@@ -89,19 +88,6 @@ class Full:
         """Move the UNet's weights towards the tuned ones."""
         base, tuned = pipeline.unet.state_dict(), read_tensors(folder / self.weights_file)
         pipeline.unet.load_state_dict({name: base[name].lerp(tuned[name], strength) for name in tuned})
-
-
-def refuse_unsuited(method: Method, family: Family) -> None:
-    """Refuse a method that cannot tune a model of a family, before anything is encoded.
-
-    Raises:
-        InputError: It learns words of one text encoder, and the family reads texts with more.
-    """
-    if method.learns_names and len(family.text_encoders) > 1:
-        raise InputError(
-            f"method {method.name!r} makes names words of one text encoder, and {family.title} reads each text with "
-            f"{len(family.text_encoders)}. Use 'lora' or 'full'."
-        )
 
 
 def get_method(

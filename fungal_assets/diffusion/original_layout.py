@@ -21,7 +21,7 @@ from fungal_assets.diffusion.families import text_encoders_of
 from fungal_assets.errors import InputError
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
 
 Tensors = dict[str, torch.Tensor]
 UNET, VAE, CLIP, OPEN_CLIP = (
@@ -44,7 +44,7 @@ _VAE_ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "
 _QUERY_KEY_VALUE = ("q_proj", "k_proj", "v_proj")
 
 
-def to_original(pipeline: StableDiffusionPipeline) -> Tensors:
+def to_original(pipeline: DiffusionPipeline) -> Tensors:
     """All weights of a pipeline under the original names, of its own dtype and on its device.
 
     Raises:
@@ -63,7 +63,7 @@ def to_original(pipeline: StableDiffusionPipeline) -> Tensors:
     return whole | _text_tensors(pipeline)
 
 
-def find_unnamed(pipeline: StableDiffusionPipeline) -> list[str]:
+def find_unnamed(pipeline: DiffusionPipeline) -> list[str]:
     """The parts that have no name in the original layout, such as `"unet.add_embedding"`; none of Stable Diffusion."""
     found: dict[str, None] = {}
     unet, vae = pipeline.unet.state_dict(), pipeline.vae.state_dict()
@@ -156,7 +156,7 @@ def _as_convolution(name: str | None, values: torch.Tensor) -> torch.Tensor:
     return values[:, :, None, None] if is_attention else values
 
 
-def _text_tensors(pipeline: StableDiffusionPipeline) -> Tensors:
+def _text_tensors(pipeline: DiffusionPipeline) -> Tensors:
     encoders = list(text_encoders_of(pipeline).values())
     places = (
         ["cond_stage_model."]

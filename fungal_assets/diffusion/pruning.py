@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ from fungal_assets.store import Figures, hash_file, hash_folder, size_mb, write_
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
 
     from fungal_assets.diffusion.kohya import KohyaNames
     from fungal_assets.diffusion.methods import Method
@@ -73,6 +74,7 @@ def prune_weights(
     """
     import torch
 
+    from fungal_assets.diffusion.inversion import widths_of
     from fungal_assets.diffusion.kohya import KohyaNames
     from fungal_assets.diffusion.lora import base_weights
     from fungal_assets.diffusion.methods import get_method
@@ -98,7 +100,7 @@ def prune_weights(
         names = KohyaNames(name_unet(pipeline.unet.state_dict()) if _is_xl(pipeline) else None)
         exports.write_lora(fine_tuned_weights / method.weights_file, method, names, untouched)
     if method.name == "textual_inversion":
-        exports.write_embeddings(fine_tuned_weights)
+        exports.write_embeddings(fine_tuned_weights, widths_of(pipeline))
     record = _record(fine_tuned_weights, folder, method, base)
     record |= {"strength": strength, "single_file_left_out": why_none}
     if training.get("has_dora"):
@@ -138,7 +140,7 @@ def check_base_model(training: dict[str, Any], base: BaseModel) -> None:
         )
 
 
-def save_pipeline(pipeline: StableDiffusionPipeline, folder: Path) -> None:
+def save_pipeline(pipeline: DiffusionPipeline, folder: Path) -> None:
     """Write a whole diffusers folder, safetensors only, in one move; it names no path of this machine."""
     new = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(new, ignore_errors=True)
@@ -161,7 +163,7 @@ class _Exports:
     architecture: Architecture
     strength: float
 
-    def write_pipeline(self, pipeline: StableDiffusionPipeline) -> None:
+    def write_pipeline(self, pipeline: DiffusionPipeline) -> None:
         """The diffusers folder; the tuned parts of it, the UNet and text encoders that learnt, say what they are."""
         from fungal_assets.diffusion.encoding import read_tensors, write_tensors
 
@@ -170,7 +172,7 @@ class _Exports:
         for name in (UNET_FILE, *(f"pipeline/{part}/model.safetensors" for part in encoders)):
             write_tensors(self.folder / name, read_tensors(self.folder / name), self._texts())
 
-    def write_single_file(self, pipeline: StableDiffusionPipeline) -> str | None:
+    def write_single_file(self, pipeline: DiffusionPipeline) -> str | None:
         """One file in the original layout; returns why there is none."""
         from fungal_assets.diffusion.original_layout import find_unnamed, to_original
 
@@ -209,11 +211,12 @@ class _Exports:
         kohya = to_kohya(half, alpha=self.training["lora_rank"], names=names, base=base)
         exports._write(KOHYA_FILE, kohya, spec | network)
 
-    def write_embeddings(self, fine_tuned_weights: Path) -> None:
+    def write_embeddings(self, fine_tuned_weights: Path, widths: Sequence[int]) -> None:
         """The vectors of every name, in the formats that people load."""
         from fungal_assets.diffusion.inversion import read_vectors, write_for_use
 
-        write_for_use(self.folder, read_vectors(fine_tuned_weights, strength=self.strength), self._texts())
+        vectors = read_vectors(fine_tuned_weights, strength=self.strength)
+        write_for_use(self.folder, vectors, self._texts(), widths=widths)
 
     def _write(self, name: str, tensors: dict[str, torch.Tensor], spec: dict[str, str]) -> None:
         from fungal_assets.diffusion.encoding import write_tensors
@@ -228,11 +231,11 @@ class _Exports:
         return model_spec(self.training, self.origin, self.architecture, is_adapter=is_adapter)
 
 
-def _is_xl(pipeline: StableDiffusionPipeline) -> bool:
+def _is_xl(pipeline: DiffusionPipeline) -> bool:
     return isinstance(family_of(pipeline), StableDiffusionXL)
 
 
-def _architecture(pipeline: StableDiffusionPipeline, training: dict[str, Any]) -> Architecture:
+def _architecture(pipeline: DiffusionPipeline, training: dict[str, Any]) -> Architecture:
     from fungal_assets.diffusion.original_layout import find_unnamed, is_open_clip
 
     return Architecture.of(

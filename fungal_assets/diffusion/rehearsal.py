@@ -31,7 +31,7 @@ from fungal_assets.errors import InputError
 from fungal_assets.progress import Tell, follow
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
 
 WALK_STEPS = 12
 WALK_GUIDANCE = 3.0
@@ -84,7 +84,7 @@ def rehearsal_prompts(prompts: Path, count: int) -> list[str]:
 
 
 def rehearse(
-    pipeline: StableDiffusionPipeline,
+    pipeline: DiffusionPipeline,
     texts: Sequence[str],
     *,
     objective: Objective,
@@ -129,7 +129,7 @@ def rehearse(
 
 @torch.no_grad()
 def _walk(
-    pipeline: StableDiffusionPipeline,
+    pipeline: DiffusionPipeline,
     embeddings: torch.Tensor,
     numbers: range,
     objective: Objective,

@@ -231,7 +231,6 @@ def _prepare(
     from fungal_assets.diffusion.batches import CAPTION_DROPOUT, Batches
     from fungal_assets.diffusion.encoding import count_truncated, encode_dataset, tokenize_texts
     from fungal_assets.diffusion.inversion import with_token_ids
-    from fungal_assets.diffusion.methods import refuse_unsuited
     from fungal_assets.diffusion.objectives import Objective
     from fungal_assets.diffusion.rehearsal import rehearsal_prompts, rehearse
 
@@ -239,7 +238,6 @@ def _prepare(
         _refuse_nameless(data)
     device, cache = pick_device(), folder / CACHE_NAME
     pipeline = load_pipeline(base.path, device=device, dtype=torch.float32)
-    refuse_unsuited(method, family_of(pipeline))
     how: dict[str, Any] = {
         "base_sha256": base.sha256,
         "cache": cache,

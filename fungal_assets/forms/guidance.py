@@ -26,7 +26,7 @@ from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.store import hash_folder
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
 
 
 _PAINTED_AT_ONCE = 8
@@ -63,7 +63,7 @@ class DiffusionGuide:
         InputError: The scheduler predicts something else.
     """
 
-    def __init__(self, pipeline: StableDiffusionPipeline, *, negative_prompt: str = "") -> None:
+    def __init__(self, pipeline: DiffusionPipeline, *, negative_prompt: str = "") -> None:
         self.pipeline = pipeline
         self.prediction = pipeline.scheduler.config.prediction_type
         if self.prediction not in ("epsilon", "v_prediction", "sample"):

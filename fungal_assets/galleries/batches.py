@@ -25,7 +25,7 @@ from fungal_assets.galleries.planning import Picture
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
 
 PARAMETERS = "parameters"
 _CACHED_PROMPTS = 64
@@ -60,7 +60,7 @@ def make_pictures(
             yield picture
 
 
-def _load(weights: Path, scheduler: str) -> StableDiffusionPipeline:
+def _load(weights: Path, scheduler: str) -> DiffusionPipeline:
     import diffusers
     import torch
 
@@ -74,7 +74,7 @@ def _load(weights: Path, scheduler: str) -> StableDiffusionPipeline:
     return pipeline
 
 
-def _embed(pipeline: StableDiffusionPipeline, text: str, negative_prompt: str) -> Embeddings:
+def _embed(pipeline: DiffusionPipeline, text: str, negative_prompt: str) -> Embeddings:
     """What the pipeline is called with for a prompt and the negative prompt, by argument, tensors of one row each.
 
     An empty negative prompt is left to the pipeline, as in a plain call.
@@ -95,7 +95,7 @@ def _embed(pipeline: StableDiffusionPipeline, text: str, negative_prompt: str) -
 
 
 def _denoise(
-    pipeline: StableDiffusionPipeline,
+    pipeline: DiffusionPipeline,
     batch: Sequence[Picture],
     embed: Callable[[str], Embeddings],
     settings: Mapping[str, Any],

@@ -1,7 +1,10 @@
 """Families: what a model of each is asked is what its own pipeline asks it, and an XL goes the whole way."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -15,13 +18,21 @@ from fungal_assets.diffusion.checks import (
     check_pruned_loads,
     check_weights_changed,
 )
-from fungal_assets.diffusion.encoding import embed_texts, encode_tokens, read_tensors, tokenize_texts
-from fungal_assets.diffusion.families import FAMILIES, family_of
+from fungal_assets.diffusion.encoding import (
+    embed_texts,
+    encode_tokens,
+    read_tensors,
+    tokenize_texts,
+    write_tensors,
+)
+from fungal_assets.diffusion.families import FAMILIES, family_of, parts_of
 from fungal_assets.diffusion.headers import read_header
+from fungal_assets.diffusion.inversion import EMBEDDINGS_FILE, INITIAL_FILE
 from fungal_assets.diffusion.kohya import KohyaNames
 from fungal_assets.diffusion.lora import LORA_FILE
 from fungal_assets.diffusion.original_layout import find_unnamed, name_unet, to_original
 from fungal_assets.diffusion.pruning import KOHYA_FILE, SINGLE_FILE
+from fungal_assets.diffusion.single_files import convert_checkpoint
 from fungal_assets.errors import InputError
 from fungal_assets.forms.guidance import DiffusionGuide
 from fungal_assets.galleries.batches import _denoise, _embed
@@ -137,11 +148,58 @@ def test_a_refiner_is_refused(xl_dir, tmp_path):
         load_pipeline(tmp_path / "refiner", device="cpu", dtype=torch.float32)
 
 
-def test_words_of_an_xl_are_refused_before_anything_is_encoded(xl_dir, dataset_dir, prompts_dir, tmp_path):
+WORDS = """
+import sys
+from pathlib import Path
+sys.modules["fungal_assets"] = None
+import numpy as np
+import torch
+from diffusers import StableDiffusionXLPipeline
+from safetensors.torch import load_file
+
+base, pruned, out = sys.argv[1:]
+
+def draw(pipeline, prompt):
+    pipeline.set_progress_bar_config(disable=True)
+    settings = {"num_inference_steps": 5, "guidance_scale": 2.0, "output_type": "np"}
+    return pipeline(prompt, generator=torch.Generator().manual_seed(0), **settings).images[0]
+
+def load(folder):
+    return StableDiffusionXLPipeline.from_pretrained(folder, dtype=torch.float32)
+
+grown, plain, taught = load(pruned + "/pipeline"), load(base), load(base)
+vectors = load_file(pruned + "/embeddings/a1111/golden-bonnet.safetensors")
+for part, number in (("clip_l", ""), ("clip_g", "_2")):
+    reader = {name: getattr(taught, name + number) for name in ("text_encoder", "tokenizer")}
+    taught.load_textual_inversion(vectors[part].float(), token="golden-bonnet", **reader)
+pictures = {"pruned": draw(grown, "a photo of a golden bonnet"), "a1111": draw(taught, "a photo of a golden-bonnet")}
+pictures |= {"base": draw(plain, "a photo of a golden bonnet")}
+pictures |= {"control": draw(grown, "a cup"), "base control": draw(plain, "a cup")}
+np.savez(out, **pictures)
+"""
+
+
+def test_words_of_an_xl_are_words_of_both_text_encoders(xl_dir, dataset_dir, prompts_dir, tmp_path):
     settings = SETTINGS | {"method": "textual_inversion"}
-    with pytest.raises(InputError, match="Stable Diffusion XL reads each text with 2. Use 'lora' or 'full'"):
-        tune(dataset_dir, prompts_dir, tmp_path, base_model=str(xl_dir), **settings)
-    assert not (tmp_path / ".cache").exists()
+    tune(dataset_dir, prompts_dir, tmp_path / "tuned", base_model=str(xl_dir), **settings)
+    assert check_weights_changed(tmp_path / "tuned", base_model=str(xl_dir)).passed
+    learnt, initial = (read_tensors(tmp_path / "tuned" / name) for name in (EMBEDDINGS_FILE, INITIAL_FILE))
+    for name, vectors in learnt.items():
+        assert vectors.shape == (2, 32 + 40) and (vectors != initial[name]).all()
+    strong = {name: vectors + torch.randn(vectors.shape) for name, vectors in learnt.items()}
+    write_tensors(tmp_path / "tuned" / EMBEDDINGS_FILE, strong)
+    prune(tmp_path / "tuned", tmp_path / "pruned", xl_dir)
+    assert check_pruned_loads(tmp_path / "pruned").passed
+    assert not (tmp_path / "pruned/embeddings/diffusers").exists()
+    places = [str(xl_dir), str(tmp_path / "pruned"), str(tmp_path / "pictures.npz")]
+    settings = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    script = [sys.executable, "-c", WORDS, *places]
+    done = subprocess.run(script, capture_output=True, text=True, cwd=tmp_path, env=settings)
+    assert done.returncode == 0, done.stderr
+    pictures = np.load(tmp_path / "pictures.npz")
+    assert differ(pictures["pruned"], pictures["base"]) > 20 * TOLERANCE
+    assert differ(pictures["pruned"], pictures["a1111"]) < TOLERANCE
+    assert differ(pictures["control"], pictures["base control"]) < TOLERANCE
 
 
 def stop(step, _loss):
@@ -271,3 +329,14 @@ def test_the_single_file_of_an_xl_has_the_published_names(xl_dir):
     assert {name: tuple(whole[name].shape) for name in PUBLISHED if name in whole} == PUBLISHED
     projection = pipeline.text_encoder_2.text_projection.weight
     assert torch.equal(whole["conditioner.embedders.1.model.text_projection"], projection.T)
+
+
+def test_a_single_file_of_an_xl_becomes_a_base_model_again(xl_dir, tmp_path):
+    pipeline = load_pipeline(xl_dir, device="cpu", dtype=torch.float32)
+    write_tensors(tmp_path / "xl.safetensors", to_original(pipeline))
+    convert_checkpoint(tmp_path / "xl.safetensors", tmp_path / "xl", weights="plain", like=str(xl_dir))
+    read = load_pipeline(tmp_path / "xl", device="cpu", dtype=torch.float32)
+    for part, model in parts_of(pipeline).items():
+        found = getattr(read, part).state_dict()
+        for name, values in model.state_dict().items():
+            assert torch.equal(found[name], values.half().float()), f"{part}.{name}"

@@ -232,7 +232,7 @@ def test_the_record_names_the_names_and_the_hash_of_their_vectors(pruned, strong
 
 def test_a_foreign_file_of_vectors_is_found(pruned, strongly_tuned, tmp_path):
     shutil.copytree(pruned, tmp_path / "pruned")
-    write_for_use(tmp_path / "pruned", {name: torch.ones(2, 32) for name in NAMES}, {})
+    write_for_use(tmp_path / "pruned", {name: torch.ones(2, 32) for name in NAMES}, {}, widths=[32])
     verdict = check_pruned_from_tuned(tmp_path / "pruned", strongly_tuned)
     assert not verdict.passed and "hashes differ for: embeddings" in verdict.finding
 
