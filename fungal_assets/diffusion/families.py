@@ -190,7 +190,7 @@ class StableDiffusionXL:
         rows = self._summary_rows(text.shape[-1])
         hidden, summary = text[:, :-rows], text[:, -rows:].flatten(1)[:, : self.summary_width]
         height, width = (side * self.px_per_latent for side in x_t.shape[-2:])
-        size_and_crop = summary.new_tensor([height, width, 0, 0, height, width]).expand(len(summary), -1)
+        size_and_crop = x_t.new_tensor([height, width, 0, 0, height, width]).expand(len(summary), -1)
         beside = {"text_embeds": summary, "time_ids": size_and_crop}
         return denoiser(x_t, t, hidden, added_cond_kwargs=beside, return_dict=False)[0]
 
