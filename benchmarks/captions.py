@@ -147,8 +147,7 @@ def tune_model(
     recipe = Recipe(**{name: value for name, value in settings.items() if name not in names})
     tune(dataset, rehearsal, folder, **how, recipe=recipe)
     pipeline = load_base()
-    sizes = {name: settings[name] for name in ("lora_rank", "vectors_per_species")}
-    get_method(settings["method"], **sizes).restore(pipeline, folder, strength=1.0)
+    get_method(settings["method"], **recipe.of_method()).restore(pipeline, folder, strength=1.0)
     return pipeline
 
 

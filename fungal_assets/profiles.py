@@ -17,6 +17,7 @@ RESOLUTIONS = ("64", "128", "256", "512", "1024")
 METHODS = ("full", "lora", "textual_inversion")
 METHODS_OF_NAMES = ("textual_inversion",)
 """They learn names and leave the base model as it is, so that nothing is rehearsed."""
+LORA_TARGETS = ("attention", "transformer", "all")
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,10 @@ PROFILES: Mapping[str, Profile] = {
                 "batch_size": 8,
                 "learning_rate": 1e-3,
                 "lora_rank": 16,
+                "lora_alpha": 0.0,
+                "lora_targets": "transformer",
+                "has_dora": False,
+                "trains_text_encoder": False,
                 "vectors_per_species": 3,
                 "class_noun": "mushroom",
                 "rehearsal_share": 0.25,
@@ -245,6 +250,10 @@ PROFILES: Mapping[str, Profile] = {
                 "batch_size": 8,
                 "learning_rate": 1e-4,
                 "lora_rank": 32,
+                "lora_alpha": 0.0,
+                "lora_targets": "transformer",
+                "has_dora": False,
+                "trains_text_encoder": False,
                 "vectors_per_species": 4,
                 "class_noun": "mushroom",
                 "rehearsal_share": 0.25,

@@ -34,6 +34,24 @@ class FineTunedWeightsConfig(StageConfig):
     batch_size: int | None = Field(default=None, ge=1, description="Images in one step.")
     learning_rate: float | None = Field(default=None, gt=0, lt=1, description="Peak learning rate.")
     lora_rank: int | None = Field(default=None, ge=1, le=512, description="Rank of the low-rank update.")
+    lora_alpha: float | None = Field(
+        default=None,
+        ge=0,
+        description="Its scale is this over the rank; 0 for the rank itself, a scale of one.",
+    )
+    lora_targets: str | None = Field(
+        default=None,
+        pattern="^(attention|transformer|all)$",
+        description="Which layers it is added to: 'attention', 'transformer' (all of those blocks), or 'all', with the "
+        "residual blocks' convolutions.",
+    )
+    has_dora: bool | None = Field(
+        default=None,
+        description="Whether a LoRA learns the magnitudes of the weights apart from their directions (DoRA).",
+    )
+    trains_text_encoder: bool | None = Field(
+        default=None, description="Whether a LoRA is added to the text encoder as well."
+    )
     vectors_per_species: int | None = Field(
         default=None, ge=1, le=32, description="Vectors of each name, for textual inversion."
     )

@@ -189,7 +189,7 @@ class Batches:
         """The same four for rehearsal points."""
         points = torch.randint(rehearsal.row_count, (count,), generator=generator)
         is_dropped = torch.rand(count, generator=generator) < CAPTION_DROPOUT
-        text = rehearsal.embeddings[torch.where(is_dropped, EMPTY_PROMPT, rehearsal.prompt_ids[points])]
+        text = rehearsal.texts[torch.where(is_dropped, EMPTY_PROMPT, rehearsal.prompt_ids[points])]
         target = torch.where(
             is_dropped.view(-1, 1, 1, 1), rehearsal.unprompted[points], rehearsal.prompted[points]
         )

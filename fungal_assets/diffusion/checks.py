@@ -10,6 +10,7 @@ import numpy as np
 
 from fungal_assets.dataset.splitting import TRAIN
 from fungal_assets.diffusion.base_models import load_pipeline, load_single_file, read_json
+from fungal_assets.diffusion.families import family_of, parts_of
 from fungal_assets.diffusion.headers import read_header
 from fungal_assets.diffusion.pruning import KOHYA_FILE, SINGLE_FILE, UNET_FILE
 from fungal_assets.shards import count_rows, read_table
@@ -125,10 +126,19 @@ def check_weights_changed(fine_tuned_weights: Path, *, base_model: str) -> Verdi
     changed = _changed(tensors, training["method"], base_model, fine_tuned_weights)
     figures = {"tensors": len(tensors), "not_finite": len(not_finite), "changed": changed}
     finding = f"{len(tensors)} tensors, {len(not_finite)} not finite; {changed} changed from the base model."
-    passed = not not_finite and changed > 0
+    still = _still_parts(tensors) if training["method"] == "lora" else []
+    if still:
+        finding += f" But nothing of {', '.join(still)} learnt."
+    passed = not not_finite and changed > 0 and not still
     return Verdict(
         passed, finding if passed else f"{finding} Tune again with a lower learning_rate.", figures
     )
+
+
+def _still_parts(tensors: dict[str, np.ndarray]) -> list[str]:
+    """The parts of a pipeline that a LoRA has layers of, and whose second matrices are all zero."""
+    moved = {name.split(".")[0] for name, values in tensors.items() if LORA_START in name and values.any()}
+    return sorted({name.split(".")[0] for name in tensors} - moved)
 
 
 def _changed(tensors: dict[str, np.ndarray], method: str, base_model: str, fine_tuned_weights: Path) -> int:
@@ -211,15 +221,16 @@ def check_pruned_loads(pruned_weights: Path) -> Verdict:
     import torch
 
     pipeline = load_pipeline(pruned_weights / "pipeline", device="cpu", dtype=torch.float32)
-    parts = {"unet": pipeline.unet, "vae": pipeline.vae, "text_encoder": pipeline.text_encoder}
+    parts = parts_of(pipeline)
     broken = [name for name, part in parts.items() if not _is_finite(part)]
     side = pipeline.unet.config.sample_size
     with torch.no_grad():
-        text = pipeline.encode_prompt("a photo", "cpu", 1, False)[0]
+        family = family_of(pipeline)
+        text = family.embed(pipeline, ["a photo"])
         x_t = torch.randn(
             1, pipeline.unet.config.in_channels, side, side, generator=torch.Generator().manual_seed(0)
         )
-        answer = pipeline.unet(x_t, torch.tensor([500]), text, return_dict=False)[0]
+        answer = family.predict(pipeline.unet, x_t, torch.tensor([500]), text)
     spread = float(answer.std())
     figures = {"parts_not_finite": len(broken), "prediction_spread": spread}
     if broken or not math.isfinite(spread):

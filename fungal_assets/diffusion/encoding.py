@@ -27,13 +27,14 @@ import torch  # noqa: TID253
 from PIL import Image
 
 from fungal_assets.dataset.splitting import TRAIN
+from fungal_assets.diffusion.families import family_of
 from fungal_assets.errors import TrainingError
 from fungal_assets.progress import Tell, follow
 from fungal_assets.shards import count_rows, read_rows
 from fungal_assets.store import hash_folder
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
 
 ENCODE_ROWS = 8
 COUNT_TEXTS = 256
@@ -89,7 +90,7 @@ class EncodedDataset:
         wordings: Each row's wordings, its caption first.
         class_wordings: Each row's wordings without the name of the species; may be none.
         told: The M + 1 distinct texts, sorted; index 0 is the empty prompt.
-        texts: float32, shape (M + 1, L, D): their embeddings, mapped from their file; or int64, shape (M + 1, L): their
+        texts: float32, shape (M + 1, L, D): their embeddings, mapped from their file; or int64, shape (M + 1, T): their
             token ids, where a method learns what texts mean, so that they are encoded within the step.
     """
 
@@ -107,7 +108,7 @@ class EncodedDataset:
 
 def encode_dataset(
     data: Path,
-    pipeline: StableDiffusionPipeline,
+    pipeline: DiffusionPipeline,
     *,
     base_sha256: str,
     cache: Path,
@@ -164,7 +165,7 @@ def _texts(row: Mapping[str, Any]) -> tuple[list[str], list[str]]:
 
 
 def _encode(
-    data: Path, split: str, count: int, told: Sequence[str], pipeline: StableDiffusionPipeline, tell: Tell
+    data: Path, split: str, count: int, told: Sequence[str], pipeline: DiffusionPipeline, tell: Tell
 ) -> dict[str, torch.Tensor]:
     """What the cache keeps but for the embeddings."""
     latents, shape = [], None
@@ -233,7 +234,7 @@ def _check_shapes(
 
 
 @torch.no_grad()
-def encode_pixels(pipeline: StableDiffusionPipeline, pixels: torch.Tensor) -> torch.Tensor:
+def encode_pixels(pipeline: DiffusionPipeline, pixels: torch.Tensor) -> torch.Tensor:
     """Latents of pictures and of their mirror images.
 
     Args:
@@ -252,33 +253,25 @@ def encode_pixels(pipeline: StableDiffusionPipeline, pixels: torch.Tensor) -> to
 
 
 @torch.no_grad()
-def embed_texts(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> torch.Tensor:
+def embed_texts(pipeline: DiffusionPipeline, texts: Sequence[str]) -> torch.Tensor:
     """Text embeddings as in sampling: float32 on the CPU, shape (len(texts), L, D)."""
-    device, parts = pipeline.text_encoder.device, []
-    for start in range(0, len(texts), ENCODE_ROWS):
-        chunk = list(texts[start : start + ENCODE_ROWS])
-        parts.append(pipeline.encode_prompt(chunk, device, 1, False)[0].float().cpu())
-    return torch.cat(parts)
+    family, starts = family_of(pipeline), range(0, len(texts), ENCODE_ROWS)
+    return torch.cat(
+        [family.embed(pipeline, texts[start : start + ENCODE_ROWS]).float().cpu() for start in starts]
+    )
 
 
-def tokenize_texts(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> torch.Tensor:
-    """Token ids as in sampling, words of several vectors included: int64 on the CPU, shape (len(texts), L)."""
-    tokenizer = pipeline.tokenizer
-    return tokenizer(
-        pipeline.maybe_convert_prompt(list(texts), tokenizer),
-        padding="max_length",
-        max_length=tokenizer.model_max_length,
-        truncation=True,
-        return_tensors="pt",
-    ).input_ids
+def tokenize_texts(pipeline: DiffusionPipeline, texts: Sequence[str]) -> torch.Tensor:
+    """Token ids as in sampling, words of several vectors included: int64 on the CPU, shape (len(texts), T)."""
+    return family_of(pipeline).tokenize(pipeline, texts)
 
 
-def encode_tokens(pipeline: StableDiffusionPipeline, ids: torch.Tensor) -> torch.Tensor:
-    """What `embed_texts` says of texts with these token ids, int64 (B, L), with gradients: float32, shape (B, L, D)."""
-    return pipeline.text_encoder(ids)[0]
+def encode_tokens(pipeline: DiffusionPipeline, ids: torch.Tensor) -> torch.Tensor:
+    """What `embed_texts` says of texts with these token ids, int64 (B, T), with gradients: float32, shape (B, L, D)."""
+    return family_of(pipeline).encode(pipeline, ids)
 
 
-def write_embeddings(path: Path, pipeline: StableDiffusionPipeline, texts: Sequence[str], tell: Tell) -> None:
+def write_embeddings(path: Path, pipeline: DiffusionPipeline, texts: Sequence[str], tell: Tell) -> None:
     """Write the embeddings of texts as NumPy's `.npy`, a few at a time, so that memory holds no more of them.
 
     Raises:
@@ -314,7 +307,7 @@ def read_embeddings(path: Path) -> torch.Tensor:
     return torch.from_numpy(np.load(path, mmap_mode="c"))
 
 
-def count_truncated(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> int:
+def count_truncated(pipeline: DiffusionPipeline, texts: Sequence[str]) -> int:
     """How many texts are longer than the text encoder reads; what is past its end teaches nothing."""
     tokenizer = pipeline.tokenizer
     chunks = (list(texts[start : start + COUNT_TEXTS]) for start in range(0, len(texts), COUNT_TEXTS))

@@ -29,6 +29,7 @@ PROBE_BATCHES, PROBE_ROWS = 4, 8
 
 OnLoss = Callable[[int, float], None]
 Encode = Callable[[torch.Tensor], torch.Tensor]
+Predict = Callable[[torch.nn.Module, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass
@@ -45,6 +46,7 @@ class Loop:
         states: Folder of resume states.
         run_key: Hash of all that decides the run.
         checkpoint_every_s: Seconds between two states.
+        predict: What the model answers to noisy latents, noise levels and texts; see `families`.
         encode: Makes text embeddings of a batch's token ids; None where batches hold embeddings.
     """
 
@@ -57,6 +59,7 @@ class Loop:
     states: Path
     run_key: str
     checkpoint_every_s: float
+    predict: Predict
     encode: Encode | None = None
     learner: Learner = field(init=False)
     _is_updating: bool = field(init=False, default=False)
@@ -135,7 +138,7 @@ class Loop:
         """Weighted squared error of each row, float32 (B,)."""
         with mixed_precision(self.batches.device):
             text = self.encode(batch.text) if self.encode else batch.text
-            prediction = self.unet(batch.x_t, batch.timesteps, text, return_dict=False)[0]
+            prediction = self.predict(self.unet, batch.x_t, batch.timesteps, text)
         return batch.weight * (prediction.float() - batch.target).square().mean(dim=(1, 2, 3))
 
     def probe_loss(self) -> float:

@@ -27,6 +27,7 @@ import torch  # noqa: TID253
 from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, read_json, resolve_base_model
 from fungal_assets.diffusion.devices import deterministic, mixed_precision, pick_device
 from fungal_assets.diffusion.encoding import EMPTY_PROMPT, embed_texts, key_of, read_tensors, write_tensors
+from fungal_assets.diffusion.families import family_of
 from fungal_assets.diffusion.objectives import Objective
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.nomenclature.species import slug_of
@@ -35,7 +36,7 @@ from fungal_assets.progress import Tell, follow, stay_silent
 from fungal_assets.store import Figures, hash_file, size_mb, write_atomically
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
     from PIL import Image
 
 WALKS_AT_ONCE = 8
@@ -52,10 +53,11 @@ class Rehearsal:
     Args:
         x_t: float32, shape (R, C, H, W): noisy latents.
         timesteps: int64, shape (R,).
-        prompt_ids: int64, shape (R,): index in `embeddings`.
+        prompt_ids: int64, shape (R,): index in `texts`.
         prompted: float32, shape (R, C, H, W): the base model's prediction for the prompt.
         unprompted: The same for the empty prompt.
-        embeddings: float32, shape (P + 1, L, D): the prompts; index 0 is the empty prompt.
+        texts: float32, shape (P + 1, L, D): the prompts; index 0 is the empty prompt. Or int64, shape
+            (P + 1, T): their token ids, as in `EncodedDataset`; the predictions stay the base model's own.
     """
 
     x_t: torch.Tensor
@@ -63,7 +65,7 @@ class Rehearsal:
     prompt_ids: torch.Tensor
     prompted: torch.Tensor
     unprompted: torch.Tensor
-    embeddings: torch.Tensor
+    texts: torch.Tensor
 
     @property
     def row_count(self) -> int:
@@ -187,7 +189,7 @@ def texts_to_rehearse(prompts: Path, count: int) -> list[str]:
 
 
 def walk_all(
-    pipeline: StableDiffusionPipeline,
+    pipeline: DiffusionPipeline,
     texts: Sequence[str],
     walk: Walk,
     cache: Path,
@@ -208,16 +210,16 @@ def walk_all(
         numbers = range(start, min(start + WALKS_AT_ONCE, len(texts)))
         path = cache / f"{key_of(how, list(texts[: numbers.stop]), start)}.safetensors"
         if not path.exists():
-            write_tensors(path, _walk(pipeline.unet, embeddings, numbers, walk))
+            write_tensors(path, _walk(pipeline, embeddings, numbers, walk))
         groups.append(read_tensors(path))
     tensors = {name: torch.cat([group[name] for group in groups]) for name in groups[0]}
     ends = tensors.pop(_END)
-    return Rehearsal(**tensors, embeddings=embeddings), ends
+    return Rehearsal(**tensors, texts=embeddings), ends
 
 
 @torch.no_grad()
 def _walk(
-    unet: torch.nn.Module, embeddings: torch.Tensor, numbers: range, walk: Walk
+    pipeline: DiffusionPipeline, embeddings: torch.Tensor, numbers: range, walk: Walk
 ) -> dict[str, torch.Tensor]:
     """The points of one group of walks and their ends: deterministic DDIM (Song et al. 2021, arXiv:2010.02502)."""
     objective = walk.objective
@@ -229,12 +231,12 @@ def _walk(
     x_t = torch.stack(noise).to(device)
     prompt_ids = torch.tensor(list(numbers)) + 1
     text = torch.cat([embeddings[prompt_ids], embeddings[EMPTY_PROMPT].expand(count, -1, -1)]).to(device)
-    points = []
+    points, predict = [], family_of(pipeline).predict
     levels = _levels(generators, walk.steps, objective.steps)
     for step, t_cpu in enumerate(levels):
         t = t_cpu.to(device)
         with mixed_precision(device):
-            answer = unet(x_t.repeat(2, 1, 1, 1), t.repeat(2), text, return_dict=False)[0]
+            answer = predict(pipeline.unet, x_t.repeat(2, 1, 1, 1), t.repeat(2), text)
         prompted, unprompted = answer.float().chunk(2)
         points.append([x_t.cpu(), t_cpu, prompt_ids, prompted.cpu(), unprompted.cpu()])
         guided = unprompted + walk.guidance_scale * (prompted - unprompted)
@@ -253,7 +255,7 @@ def _levels(generators: Sequence[torch.Generator], steps: int, total: int) -> li
 
 
 @torch.no_grad()
-def _paint(pipeline: StableDiffusionPipeline, latents: torch.Tensor) -> list[Image.Image]:
+def _paint(pipeline: DiffusionPipeline, latents: torch.Tensor) -> list[Image.Image]:
     """The pictures of latents as the UNet knows them, float32 (P, C, H, W)."""
     vae, images = pipeline.vae, []
     for part in latents.split(WALKS_AT_ONCE):

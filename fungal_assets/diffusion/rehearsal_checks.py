@@ -26,15 +26,16 @@ def check_said_by_the_base(rehearsal: Path, *, base_model: str) -> Verdict:
     """
     import torch
 
+    from fungal_assets.diffusion.families import family_of
     from fungal_assets.diffusion.rehearsal import read_points
 
     base = resolve_base_model(base_model)
     kept = read_points(rehearsal, base)
     points = torch.linspace(0, kept.row_count - 1, min(ASKED_POINTS, kept.row_count)).long()
-    unet = load_pipeline(base.path, device="cpu", dtype=torch.float32).unet
+    pipeline = load_pipeline(base.path, device="cpu", dtype=torch.float32)
     with torch.no_grad():
-        text = kept.embeddings[kept.prompt_ids[points]]
-        said = unet(kept.x_t[points], kept.timesteps[points], text, return_dict=False)[0]
+        asked = (kept.x_t[points], kept.timesteps[points], kept.texts[kept.prompt_ids[points]])
+        said = family_of(pipeline).predict(pipeline.unet, *asked)
     expected = kept.prompted[points]
     difference = float((said - expected).square().mean().sqrt() / expected.square().mean().sqrt())
     figures: dict[str, float | int | str] = {

@@ -19,7 +19,9 @@ from fungal_assets.dataset.splitting import TEST, TRAIN
 from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, resolve_base_model
 from fungal_assets.diffusion.curves import write_curve
 from fungal_assets.diffusion.devices import deterministic, pick_device, suit_attention
+from fungal_assets.diffusion.families import family_of, text_encoders_of
 from fungal_assets.errors import InputError
+from fungal_assets.profiles import LORA_TARGETS
 from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.store import Figures, hash_folder, write_atomically
 
@@ -35,6 +37,15 @@ if TYPE_CHECKING:
     from fungal_assets.diffusion.rehearsal import Rehearsal
     from fungal_assets.diffusion.states import Progress
 
+SETTINGS_OF_METHODS = {
+    "lora_rank": "lora",
+    "lora_alpha": "lora",
+    "lora_targets": "lora",
+    "has_dora": "lora",
+    "trains_text_encoder": "lora",
+    "vectors_per_species": "textual_inversion",
+}
+"""Settings that only one method has, and which."""
 CACHE_NAME, STATES_NAME = ".cache", ".resume"
 HELD_OUT_PROBES, HELD_OUT_ROWS = 8, 64
 """Batches of held-out pictures that the loss is measured over, before and after, and the most pictures in them."""
@@ -54,6 +65,10 @@ class Recipe:
         batch_size: Rows in a step, rehearsal included.
         learning_rate: Peak; it warms up over a twentieth of the steps and falls as a cosine to a tenth.
         lora_rank: Rank of the added matrices; only for `"lora"`.
+        lora_alpha: Numerator of its scale, whose denominator is the rank; 0 for the rank; only for `"lora"`.
+        lora_targets: Which layers it is added to, one of `LORA_TARGETS`; only for `"lora"`.
+        has_dora: Whether it is a DoRA, whose magnitudes learn apart from the directions; only for `"lora"`.
+        trains_text_encoder: Whether the text encoder learns as well; only for `"lora"`.
         vectors_per_species: How many vectors a species' name has; only for `"textual_inversion"`.
         class_noun: The word that they begin as; only for `"textual_inversion"`.
         rehearsal_share: Share of each batch that is rehearsal, 0 to below 1.
@@ -69,6 +84,10 @@ class Recipe:
     batch_size: int
     learning_rate: float
     lora_rank: int
+    lora_alpha: float
+    lora_targets: str
+    has_dora: bool
+    trains_text_encoder: bool
     vectors_per_species: int
     class_noun: str
     rehearsal_share: float
@@ -84,7 +103,7 @@ class Recipe:
             InputError: Some cannot be.
         """
         least = {"max_steps": 1, "batch_size": 1, "lora_rank": 1, "vectors_per_species": 1}
-        least |= {"min_snr_gamma": 0}
+        least |= {"min_snr_gamma": 0, "lora_alpha": 0}
         faults = [
             f"{name} is {getattr(self, name)}, at least {bound} expected"
             for name, bound in least.items()
@@ -95,8 +114,14 @@ class Recipe:
         for name in ("rehearsal_share", "class_share", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 faults.append(f"{name} is {getattr(self, name)}, 0 to below 1 expected")
+        if self.lora_targets not in LORA_TARGETS:
+            faults.append(f"lora_targets is {self.lora_targets!r}, one of {LORA_TARGETS!r} expected")
         if faults:
             raise InputError(f"these settings of fine_tuned_weights cannot be: {'; '.join(faults)}.")
+
+    def of_method(self) -> dict[str, Any]:
+        """The settings that `get_method` takes."""
+        return {name: getattr(self, name) for name in SETTINGS_OF_METHODS}
 
     def with_names_only(self) -> Recipe:
         """The recipe without what says no name: it can't teach a method that learns names, nor make it forget."""
@@ -160,8 +185,8 @@ def tune(
 
     start_s = time.monotonic()
     recipe.check()
-    chosen = get_method(method, lora_rank=recipe.lora_rank, vectors_per_species=recipe.vectors_per_species)
-    if chosen.learns_texts:
+    chosen = get_method(method, **recipe.of_method())
+    if chosen.learns_names:
         recipe = recipe.with_names_only()
     base = resolve_base_model(base_model)
     data = captioned_dataset / "data"
@@ -213,7 +238,7 @@ def _prepare(
     import torch
 
     from fungal_assets.diffusion.batches import CAPTION_DROPOUT, Batches
-    from fungal_assets.diffusion.encoding import count_truncated, encode_dataset
+    from fungal_assets.diffusion.encoding import count_truncated, encode_dataset, tokenize_texts
     from fungal_assets.diffusion.inversion import with_token_ids
     from fungal_assets.diffusion.objectives import Objective
 
@@ -246,11 +271,17 @@ def _prepare(
             f"{truncated} of {len(encoded.told) - 1} texts are longer than the text encoder reads; their ends "
             f"are not learnt"
         )
-    if method.learns_texts:
+    if method.learns_names:
         encoded = with_token_ids(encoded, pipeline, data)
         held_out = with_token_ids(held_out, pipeline, data) if held_out else None
+    elif method.learns_texts:
+        encoded = replace(encoded, texts=tokenize_texts(pipeline, encoded.told))
+        held_out = replace(held_out, texts=tokenize_texts(pipeline, held_out.told)) if held_out else None
+        said = ["", *rehearsed["rehearsed_prompts"]]
+        points = replace(points, texts=tokenize_texts(pipeline, said)) if points else None
     else:
-        pipeline.text_encoder.to("cpu")
+        for text_encoder in text_encoders_of(pipeline).values():
+            text_encoder.to("cpu")
     batches = Batches(
         encoded,
         points,
@@ -260,7 +291,7 @@ def _prepare(
         recipe.class_share,
         recipe.seed,
         device,
-        caption_dropout=0.0 if method.learns_texts else CAPTION_DROPOUT,
+        caption_dropout=0.0 if method.learns_names else CAPTION_DROPOUT,
     )
     unseen = replace(batches, encoded=held_out, rehearsal=None, rehearsal_share=0.0) if held_out else None
     return _Prepared(pipeline, parameters, batches, unseen, rehearsed, truncated)
@@ -299,7 +330,7 @@ def _words(data: Path, recipe: Recipe, method: Method) -> Words:
     from fungal_assets.shards import read_rows
 
     names = {row.get("species") for row in read_rows(data, ["species"], stem=TRAIN)}
-    if method.learns_texts and not all(names):
+    if method.learns_names and not all(names):
         raise InputError(
             f"rows of {data} have no species, whose names {method.name!r} learns; a column 'species' with the name "
             "that their captions say is expected. Grow captioned_dataset again, or use another method."
@@ -373,6 +404,7 @@ def _loop(
         states=folder / STATES_NAME,
         run_key=key_of(method.name, vars(recipe), decided_by),
         checkpoint_every_s=checkpoint_every_s,
+        predict=family_of(ready.pipeline).predict,
         encode=partial(encode_tokens, ready.pipeline) if method.learns_texts else None,
     )
 
@@ -381,11 +413,7 @@ def _record(
     base: BaseModel, method: Method, recipe: Recipe, rehearsed: Mapping[str, Any], batches: Batches
 ) -> dict[str, Any]:
     """What `training.json` says beside the results."""
-    others = {
-        "lora_rank": "lora",
-        "vectors_per_species": "textual_inversion",
-        "class_noun": "textual_inversion",
-    }
+    others = SETTINGS_OF_METHODS | {"class_noun": "textual_inversion"}
     settings = vars(recipe) | {name: None for name, owner in others.items() if method.name != owner}
     return {
         "base_model": base.as_json(),

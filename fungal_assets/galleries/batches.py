@@ -25,11 +25,11 @@ from fungal_assets.galleries.planning import Picture
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
 
 PARAMETERS = "parameters"
 _CACHED_PROMPTS = 64
-Embeddings = tuple["torch.Tensor", "torch.Tensor"]
+Embeddings = dict[str, "torch.Tensor"]
 
 
 def make_pictures(
@@ -56,7 +56,7 @@ def make_pictures(
 
 
 def paint(
-    pipeline: StableDiffusionPipeline, pictures: Sequence[Picture], settings: Mapping[str, Any]
+    pipeline: DiffusionPipeline, pictures: Sequence[Picture], settings: Mapping[str, Any]
 ) -> Iterator[tuple[Picture, Image.Image]]:
     """Make pictures with a loaded model, one batch after the other, in memory.
 
@@ -73,14 +73,14 @@ def paint(
         yield from zip(batch, images, strict=False)
 
 
-def scheduler_for(pipeline: StableDiffusionPipeline, name: str) -> Any:
+def scheduler_for(pipeline: DiffusionPipeline, name: str) -> Any:
     """The scheduler of that class of diffusers' for a model; the model keeps its own."""
     import diffusers
 
     return getattr(diffusers, name).from_config(pipeline.scheduler.config)
 
 
-def _load(weights: Path, scheduler: str) -> StableDiffusionPipeline:
+def _load(weights: Path, scheduler: str) -> DiffusionPipeline:
     import torch
 
     from fungal_assets.diffusion.base_models import load_pipeline
@@ -93,26 +93,37 @@ def _load(weights: Path, scheduler: str) -> StableDiffusionPipeline:
     return pipeline
 
 
-def _embed(pipeline: StableDiffusionPipeline, text: str, negative_prompt: str) -> Embeddings:
-    """Text embeddings of a prompt and of the negative prompt, each of shape (1, L, D)."""
+def _embed(pipeline: DiffusionPipeline, text: str, negative_prompt: str) -> Embeddings:
+    """What the pipeline is called with for a prompt and the negative prompt, by argument, tensors of one row each.
+
+    An empty negative prompt is left to the pipeline, as in a plain call.
+    """
     import torch
 
+    from fungal_assets.diffusion.families import family_of
+
     with torch.inference_mode():
-        return pipeline.encode_prompt(text, pipeline.device, 1, True, negative_prompt)
+        embedded = pipeline.encode_prompt(
+            prompt=text,
+            device=pipeline.device,
+            num_images_per_prompt=1,
+            do_classifier_free_guidance=True,
+            negative_prompt=negative_prompt or None,
+        )
+    return dict(zip(family_of(pipeline).prompt_arguments, embedded, strict=True))
 
 
 def _denoise(
-    pipeline: StableDiffusionPipeline,
+    pipeline: DiffusionPipeline,
     batch: Sequence[Picture],
     embed: Callable[[str], Embeddings],
     settings: Mapping[str, Any],
 ) -> list[Image.Image]:
     import torch
 
-    positive, negative = zip(*(embed(picture.text) for picture in batch), strict=True)
+    embedded = [embed(picture.text) for picture in batch]
     return pipeline(
-        prompt_embeds=torch.cat(positive),
-        negative_prompt_embeds=torch.cat(negative),
+        **{name: torch.cat([one[name] for one in embedded]) for name in embedded[0]},
         generator=[torch.Generator().manual_seed(picture.seed) for picture in batch],
         num_inference_steps=settings["num_inference_steps"],
         guidance_scale=settings["guidance_scale"],

@@ -21,6 +21,10 @@ SETTINGS = {
     "batch_size": 4,
     "learning_rate": 3e-3,
     "lora_rank": 4,
+    "lora_alpha": 0.0,
+    "lora_targets": "transformer",
+    "has_dora": False,
+    "trains_text_encoder": False,
     "vectors_per_species": 2,
     "class_noun": "mushroom",
     "rehearsal_prompts": 2,
@@ -201,6 +205,74 @@ def stable_diffusion(version: int):
             )
         )
     return assemble(vae, unet, text_encoder, tokenizer)
+
+
+def stable_diffusion_xl():
+    """A pipeline with the blocks, and so the names, of Stable Diffusion XL at small widths, random weights."""
+    import torch
+    from diffusers import AutoencoderKL, StableDiffusionXLPipeline, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    from fungal_assets.pocket.architecture import build_scheduler, train_tokenizer
+
+    told = ["a photo of a golden bonnet, of an ashen cap!"]
+    tokenizer, tokenizer_2 = (train_tokenizer(told, vocabulary=600) for _ in range(2))
+    tokenizer_2.pad_token = "!"
+    text = {
+        "vocab_size": len(tokenizer),
+        "num_attention_heads": 4,
+        "max_position_embeddings": 32,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(10)
+        unet = UNet2DConditionModel(
+            sample_size=SIDE_PX // 8,
+            block_out_channels=(16, 32, 64),
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            transformer_layers_per_block=(1, 2, 3),
+            attention_head_dim=(1, 2, 4),
+            cross_attention_dim=32 + 40,
+            norm_num_groups=8,
+            use_linear_projection=True,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=40 + 6 * 8,
+        )
+        vae = AutoencoderKL(
+            block_out_channels=(4, 8, 16, 16),
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            layers_per_block=2,
+            norm_num_groups=4,
+            sample_size=SIDE_PX,
+        )
+        small = CLIPTextConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=2, **text)
+        large = {"hidden_size": 40, "intermediate_size": 80, "num_hidden_layers": 3, "projection_dim": 40}
+        large_config = CLIPTextConfig(**large, hidden_act="gelu", **text)
+        encoders = {
+            "text_encoder": CLIPTextModel(small),
+            "text_encoder_2": CLIPTextModelWithProjection(large_config),
+        }
+    return StableDiffusionXLPipeline(
+        vae=vae,
+        unet=unet,
+        tokenizer=tokenizer,
+        tokenizer_2=tokenizer_2,
+        scheduler=build_scheduler(),
+        add_watermarker=False,
+        **encoders,
+    )
+
+
+@pytest.fixture(scope="session")
+def xl_dir(tmp_path_factory):
+    """A folder of Stable Diffusion XL in small."""
+    folder = tmp_path_factory.mktemp("sd") / "sdxl"
+    stable_diffusion_xl().save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

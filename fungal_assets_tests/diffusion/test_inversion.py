@@ -201,7 +201,7 @@ def test_galleries_and_forms_read_a_name_as_training_does(pruned, base, strongly
     (vectors,) = TextualInversion(2).attach(base, Words(NAMES, "mushroom"), seed=0).values()
     vectors.data.copy_(torch.stack([read_tensors(strongly_tuned / EMBEDDINGS_FILE)[name] for name in NAMES]))
     trained = encode_tokens(base, tokenize_texts(base, NAMED_PROMPTS)).detach()
-    gallery = torch.cat([_embed(grown, prompt, "")[0] for prompt in NAMED_PROMPTS])
+    gallery = torch.cat([_embed(grown, prompt, "")["prompt_embeds"] for prompt in NAMED_PROMPTS])
     torch.testing.assert_close(gallery, trained, rtol=5e-3, atol=5e-3)
     torch.testing.assert_close(DiffusionGuide(grown).embed(NAMED_PROMPTS), gallery, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(embed_texts(grown, NAMED_PROMPTS), gallery)
@@ -267,7 +267,7 @@ def test_the_record_names_the_names_and_the_hash_of_their_vectors(pruned, strong
 
 def test_a_foreign_file_of_vectors_is_found(pruned, strongly_tuned, tmp_path):
     shutil.copytree(pruned, tmp_path / "pruned")
-    write_for_use(tmp_path / "pruned", {name: torch.ones(2, 32) for name in NAMES}, {})
+    write_for_use(tmp_path / "pruned", {name: torch.ones(2, 32) for name in NAMES}, {}, widths=[32])
     verdict = check_pruned_from_tuned(tmp_path / "pruned", strongly_tuned)
     assert not verdict.passed and "hashes differ for: embeddings" in verdict.finding
 

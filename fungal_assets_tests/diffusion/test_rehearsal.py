@@ -94,7 +94,7 @@ def test_every_point_holds_what_the_base_model_says_there(pipeline, tmp_path):
             (kept.prompt_ids, kept.prompted),
             (torch.zeros_like(kept.prompt_ids), kept.unprompted),
         ):
-            answer = pipeline.unet(kept.x_t, kept.timesteps, kept.embeddings[ids], return_dict=False)[0]
+            answer = pipeline.unet(kept.x_t, kept.timesteps, kept.texts[ids], return_dict=False)[0]
             torch.testing.assert_close(answer, said, rtol=1e-4, atol=1e-5)
 
 

@@ -24,7 +24,7 @@ from fungal_assets.shards import write_table
 from fungal_assets.store import Figures, write_atomically
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
 
     from fungal_assets.galleries.atlas.walking import Step
 
@@ -194,7 +194,7 @@ def _spread_prompts(rows: Sequence[Mapping[str, Any]], count: int) -> list[Mappi
     return [*halves[0], *halves[1]]
 
 
-def _load(weights: Path, scheduler: str) -> StableDiffusionPipeline:
+def _load(weights: Path, scheduler: str) -> DiffusionPipeline:
     """In full precision everywhere: likeness of activations is measured, not their looks."""
     import diffusers
     import torch
@@ -208,7 +208,7 @@ def _load(weights: Path, scheduler: str) -> StableDiffusionPipeline:
 
 
 def _walk_all(
-    pipeline: StableDiffusionPipeline,
+    pipeline: DiffusionPipeline,
     asked: Sequence[Mapping[str, Any]],
     seeds: Sequence[int],
     native_px: int,

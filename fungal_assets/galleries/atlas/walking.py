@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch  # noqa: TID253
 
+from fungal_assets.diffusion.encoding import embed_texts
+from fungal_assets.diffusion.families import family_of
 from fungal_assets.galleries.atlas import FLOOR
 from fungal_assets.galleries.atlas.measures import (
     FEWEST_ROWS,
@@ -29,7 +31,7 @@ from fungal_assets.galleries.atlas.measures import (
 from fungal_assets.galleries.atlas.probes import listening, wrapped_borders
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
 
 _MOST_CELLS = 8
 """Activations are compared on a grid of at most this many cells a side, or on the smaller picture's own."""
@@ -68,7 +70,7 @@ class _Walker:
 
 @torch.inference_mode()
 def walk(
-    pipeline: StableDiffusionPipeline,
+    pipeline: DiffusionPipeline,
     texts: Sequence[str],
     *,
     native_px: int,
@@ -92,7 +94,7 @@ def walk(
         Each step, and at last the pictures by size: uint8 (n, px, px, 3).
     """
     count, factor = len(texts), pipeline.vae_scale_factor
-    embeddings = torch.cat(pipeline.encode_prompt(list(texts), pipeline.device, 1, True)[::-1])
+    embeddings = embed_texts(pipeline, [*[""] * count, *texts]).to(pipeline.device)
     walkers = _set_out(pipeline, sizes_px, seeds, native_px, num_inference_steps)
     with ExitStack() as stack:
         heard = stack.enter_context(listening(pipeline.unet, slice(count, 2 * count)))
@@ -107,7 +109,7 @@ def walk(
 
 @torch.inference_mode()
 def find_places(
-    pipeline: StableDiffusionPipeline, texts: Sequence[str], *, sizes_px: Sequence[int], seeds: Sequence[int]
+    pipeline: DiffusionPipeline, texts: Sequence[str], *, sizes_px: Sequence[int], seeds: Sequence[int]
 ) -> dict[int, dict[str, tuple[float, float]]]:
     """What the blocks know of places at the first step, and what is left of it where pictures have no borders.
 
@@ -121,7 +123,7 @@ def find_places(
         `shared_places` by size in px and block: as the model is, and with each picture's borders joined to the opposite
         ones.
     """
-    text, _ = pipeline.encode_prompt(list(texts), pipeline.device, 1, False)
+    text = embed_texts(pipeline, texts).to(pipeline.device)
     scheduler, factor = copy.deepcopy(pipeline.scheduler), pipeline.vae_scale_factor
     scheduler.set_timesteps(2)
     noises = nested_noise(pipeline.unet.config.in_channels, [size // factor for size in sizes_px], seeds)
@@ -133,14 +135,14 @@ def find_places(
         shares = []
         for borders in (nullcontext(), wrapped_borders(unet)):
             with listening(unet, slice(None)) as heard, borders:
-                unet(given, timestep, encoder_hidden_states=text)
+                family_of(pipeline).predict(unet, given, timestep, text)
             shares.append({name: shared_places(blocks) for name, blocks in heard.blocks.items()})
         found[size] = {name: (share, shares[1][name]) for name, share in shares[0].items()}
     return found
 
 
 def _set_out(
-    pipeline: StableDiffusionPipeline,
+    pipeline: DiffusionPipeline,
     sizes_px: Sequence[int],
     seeds: Sequence[int],
     native_px: int,
@@ -163,7 +165,7 @@ def _set_out(
 
 
 def _advance(
-    pipeline: StableDiffusionPipeline,
+    pipeline: DiffusionPipeline,
     walker: _Walker,
     timestep: torch.Tensor,
     embeddings: torch.Tensor,
@@ -171,9 +173,8 @@ def _advance(
 ) -> None:
     """One step; leaves the latents, and what the prediction says is behind the noise."""
     given = walker.scheduler.scale_model_input(walker.latents, timestep)
-    prediction = pipeline.unet(
-        torch.cat([given, given]), timestep, encoder_hidden_states=embeddings, return_dict=False
-    )[0]
+    predict = family_of(pipeline).predict
+    prediction = predict(pipeline.unet, torch.cat([given, given]), timestep, embeddings)
     plain, prompted = prediction.chunk(2)
     guided = plain + guidance_scale * (prompted - plain)
     alpha = pipeline.scheduler.alphas_cumprod[int(timestep)].to(given)
@@ -214,7 +215,7 @@ def _align(native: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]
     return found
 
 
-def _decode(pipeline: StableDiffusionPipeline, latents: torch.Tensor) -> torch.Tensor:
+def _decode(pipeline: DiffusionPipeline, latents: torch.Tensor) -> torch.Tensor:
     images = [
         pipeline.vae.decode(one[None] / pipeline.vae.config.scaling_factor, return_dict=False)[0]
         for one in latents
