@@ -28,7 +28,10 @@ class FineTunedWeightsConfig(StageConfig):
         default=None, description="Name of a model card, a diffusers folder or a hub id."
     )
     max_steps: int | None = Field(default=None, ge=1, description="Optimiser steps.")
-    batch_size: int | None = Field(default=None, ge=1, description="Images in one step.")
+    batch_size: int | None = Field(default=None, ge=1, description="Images that the model sees at once.")
+    accumulation_steps: int | None = Field(
+        default=None, ge=1, description="How many times so many images make one step of the optimiser."
+    )
     learning_rate: float | None = Field(default=None, gt=0, lt=1, description="Peak learning rate.")
     lora_rank: int | None = Field(default=None, ge=1, le=512, description="Rank of the low-rank update.")
     vectors_per_species: int | None = Field(
@@ -50,6 +53,32 @@ class FineTunedWeightsConfig(StageConfig):
         description="Share of the dataset's draws with a wording that says what all species are and no name.",
     )
     min_snr_gamma: float | None = Field(default=None, gt=0, description="Gamma of the min-SNR weighting.")
+    noise_offset: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="How much of the noise is the same all over a picture, so that it may come out dark or bright.",
+    )
+    crops: int | None = Field(
+        default=None, ge=0, le=16, description="Crops of each picture that are learnt from beside it."
+    )
+    optimiser: str | None = Field(
+        default=None, description="'adamw', 'adamw8bit' (needs bitsandbytes) or 'adafactor'."
+    )
+    precision: str | None = Field(
+        default=None,
+        description="'auto' (bfloat16 on CUDA, float32 elsewhere), 'float32', or 'bfloat16' where it has units.",
+    )
+    checkpoints_gradients: bool | None = Field(
+        default=None,
+        description="Whether activations are computed again instead of kept: less memory, slower.",
+    )
+    is_channels_last: bool | None = Field(
+        default=None, description="Whether tensors lie with their channels last, as GPUs want them."
+    )
+    compiles: bool | None = Field(
+        default=None, description="Whether the model is compiled first, for shorter steps after some minutes."
+    )
     checkpoint_every_s: float | None = Field(
         default=None, gt=0, description="Time between checkpoints, seconds."
     )
@@ -130,7 +159,7 @@ def base_licences(base_model: str) -> list[str]:
 @dg.asset(
     group_name="models",
     kinds={"pytorch", "safetensors"},
-    code_version="4",
+    code_version="5",
     partitions_def=growth_partitions,
     pool=GPU_POOL,
     deps=[captioned_dataset, prompts],

@@ -19,6 +19,7 @@ from fungal_assets.dataset.splitting import TEST, TRAIN
 from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, resolve_base_model
 from fungal_assets.diffusion.curves import write_curve
 from fungal_assets.diffusion.devices import deterministic, pick_device, suit_attention
+from fungal_assets.diffusion.stepping import OPTIMISERS, PRECISIONS, arrange, refuse_impossible
 from fungal_assets.errors import InputError
 from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.store import Figures, hash_folder, write_atomically
@@ -50,7 +51,9 @@ class Recipe:
     Args:
         max_steps: Steps of the optimiser; where these would leave out rows of a large dataset, as many as train on
             every row once.
-        batch_size: Rows in a step, rehearsal included.
+        batch_size: Rows that the model sees at once, rehearsal included.
+        accumulation_steps: How many times so many rows make a step of the optimiser: two times 4 rows learn as 8 do, in
+            half the memory.
         learning_rate: Peak; it warms up over a twentieth of the steps and falls as a cosine to a tenth.
         lora_rank: Rank of the added matrices; only for `"lora"`.
         vectors_per_species: How many vectors a species' name has; only for `"textual_inversion"`.
@@ -60,11 +63,20 @@ class Recipe:
         class_share: Share of the draws from the dataset that come with a wording that says what all species are and no
             name, 0 to below 1.
         min_snr_gamma: Caps the weight of nearly clean noise levels; 0 for none.
+        noise_offset: How much of the noise is the same all over a channel, 0 to below 1; 0 for none.
+        crops: How many crops of each picture are learnt from beside it, each mirrored too.
+        optimiser: One of `OPTIMISERS`.
+        precision: One of `PRECISIONS`, of the arithmetic within a step; what learns is kept in float32.
+        checkpoints_gradients: Whether activations are computed again on the way back instead of kept: less memory,
+            slower.
+        is_channels_last: Whether the model's tensors lie with their channels last, as the matrix units of GPUs want.
+        compiles: Whether the model is compiled, which takes minutes once and makes each step shorter.
         seed: Decides everything random.
     """
 
     max_steps: int
     batch_size: int
+    accumulation_steps: int
     learning_rate: float
     lora_rank: int
     vectors_per_species: int
@@ -73,6 +85,13 @@ class Recipe:
     rehearsal_share: float
     class_share: float
     min_snr_gamma: float
+    noise_offset: float
+    crops: int
+    optimiser: str
+    precision: str
+    checkpoints_gradients: bool
+    is_channels_last: bool
+    compiles: bool
     seed: int
 
     def check(self) -> None:
@@ -82,7 +101,7 @@ class Recipe:
             InputError: Some cannot be.
         """
         least = {"max_steps": 1, "batch_size": 1, "lora_rank": 1, "vectors_per_species": 1}
-        least |= {"rehearsal_prompts": 0, "min_snr_gamma": 0}
+        least |= {"rehearsal_prompts": 0, "min_snr_gamma": 0, "accumulation_steps": 1, "crops": 0}
         faults = [
             f"{name} is {getattr(self, name)}, at least {bound} expected"
             for name, bound in least.items()
@@ -90,7 +109,10 @@ class Recipe:
         ]
         if not self.learning_rate > 0:
             faults.append(f"learning_rate is {self.learning_rate}, above 0 expected")
-        for name in ("rehearsal_share", "class_share"):
+        for name, known in {"optimiser": OPTIMISERS, "precision": PRECISIONS}.items():
+            if getattr(self, name) not in known:
+                faults.append(f"{name} is {getattr(self, name)!r}, one of {known!r} expected")
+        for name in ("rehearsal_share", "class_share", "noise_offset"):
             if not 0 <= getattr(self, name) < 1:
                 faults.append(f"{name} is {getattr(self, name)}, 0 to below 1 expected")
         if self.rehearsal_share > 0 and self.rehearsal_prompts == 0:
@@ -159,6 +181,9 @@ def tune(
 
     start_s = time.monotonic()
     recipe.check()
+    refuse_impossible(
+        pick_device(), optimiser=recipe.optimiser, precision=recipe.precision, compiles=recipe.compiles
+    )
     chosen = get_method(method, lora_rank=recipe.lora_rank, vectors_per_species=recipe.vectors_per_species)
     if chosen.learns_texts:
         recipe = recipe.with_names_only()
@@ -219,7 +244,7 @@ def _prepare(
         "tell": tell,
         "has_embeddings": not method.learns_texts,
     }
-    encoded = encode_dataset(data, pipeline, **how)
+    encoded = encode_dataset(data, pipeline, **how, crops=recipe.crops)
     held_out = _encode_held_out(data, pipeline, how)
     objective = Objective.of(pipeline.scheduler, recipe.min_snr_gamma, device)
     texts = rehearsal_prompts(prompts, recipe.rehearsal_prompts) if recipe.rehearsal_share > 0 else []
@@ -250,12 +275,13 @@ def _prepare(
         encoded,
         rehearsal,
         objective,
-        recipe.batch_size,
+        recipe.batch_size * recipe.accumulation_steps,
         recipe.rehearsal_share,
         recipe.class_share,
         recipe.seed,
         device,
         caption_dropout=0.0 if method.learns_texts else CAPTION_DROPOUT,
+        noise_offset=recipe.noise_offset,
     )
     unseen = replace(batches, encoded=held_out, rehearsal=None, rehearsal_share=0.0) if held_out else None
     return _Prepared(pipeline, parameters, batches, unseen, texts, truncated)
@@ -335,8 +361,14 @@ def _loop(
     from fungal_assets.diffusion.encoding import encode_tokens, key_of
     from fungal_assets.diffusion.loop import Loop
 
-    return Loop(
+    unet = arrange(
         ready.pipeline.unet,
+        checkpoints_gradients=recipe.checkpoints_gradients,
+        is_channels_last=recipe.is_channels_last,
+        compiles=recipe.compiles,
+    )
+    return Loop(
+        unet,
         ready.parameters,
         ready.batches,
         max_steps=recipe.max_steps,
@@ -345,6 +377,9 @@ def _loop(
         run_key=key_of(method.name, vars(recipe), decided_by),
         checkpoint_every_s=checkpoint_every_s,
         encode=partial(encode_tokens, ready.pipeline) if method.learns_texts else None,
+        optimiser=recipe.optimiser,
+        precision=recipe.precision,
+        accumulation_steps=recipe.accumulation_steps,
     )
 
 
