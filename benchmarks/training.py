@@ -182,7 +182,8 @@ def run_theirs(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def ours_of(args: argparse.Namespace) -> dict[str, Any]:
     """The settings of the profile pocket, with nothing rehearsed and captions alone."""
     settings = dict(get_profile("pocket").settings["fine_tuned_weights"])
-    return settings | {"rehearsal_prompts": 0, "rehearsal_share": 0.0, "class_share": 0.0}
+    alone = {"rehearsal_prompts": 0, "rehearsal_share": 0.0, "class_share": 0.0}
+    return settings | alone | {"precision": args.precision}
 
 
 def tune_ours(args: argparse.Namespace, folder: Path) -> None:

@@ -131,7 +131,8 @@ def memory_tensors(optimiser: torch.optim.Optimizer, names: Sequence[str]) -> di
         nested = values.get(_QUANTISED, {})
         flat = {key: value for key, value in values.items() if key != _QUANTISED}
         assert set(flat) <= set(MEMORY), sorted(flat)
-        flat |= {f"{_QUANTISED}/{key}": value for key, value in nested.items()}
+        # All parameters share one scale, which a file would refuse to hold several times over.
+        flat |= {f"{_QUANTISED}/{key}": value.clone() for key, value in nested.items()}
         found |= {f"{key}.{names[index]}": torch.as_tensor(value) for key, value in flat.items()}
     return found
 

@@ -1,5 +1,6 @@
 """How a step is taken: whatever is chosen, the same rows are learnt from and a broken run ends as an unbroken one."""
 
+import copy
 import dataclasses
 import importlib.util
 import shutil
@@ -10,8 +11,15 @@ import torch
 from fungal_assets.diffusion import stepping
 from fungal_assets.diffusion.batches import Batch
 from fungal_assets.diffusion.devices import deterministic, has_bfloat16_units
-from fungal_assets.diffusion.encoding import LEAST_CROP, crop, encode_dataset
-from fungal_assets.diffusion.stepping import make_optimiser, memory_tensors, refuse_impossible, restore_memory
+from fungal_assets.diffusion.encoding import LEAST_CROP, crop, encode_dataset, read_tensors, write_tensors
+from fungal_assets.diffusion.stepping import (
+    arrange,
+    make_optimiser,
+    memory_tensors,
+    precise,
+    refuse_impossible,
+    restore_memory,
+)
 from fungal_assets.errors import InputError, MissingExtraError
 from fungal_assets.shards import read_table
 from fungal_assets.store import hash_files
@@ -38,7 +46,7 @@ CHOICES = [
     pytest.param({"optimiser": "adafactor"}, id="adafactor"),
     pytest.param({"optimiser": "adamw8bit", "lora_rank": 64}, id="adamw8bit", marks=needs_bitsandbytes),
     pytest.param({"precision": "bfloat16"}, id="bfloat16", marks=needs_bfloat16),
-    pytest.param({"compiles": True, "max_steps": 3}, id="compiled", marks=needs_compiler),
+    pytest.param({"compiles": True, "batch_size": 8, "max_steps": 3}, id="compiled", marks=needs_compiler),
 ]
 
 
@@ -53,6 +61,14 @@ def run(dataset, folder, base, settings, **how):
     return hash_files(folder)
 
 
+@pytest.fixture(scope="module")
+def plain_loss(few_dir, base_dir, tmp_path_factory):
+    """The loss of a run in which nothing is chosen."""
+    folder = tmp_path_factory.mktemp("plain")
+    run(few_dir, folder, base_dir, {})
+    return read_table(folder / "loss.parquet")[-1]["loss"]
+
+
 def read_weights(folder):
     from safetensors.torch import load_file
 
@@ -61,7 +77,7 @@ def read_weights(folder):
 
 @pytest.mark.parametrize("settings", CHOICES)
 def test_a_run_broken_off_and_gone_on_with_ends_bit_equal_to_an_unbroken_one(
-    settings, few_dir, base_dir, tmp_path
+    settings, few_dir, base_dir, plain_loss, tmp_path
 ):
     def interrupt(step, _loss):
         if step == 2:
@@ -73,6 +89,8 @@ def test_a_run_broken_off_and_gone_on_with_ends_bit_equal_to_an_unbroken_one(
     lines = []
     assert run(few_dir, tmp_path / "broken", base_dir, settings, tell=lines.append) == unbroken
     assert any(line.startswith("training goes on from step 2") for line in lines)
+    if {"noise_offset", "crops", "optimiser", "precision", "method"} & set(settings):
+        assert read_table(tmp_path / "broken/loss.parquet")[-1]["loss"] != plain_loss, "it was chosen"
 
 
 def test_two_times_two_rows_learn_as_four_do(few_dir, base_dir, tmp_path):
@@ -91,6 +109,27 @@ def test_activations_computed_again_change_nothing(few_dir, base_dir, tmp_path):
     run(few_dir, tmp_path / "again", base_dir, {"checkpoints_gradients": True})
     kept, again = (read_weights(tmp_path / name) for name in ("kept", "again"))
     assert all(torch.equal(kept[name], again[name]) for name in kept)
+
+
+def test_a_model_is_arranged_as_chosen_with_the_same_parameters(pipeline, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda unet: compiled.append(unet) or unet)
+    chosen = {"checkpoints_gradients": True, "is_channels_last": True, "compiles": True}
+    for is_chosen in (False, True):
+        unet = copy.deepcopy(pipeline.unet)
+        before = dict(unet.named_parameters())
+        assert arrange(unet, **{name: value and is_chosen for name, value in chosen.items()}) is unet
+        assert all(value is before[name] for name, value in unet.named_parameters())
+        assert unet.is_gradient_checkpointing == is_chosen
+        assert unet.conv_in.weight.is_contiguous(memory_format=torch.channels_last) == is_chosen
+        assert compiled == [unet] * is_chosen
+
+
+@pytest.mark.parametrize(("precision", "is_half"), [("auto", False), ("float32", False), ("bfloat16", True)])
+def test_the_precision_is_that_of_the_products_on_a_cpu(precision, is_half):
+    with precise(CPU, precision):
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+    assert product.dtype == (torch.bfloat16 if is_half else torch.float32)
 
 
 def test_parts_are_the_batch_in_order_with_its_specimens_first():
@@ -146,11 +185,12 @@ def test_crops_are_further_variants_behind_the_picture_and_its_mirror_image(few_
 
 
 @pytest.mark.parametrize("kind", ["adamw", "adafactor", pytest.param("adamw8bit", marks=needs_bitsandbytes)])
-def test_an_optimiser_with_its_memory_put_back_goes_on_to_the_bit(kind):
+def test_an_optimiser_with_its_memory_put_back_goes_on_to_the_bit(kind, tmp_path):
     def begin():
         torch.manual_seed(0)
         learning = {
             "a": torch.nn.Parameter(torch.randn(96, 64)),
+            "c": torch.nn.Parameter(torch.randn(96, 64)),
             "b.a": torch.nn.Parameter(torch.randn(8, 4, 3, 3)),
         }
         learning["b.a"].data = learning["b.a"].data.to(memory_format=torch.channels_last)
@@ -165,10 +205,8 @@ def test_an_optimiser_with_its_memory_put_back_goes_on_to_the_bit(kind):
     for _ in range(2):
         descend(learning, optimiser)
     kept = {name: value.detach().clone() for name, value in learning.items()}
-    # As read from a file: dense in the usual order.
-    memory = {
-        name: value.clone().contiguous() for name, value in memory_tensors(optimiser, list(learning)).items()
-    }
+    write_tensors(tmp_path / "memory.safetensors", memory_tensors(optimiser, list(learning)))
+    memory = read_tensors(tmp_path / "memory.safetensors")
     others, again = begin()
     for name, value in others.items():
         value.data.copy_(kept[name])
