@@ -49,6 +49,15 @@ def test_the_method_table_has_each_method_and_its_learning_rates():
         assert [float(text) for text in line.split("|")[-2].split(",")] == rates
 
 
+def test_the_table_of_steps_has_the_values_of_the_profiles():
+    names = first_column("How a step is taken")
+    assert len(names) == 9
+    for name in names:
+        line = next(row for row in README.read_text().splitlines() if row.startswith(f"| `{name}` |"))
+        values = [row.settings["fine_tuned_weights"][name] for row in PROFILES.values()]
+        assert [text.strip() for text in line.split("|")[-3:-1]] == [str(value) for value in values]
+
+
 @pytest.mark.parametrize("target", ["grow", "test", "ui"])
 def test_the_make_targets_exist(target):
     assert f"make {target}" in README.read_text()

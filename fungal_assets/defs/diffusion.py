@@ -31,7 +31,10 @@ class FineTunedWeightsConfig(StageConfig):
         default=None, description="Name of a model card, a diffusers folder or a hub id."
     )
     max_steps: int | None = Field(default=None, ge=1, description="Optimiser steps.")
-    batch_size: int | None = Field(default=None, ge=1, description="Images in one step.")
+    batch_size: int | None = Field(default=None, ge=1, description="Images that the model sees at once.")
+    accumulation_steps: int | None = Field(
+        default=None, ge=1, description="How many times so many images make one step of the optimiser."
+    )
     learning_rate: float | None = Field(default=None, gt=0, lt=1, description="Peak learning rate.")
     lora_rank: int | None = Field(default=None, ge=1, le=512, description="Rank of the low-rank update.")
     lora_alpha: float | None = Field(
@@ -74,6 +77,32 @@ class FineTunedWeightsConfig(StageConfig):
         lt=1,
         description="Share of the averaged weights, which are the ones written, that stays at each step; 0 for no "
         "average.",
+    )
+    noise_offset: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="How much of the noise is the same all over a picture, so that it may come out dark or bright.",
+    )
+    crops: int | None = Field(
+        default=None, ge=0, le=16, description="Crops of each picture that are learnt from beside it."
+    )
+    optimiser: str | None = Field(
+        default=None, description="'adamw', 'adamw8bit' (needs bitsandbytes) or 'adafactor'."
+    )
+    precision: str | None = Field(
+        default=None,
+        description="'auto' (bfloat16 on CUDA, float32 elsewhere), 'float32', or 'bfloat16' where it has units.",
+    )
+    checkpoints_gradients: bool | None = Field(
+        default=None,
+        description="Whether activations are computed again instead of kept: less memory, slower.",
+    )
+    is_channels_last: bool | None = Field(
+        default=None, description="Whether tensors lie with their channels last, as GPUs want them."
+    )
+    compiles: bool | None = Field(
+        default=None, description="Whether the model is compiled first, for shorter steps after some minutes."
     )
     checkpoint_every_s: float | None = Field(
         default=None, gt=0, description="Time between checkpoints, seconds."

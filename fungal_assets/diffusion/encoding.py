@@ -1,7 +1,8 @@
 """The captioned dataset as the model sees it: latents and text embeddings, encoded once and cached.
 
 The autoencoder and the text encoder stay frozen in fine-tuning, so nothing is lost by running them once. Each
-picture is encoded as it is and flipped left to right, each distinct text once, however many rows it is said of. The
+picture is encoded as it is and flipped left to right, and in crops if some are asked for; each distinct text once,
+however many rows it is said of. The
 cache lies in the working folder under the hash of all that decides it, so a resumed run reads it and a changed dataset
 never meets an old one. Texts are several times as many as pictures and their embeddings larger than latents (236 kB
 each for Stable Diffusion 1.5), so these go to their file as they are made, and are read from there as they are drawn.
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 ENCODE_ROWS = 8
 COUNT_TEXTS = 256
 """So many texts are tokenised at once only to be counted: a text takes some kilobytes as tokens."""
-VARIANTS = 2
+LEAST_CROP = 0.85
+"""Least share of a picture's sides in a crop: enough that a caption stays true of it."""
 EMPTY_PROMPT = 0
 
 
@@ -85,8 +87,8 @@ class EncodedDataset:
     """All rows of a captioned dataset, encoded.
 
     Args:
-        latents: float32, shape (N, 2, C, H, W): each picture and its mirror image, scaled to about unit
-            variance.
+        latents: float32, shape (N, V, C, H, W): each picture and its mirror image, then each of its crops and that
+            one's mirror image, scaled to about unit variance.
         wordings: Each row's wordings, its caption first.
         class_wordings: Each row's wordings without the name of the species; may be none.
         told: The M + 1 distinct texts, sorted; index 0 is the empty prompt.
@@ -116,6 +118,7 @@ def encode_dataset(
     split: str = TRAIN,
     most_rows: int | None = None,
     has_embeddings: bool = True,
+    crops: int = 0,
 ) -> EncodedDataset:
     """Encode every row of every shard of a split, or read what an earlier run encoded.
 
@@ -128,6 +131,7 @@ def encode_dataset(
         split: Which split.
         most_rows: So many of its rows, the first ones; all by default.
         has_embeddings: Whether texts are encoded too; without, `texts` is empty.
+        crops: How many crops of each picture are encoded beside it.
 
     Raises:
         TrainingError: A row cannot be read, pictures differ in size, rows were lost, or the disk has no room.
@@ -136,11 +140,11 @@ def encode_dataset(
     promised = count_rows(data, split)
     if most_rows is not None:
         promised = min(promised, most_rows)
-    key = key_of(hash_folder(data), split, promised, base_sha256, ENCODE_ROWS)
+    key = key_of(hash_folder(data), split, promised, base_sha256, ENCODE_ROWS, crops)
     path, embeddings = cache / f"encoded-{key}.safetensors", cache / f"embeddings-{key}.npy"
     told = _distinct_texts(data, split, promised)
     if not path.exists():
-        write_tensors(path, _encode(data, split, promised, told, pipeline, tell))
+        write_tensors(path, _encode(data, split, promised, crops, told, pipeline, tell))
     if has_embeddings and not embeddings.exists():
         write_embeddings(embeddings, pipeline, told, tell)
     encoded = _read(path, told, read_embeddings(embeddings) if has_embeddings else torch.empty(0))
@@ -165,7 +169,13 @@ def _texts(row: Mapping[str, Any]) -> tuple[list[str], list[str]]:
 
 
 def _encode(
-    data: Path, split: str, count: int, told: Sequence[str], pipeline: DiffusionPipeline, tell: Tell
+    data: Path,
+    split: str,
+    count: int,
+    crops: int,
+    told: Sequence[str],
+    pipeline: DiffusionPipeline,
+    tell: Tell,
 ) -> dict[str, torch.Tensor]:
     """What the cache keeps but for the embeddings."""
     latents, shape = [], None
@@ -175,7 +185,13 @@ def _encode(
         pixels = [_pixels(row) for row in rows]
         shape = shape or pixels[0].shape
         _check_shapes(rows, pixels, shape)
-        latents.append(encode_pixels(pipeline, torch.stack(pixels)))
+        views = [
+            [crop(picture, row["image_id"], number) for picture, row in zip(pixels, rows, strict=True)]
+            for number in range(crops)
+        ]
+        latents.append(
+            torch.cat([encode_pixels(pipeline, torch.stack(view)) for view in (pixels, *views)], dim=1)
+        )
         said["wordings"] += [_texts(row)[0] for row in rows]
         said["class_wordings"] += [_texts(row)[1] for row in rows]
     if not latents:
@@ -233,6 +249,27 @@ def _check_shapes(
             )
 
 
+def crop(picture: torch.Tensor, image_id: str, number: int) -> torch.Tensor:
+    """The `number`-th crop of a picture, decided by its id alone: at least `LEAST_CROP` of its sides, enlarged to them.
+
+    Args:
+        picture: float32, shape (3, H, W), -1 to 1.
+        image_id: Its id.
+        number: Which crop.
+
+    Returns:
+        float32, shape (3, H, W), -1 to 1.
+    """
+    size = picture.shape[1:]
+    generator = torch.Generator().manual_seed(int(key_of("crop", image_id, number), 16) >> 1)
+    share, *places = torch.rand(3, generator=generator).tolist()
+    sides = [round(side * (LEAST_CROP + (1 - LEAST_CROP) * share)) for side in size]
+    top, left = (int(place * (side - cut + 1)) for place, side, cut in zip(places, size, sides, strict=True))
+    part = picture[None, :, top : top + sides[0], left : left + sides[1]]
+    whole = torch.nn.functional.interpolate(part, size, mode="bicubic", antialias=True)[0]
+    return whole.clamp(-1, 1)
+
+
 @torch.no_grad()
 def encode_pixels(pipeline: DiffusionPipeline, pixels: torch.Tensor) -> torch.Tensor:
     """Latents of pictures and of their mirror images.
@@ -248,7 +285,7 @@ def encode_pixels(pipeline: DiffusionPipeline, pixels: torch.Tensor) -> torch.Te
     both = torch.cat([pixels, pixels.flip(-1)]).to(vae.device, vae.dtype)
     raw = vae.encode(both).latent_dist.mode()
     scaled = (raw - (getattr(vae.config, "shift_factor", None) or 0.0)) * vae.config.scaling_factor
-    plain, mirrored = scaled.float().cpu().chunk(VARIANTS)
+    plain, mirrored = scaled.float().cpu().chunk(2)
     return torch.stack([plain, mirrored], dim=1)
 
 

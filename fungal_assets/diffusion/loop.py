@@ -17,14 +17,13 @@ from typing import Any
 import torch  # noqa: TID253
 
 from fungal_assets.diffusion.batches import Batch, Batches
-from fungal_assets.diffusion.devices import mixed_precision
 from fungal_assets.diffusion.objectives import learning_rate_at
 from fungal_assets.diffusion.states import Learner, Progress, keep_state, resume
+from fungal_assets.diffusion.stepping import make_optimiser, precise
 from fungal_assets.errors import TrainingError
 from fungal_assets.progress import Tell, Ticker
 
 MAX_GRADIENT_NORM = 1.0
-WEIGHT_DECAY = 0.01
 PROBE_BATCHES, PROBE_ROWS = 4, 8
 
 OnLoss = Callable[[int, float], None]
@@ -48,6 +47,9 @@ class Loop:
         checkpoint_every_s: Seconds between two states.
         predict: What the model answers to noisy latents, noise levels and texts; see `families`.
         encode: Makes text embeddings of a batch's token ids; None where batches hold embeddings.
+        optimiser: Which one.
+        precision: Of the arithmetic within a step.
+        accumulation_steps: Parts of each batch, seen one after the other.
     """
 
     unet: torch.nn.Module
@@ -61,19 +63,17 @@ class Loop:
     checkpoint_every_s: float
     predict: Predict
     encode: Encode | None = None
+    optimiser: str = "adamw"
+    precision: str = "auto"
+    accumulation_steps: int = 1
     learner: Learner = field(init=False)
     _is_updating: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         from diffusers.training_utils import EMAModel
 
-        device, learning = self.batches.device, list(self.parameters.values())
-        optimiser = torch.optim.AdamW(
-            learning,
-            lr=self.learning_rate,
-            weight_decay=WEIGHT_DECAY,
-            fused=device.type in ("cpu", "cuda"),
-        )
+        learning = list(self.parameters.values())
+        optimiser = make_optimiser(self.optimiser, learning, self.learning_rate, self.batches.device)
         average = EMAModel(learning, decay=self.ema_decay, foreach=True) if self.ema_decay else None
         self.learner = Learner(self.parameters, optimiser, average)
 
@@ -114,11 +114,9 @@ class Loop:
         """One step of the optimiser; returns its row of the curve."""
         step = progress.step
         batch = self.batches.at(step)
-        losses = self._losses(batch)
-        loss = losses.mean()
-        loss.backward()
+        losses = self._descend(batch)
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters.values(), MAX_GRADIENT_NORM))
-        row = {"step": step + 1, "loss": float(loss.detach())} | _parts(losses.detach(), batch.specimens)
+        row = {"step": step + 1, "loss": float(losses.mean())} | _parts(losses, batch.specimens)
         self._refuse_hopeless(row, norm)
         row["learning_rate"] = learning_rate_at(step, peak=self.learning_rate, steps=self.max_steps)
         # From here to the end of the step an interruption finds the state half changed and must not save it.
@@ -134,9 +132,18 @@ class Loop:
         self._is_updating = False
         return row
 
+    def _descend(self, batch: Batch) -> torch.Tensor:
+        """Add up the gradients of a batch, part by part; the losses of its rows, float32 (B,)."""
+        found = []
+        for part in batch.parts(self.accumulation_steps):
+            losses = self._losses(part)
+            (losses.mean() * (len(losses) / len(batch.x_t))).backward()
+            found.append(losses.detach())
+        return torch.cat(found)
+
     def _losses(self, batch: Batch) -> torch.Tensor:
         """Weighted squared error of each row, float32 (B,)."""
-        with mixed_precision(self.batches.device):
+        with precise(self.batches.device, self.precision):
             text = self.encode(batch.text) if self.encode else batch.text
             prediction = self.predict(self.unet, batch.x_t, batch.timesteps, text)
         return batch.weight * (prediction.float() - batch.target).square().mean(dim=(1, 2, 3))

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import torch  # noqa: TID253
 
 from fungal_assets.diffusion.encoding import read_tensors, write_tensors
+from fungal_assets.diffusion.stepping import memory_tensors, restore_memory
 from fungal_assets.progress import Tell
 from fungal_assets.store import hash_file, write_atomically
 
@@ -76,9 +77,7 @@ class Learner:
     def tensors(self) -> dict[str, torch.Tensor]:
         """Everything that changes in training, by name."""
         found: dict[str, torch.Tensor] = {f"weights.{name}": param for name, param in self.parameters.items()}
-        memory = self.optimiser.state_dict()["state"]
-        for index, name in enumerate(self.parameters):
-            found |= {f"{key}.{name}": value for key, value in memory.get(index, {}).items()}
+        found |= memory_tensors(self.optimiser, list(self.parameters))
         if self.average is not None:
             shadows = zip(self.parameters, self.average.shadow_params, strict=True)
             found |= {f"average.{name}": shadow for name, shadow in shadows}
@@ -87,14 +86,9 @@ class Learner:
 
     def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Put back what `tensors` gave."""
-        memory: dict[int, dict[str, torch.Tensor]] = {}
-        for index, (name, param) in enumerate(self.parameters.items()):
+        for name, param in self.parameters.items():
             param.data.copy_(tensors[f"weights.{name}"])
-            keys = ("step", "exp_avg", "exp_avg_sq")
-            memory[index] = {key: tensors[f"{key}.{name}"] for key in keys if f"{key}.{name}" in tensors}
-        groups = self.optimiser.state_dict()["param_groups"]
-        state = {index: values for index, values in memory.items() if values}
-        self.optimiser.load_state_dict({"state": state, "param_groups": groups})
+        restore_memory(self.optimiser, self.parameters, tensors)
         if self.average is not None:
             for name, shadow in zip(self.parameters, self.average.shadow_params, strict=True):
                 shadow.copy_(tensors[f"average.{name}"])

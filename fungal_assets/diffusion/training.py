@@ -20,6 +20,7 @@ from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, resolv
 from fungal_assets.diffusion.curves import write_curve
 from fungal_assets.diffusion.devices import deterministic, pick_device, suit_attention
 from fungal_assets.diffusion.families import family_of, text_encoders_of
+from fungal_assets.diffusion.stepping import OPTIMISERS, PRECISIONS, arrange, refuse_impossible
 from fungal_assets.errors import InputError
 from fungal_assets.profiles import LORA_TARGETS
 from fungal_assets.progress import Tell, stay_silent
@@ -62,7 +63,9 @@ class Recipe:
     Args:
         max_steps: Steps of the optimiser; where these would leave out rows of a large dataset, as many as train on
             every row once.
-        batch_size: Rows in a step, rehearsal included.
+        batch_size: Rows that the model sees at once, rehearsal included.
+        accumulation_steps: How many times so many rows make a step of the optimiser: two times 4 rows learn as 8 do, in
+            half the memory.
         learning_rate: Peak; it warms up over a twentieth of the steps and falls as a cosine to a tenth.
         lora_rank: Rank of the added matrices; only for `"lora"`.
         lora_alpha: Numerator of its scale, whose denominator is the rank; 0 for the rank; only for `"lora"`.
@@ -77,11 +80,20 @@ class Recipe:
         min_snr_gamma: Caps the weight of nearly clean noise levels; 0 for none.
         ema_decay: The weights written are an average over the steps, of which this share stays at each, 0 to below 1;
             in the first steps less, (1 + n) / (10 + n) after n. 0 for the last step's weights.
+        noise_offset: How much of the noise is the same all over a channel, 0 to below 1; 0 for none.
+        crops: How many crops of each picture are learnt from beside it, each mirrored too.
+        optimiser: One of `OPTIMISERS`.
+        precision: One of `PRECISIONS`, of the arithmetic within a step; what learns is kept in float32.
+        checkpoints_gradients: Whether activations are computed again on the way back instead of kept: less memory,
+            slower.
+        is_channels_last: Whether the model's tensors lie with their channels last, as the matrix units of GPUs want.
+        compiles: Whether the model is compiled, which takes minutes once and makes each step shorter.
         seed: Decides everything random.
     """
 
     max_steps: int
     batch_size: int
+    accumulation_steps: int
     learning_rate: float
     lora_rank: int
     lora_alpha: float
@@ -94,6 +106,13 @@ class Recipe:
     class_share: float
     min_snr_gamma: float
     ema_decay: float
+    noise_offset: float
+    crops: int
+    optimiser: str
+    precision: str
+    checkpoints_gradients: bool
+    is_channels_last: bool
+    compiles: bool
     seed: int
 
     def check(self) -> None:
@@ -103,7 +122,7 @@ class Recipe:
             InputError: Some cannot be.
         """
         least = {"max_steps": 1, "batch_size": 1, "lora_rank": 1, "vectors_per_species": 1}
-        least |= {"min_snr_gamma": 0, "lora_alpha": 0}
+        least |= {"min_snr_gamma": 0, "lora_alpha": 0, "accumulation_steps": 1, "crops": 0}
         faults = [
             f"{name} is {getattr(self, name)}, at least {bound} expected"
             for name, bound in least.items()
@@ -111,7 +130,10 @@ class Recipe:
         ]
         if not self.learning_rate > 0:
             faults.append(f"learning_rate is {self.learning_rate}, above 0 expected")
-        for name in ("rehearsal_share", "class_share", "ema_decay"):
+        for name, known in {"optimiser": OPTIMISERS, "precision": PRECISIONS}.items():
+            if getattr(self, name) not in known:
+                faults.append(f"{name} is {getattr(self, name)!r}, one of {known!r} expected")
+        for name in ("rehearsal_share", "class_share", "noise_offset", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 faults.append(f"{name} is {getattr(self, name)}, 0 to below 1 expected")
         if self.lora_targets not in LORA_TARGETS:
@@ -185,6 +207,9 @@ def tune(
 
     start_s = time.monotonic()
     recipe.check()
+    refuse_impossible(
+        pick_device(), optimiser=recipe.optimiser, precision=recipe.precision, compiles=recipe.compiles
+    )
     chosen = get_method(method, **recipe.of_method())
     if chosen.learns_names:
         recipe = recipe.with_names_only()
@@ -253,7 +278,7 @@ def _prepare(
         "tell": tell,
         "has_embeddings": not method.learns_texts,
     }
-    encoded = encode_dataset(data, pipeline, **how)
+    encoded = encode_dataset(data, pipeline, **how, crops=recipe.crops)
     held_out = _encode_held_out(data, pipeline, how)
     objective = Objective.of(pipeline.scheduler, recipe.min_snr_gamma, device)
     if points is not None and points.x_t.shape[1:] != encoded.latents.shape[2:]:
@@ -286,12 +311,13 @@ def _prepare(
         encoded,
         points,
         objective,
-        recipe.batch_size,
+        recipe.batch_size * recipe.accumulation_steps,
         recipe.rehearsal_share,
         recipe.class_share,
         recipe.seed,
         device,
         caption_dropout=0.0 if method.learns_names else CAPTION_DROPOUT,
+        noise_offset=recipe.noise_offset,
     )
     unseen = replace(batches, encoded=held_out, rehearsal=None, rehearsal_share=0.0) if held_out else None
     return _Prepared(pipeline, parameters, batches, unseen, rehearsed, truncated)
@@ -394,8 +420,14 @@ def _loop(
     from fungal_assets.diffusion.encoding import encode_tokens, key_of
     from fungal_assets.diffusion.loop import Loop
 
-    return Loop(
+    unet = arrange(
         ready.pipeline.unet,
+        checkpoints_gradients=recipe.checkpoints_gradients,
+        is_channels_last=recipe.is_channels_last,
+        compiles=recipe.compiles,
+    )
+    return Loop(
+        unet,
         ready.parameters,
         ready.batches,
         max_steps=recipe.max_steps,
@@ -406,6 +438,9 @@ def _loop(
         checkpoint_every_s=checkpoint_every_s,
         predict=family_of(ready.pipeline).predict,
         encode=partial(encode_tokens, ready.pipeline) if method.learns_texts else None,
+        optimiser=recipe.optimiser,
+        precision=recipe.precision,
+        accumulation_steps=recipe.accumulation_steps,
     )
 
 
