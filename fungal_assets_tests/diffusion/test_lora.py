@@ -234,6 +234,15 @@ def test_what_texts_mean_is_learnt_from_the_base_models_and_rehearsed_towards_it
     assert check_weights_changed(told_dir, base_model=str(base_dir)).passed
 
 
+def test_each_rehearsed_text_is_read_within_the_step_and_meets_what_the_base_model_said_of_it(
+    base_dir, dataset_dir, prompts_dir, tmp_path
+):
+    """Where nothing is learnt yet, every point agrees: a point with another's text would not."""
+    settings = SETTINGS | {"trains_text_encoder": True, "learning_rate": 1e-9}
+    tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **settings)
+    assert all(row["rehearsal_loss"] < 1e-9 for row in read_table(tmp_path / "loss.parquet"))
+
+
 def test_a_stopped_run_that_trains_the_text_encoder_ends_bit_equal_to_an_unbroken_one(
     told_dir, base_dir, dataset_dir, prompts_dir, tmp_path
 ):
