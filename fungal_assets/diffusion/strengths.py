@@ -313,8 +313,11 @@ def draw_curve(path: Path, rows: Sequence[Mapping[str, Any]], best: Mapping[str,
     points = [(row["retention"], row["species_recognised"]) for row in rows]
     axes.plot(*zip(*points, strict=True), "o-", color="#e8b04a", markerfacecolor=ground)
     axes.plot(best["retention"], best["species_recognised"], "o", color="#e8b04a", markersize=9)
-    for row, point in zip(rows, points, strict=True):
-        axes.annotate(f"{row['strength']:g}", point, xytext=(6, 6), textcoords="offset points", color=ink)
+    for point in dict.fromkeys(points):
+        same = [row["strength"] for row, other in zip(rows, points, strict=True) if other == point]
+        label = ", ".join(f"{strength:g}" for strength in same)
+        axes.annotate(label, point, xytext=(6, 6), textcoords="offset points", color=ink)
+    axes.set(xlim=(0, 1.2 * max(1.0, *(point[0] for point in points))), ylim=(0, 1.05))
     axes.axvline(floor, color="#5fa88c", linestyle="--", label=f"at least {floor:g}")
     axes.set_xlabel("retention of the control knowledge", color=ink)
     axes.set_ylabel("species recognised", color=ink)
