@@ -309,7 +309,7 @@ class Store:
 
     def _seal(self, place: str, working: Path, record: Record) -> Output:
         """Write the record, rename the working folder, copy up where remote, and point to it."""
-        for hidden in [path for path in working.glob(".*") if path.name != RECORD_NAME]:
+        for hidden in sorted(working.rglob(".*"), reverse=True):  # of a killed run too, at any depth
             shutil.rmtree(hidden) if hidden.is_dir() else hidden.unlink()
         files = hash_files(working)
         finished_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -113,10 +113,15 @@ def test_hidden_files_are_dropped_when_an_output_is_sealed(store):
         (folder / ".resume").mkdir()
         (folder / ".resume" / "state").write_text("x")
         (folder / "kept.txt").write_text("x")
+        (folder / "sub" / ".half").mkdir(parents=True)
+        (folder / "sub" / ".tmpaB3").write_text("what a killed run had half written")
+        (folder / "sub" / ".half" / ".tmpaB4").write_text("x")
+        (folder / "sub" / "kept.txt").write_text("x")
         return {}
 
     output = store.make("a", None, inputs=[], config={}, code_version="1", build=build).output
-    assert sorted(path.name for path in output.path.iterdir()) == ["kept.txt", RECORD_NAME]
+    assert sorted(path.name for path in output.path.iterdir()) == ["kept.txt", RECORD_NAME, "sub"]
+    assert [path.name for path in (output.path / "sub").iterdir()] == ["kept.txt"]
 
 
 def test_every_mismatch_is_named_with_the_remedy(store):
