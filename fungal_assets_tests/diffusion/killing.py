@@ -21,6 +21,8 @@ from fungal_assets.store import Store, fingerprint_of
 from fungal_assets_tests.diffusion.conftest import SETTINGS, tune
 
 TERMINATED, FAILED = 10, 11
+STEPS_NAME = ".steps"
+"""A file that grows by a byte with every step of any life."""
 STEPS = 44
 LONGEST_LIFE_S = 100
 """After that a life is ended by SIGALRM, which is none of the ends that are expected."""
@@ -85,6 +87,8 @@ class Life:
             self._die()
 
     def on_loss(self, _step, _loss):
+        with (Path(self._working).parent / STEPS_NAME).open("a") as file:
+            file.write(".")
         self._steps += 1
         most = self._end.at if self._end.kind == "step" else MOST_STEPS_OF_A_LIFE
         if self._end.kind not in ("none", "output") and self._steps >= most:

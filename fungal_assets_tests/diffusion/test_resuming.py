@@ -12,7 +12,7 @@ import pytest
 from fungal_assets.errors import TrainingError
 from fungal_assets.store import RECORD_NAME, Store, hash_folder, mismatches
 from fungal_assets_tests.diffusion.conftest import SETTINGS, tune
-from fungal_assets_tests.diffusion.killing import TERMINATED
+from fungal_assets_tests.diffusion.killing import STEPS, STEPS_NAME, TERMINATED
 
 KILLS = 20
 
@@ -37,6 +37,12 @@ def test_a_run_killed_twenty_times_at_random_moments_ends_bit_equal_to_an_unbrok
     assert [code for *_, by, code in told if by == signal.SIGKILL] == [-signal.SIGKILL] * KILLS
     assert {code for *_, by, code in told if by == signal.SIGTERM} <= {TERMINATED, -signal.SIGKILL}
     assert [code for kind, *_, code in told if kind == "none"] == [0, 0], "the last life and the unbroken run"
+    steps = [
+        len((tmp_path / name / "weights/64" / STEPS_NAME).read_text()) for name in ("broken", "unbroken")
+    ]
+    assert steps[1] == STEPS <= steps[0] <= STEPS + len(told), (
+        "a life loses a step at most, and none begins anew"
+    )
     broken, unbroken = (Store(tmp_path / name).get("weights", "64") for name in ("broken", "unbroken"))
     assert broken.record.files == unbroken.record.files
     assert {
