@@ -85,7 +85,7 @@ def keep_state(states: Path, learner: Learner, progress: Progress, run_key: str)
     Raises:
         TrainingError: It can't be written, as on a full disk; the states before it are as they were.
     """
-    final = states / f"step-{progress.step:08d}"
+    final = _place(states, progress.step)
     if final.exists():
         return
     new = states / ".new"
@@ -98,6 +98,15 @@ def keep_state(states: Path, learner: Learner, progress: Progress, run_key: str)
         raise TrainingError(_not_kept(states, learner, progress, error)) from error
     for old in sorted(states.glob("step-*"))[:-KEPT_STATES]:
         shutil.rmtree(old)
+
+
+def load_state(states: Path, learner: Learner, step: int) -> None:
+    """Load the state of a step, which another process has found to be whole."""
+    learner.load(read_tensors(_place(states, step) / TENSORS_NAME))
+
+
+def _place(states: Path, step: int) -> Path:
+    return states / f"step-{step:08d}"
 
 
 def _not_kept(states: Path, learner: Learner, progress: Progress, error: Exception) -> str:
