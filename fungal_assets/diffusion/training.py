@@ -19,9 +19,10 @@ from fungal_assets.dataset.splitting import TEST, TRAIN
 from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, resolve_base_model
 from fungal_assets.diffusion.curves import write_curve
 from fungal_assets.diffusion.devices import deterministic, pick_device, suit_attention
+from fungal_assets.diffusion.manifest import Manifest
 from fungal_assets.errors import InputError
 from fungal_assets.progress import Tell, stay_silent
-from fungal_assets.store import Figures, hash_folder, write_atomically
+from fungal_assets.store import Figures, write_atomically
 
 if TYPE_CHECKING:
     import torch
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
     from fungal_assets.diffusion.loop import Loop
     from fungal_assets.diffusion.methods import Method
     from fungal_assets.diffusion.states import Progress
+    from fungal_assets.diffusion.team import Team
 
 CACHE_NAME, STATES_NAME = ".cache", ".resume"
+MANIFEST_NAME = ".shards.json"
 HELD_OUT_PROBES, HELD_OUT_ROWS = 8, 64
 """Batches of held-out pictures that the loss is measured over, before and after, and the most pictures in them."""
 
@@ -135,6 +138,7 @@ def tune(
     checkpoint_every_s: float,
     tell: Tell = stay_silent,
     on_loss: Callable[[int, float], None] = ignore_loss,
+    team: Team | None = None,
 ) -> Figures:
     """Fine-tune a base model; called again on the folder of a broken run, it goes on where that one was.
 
@@ -150,12 +154,16 @@ def tune(
         checkpoint_every_s: Seconds between two resume states.
         tell: Progress.
         on_loss: Hears the number and loss of every step done.
+        team: The processes that train together, all of which call this; this one alone by default. The main one makes
+            what is cached and writes; the others tell and return nothing.
 
     Raises:
         InputError: A setting, the method or the base model cannot be used.
         TrainingError: A row was lost or cannot be read, or training cannot go on.
+        ProvenanceError: A shard is missing, damaged, or not the one that the run began with.
     """
     from fungal_assets.diffusion.methods import get_method
+    from fungal_assets.diffusion.team import Alone
 
     start_s = time.monotonic()
     recipe.check()
@@ -164,12 +172,17 @@ def tune(
         recipe = recipe.with_names_only()
     base = resolve_base_model(base_model)
     data = captioned_dataset / "data"
+    team = team or Alone()
     with deterministic(pick_device()):
-        ready = _prepare(data, prompts, folder, base, chosen, recipe, tell)
+        with team.main_first():
+            manifest = Manifest.of(data, folder / MANIFEST_NAME)
+            ready = _prepare(manifest, prompts, folder, base, chosen, recipe, tell)
+        if team.is_main:
+            on_loss = _holding(manifest, on_loss, checkpoint_every_s)
         batches, held_out = ready.batches, ready.held_out
         recipe = _for_every_row(recipe, batches, tell)
-        decided_by = [base.sha256, hash_folder(data), ready.rehearsed]
-        loop = _loop(ready, chosen, recipe, folder, decided_by, checkpoint_every_s)
+        decided_by = [base.sha256, manifest.sha256, ready.rehearsed]
+        loop = _loop(ready, chosen, recipe, folder, decided_by, checkpoint_every_s, team)
         # What learns begins as nothing, or as a word of the base's, so that this is the base's loss, also where a
         # stopped run is gone on with.
         base_held_out_loss = loop.loss_over(held_out, HELD_OUT_PROBES) if held_out else None
@@ -178,6 +191,8 @@ def tune(
         loop_s = time.monotonic() - loop_start_s
         last_probe_loss = loop.probe_loss()
         held_out_loss = loop.loss_over(held_out, HELD_OUT_PROBES) if held_out else None
+    if not team.is_main:
+        return {}
     result = {
         "rows": batches.encoded.row_count,
         "rows_trained_on": batches.rows_seen(recipe.max_steps),
@@ -190,15 +205,39 @@ def tune(
         "probe_loss_after": last_probe_loss,
         **_held_out_result(held_out, base_held_out_loss, held_out_loss),
         "parameters": sum(param.numel() for param in loop.parameters.values()),
+        "processes": team.size,
     }
+    manifest.hold()
     record = _record(base, chosen, recipe, ready.rehearsed, batches) | result
     _write(folder, ready.pipeline, chosen, loop, progress, record)
     times = {"seconds": round(time.monotonic() - start_s, 1), "training_seconds": round(loop_s, 1)}
     return result | times | {"weights_mb": round((folder / chosen.weights_file).stat().st_size / 1e6, 3)}
 
 
+def _holding(
+    manifest: Manifest, on_loss: Callable[[int, float], None], every_s: float
+) -> Callable[[int, float], None]:
+    """`on_loss`, and a look at the shards as often as a state is kept."""
+    looked_s = time.monotonic()
+
+    def heard(step: int, loss: float) -> None:
+        nonlocal looked_s
+        if time.monotonic() - looked_s >= every_s:
+            manifest.hold()
+            looked_s = time.monotonic()
+        on_loss(step, loss)
+
+    return heard
+
+
 def _prepare(
-    data: Path, prompts: Path, folder: Path, base: BaseModel, method: Method, recipe: Recipe, tell: Tell
+    manifest: Manifest,
+    prompts: Path,
+    folder: Path,
+    base: BaseModel,
+    method: Method,
+    recipe: Recipe,
+    tell: Tell,
 ) -> _Prepared:
     """Load, encode, rehearse, and attach what learns."""
     import torch
@@ -209,6 +248,7 @@ def _prepare(
     from fungal_assets.diffusion.objectives import Objective
     from fungal_assets.diffusion.rehearsal import rehearsal_prompts, rehearse
 
+    data = manifest.folder
     if recipe.class_share > 0:
         _refuse_nameless(data)
     device, cache = pick_device(), folder / CACHE_NAME
@@ -218,9 +258,11 @@ def _prepare(
         "cache": cache,
         "tell": tell,
         "has_embeddings": not method.learns_texts,
+        "data_sha256": manifest.sha256,
     }
     encoded = encode_dataset(data, pipeline, **how)
     held_out = _encode_held_out(data, pipeline, how)
+    manifest.hold()
     objective = Objective.of(pipeline.scheduler, recipe.min_snr_gamma, device)
     texts = rehearsal_prompts(prompts, recipe.rehearsal_prompts) if recipe.rehearsal_share > 0 else []
     shape = encoded.latents.shape[2:]
@@ -331,6 +373,7 @@ def _loop(
     folder: Path,
     decided_by: list[Any],
     checkpoint_every_s: float,
+    team: Team,
 ) -> Loop:
     from fungal_assets.diffusion.encoding import encode_tokens, key_of
     from fungal_assets.diffusion.loop import Loop
@@ -345,6 +388,7 @@ def _loop(
         run_key=key_of(method.name, vars(recipe), decided_by),
         checkpoint_every_s=checkpoint_every_s,
         encode=partial(encode_tokens, ready.pipeline) if method.learns_texts else None,
+        team=team,
     )
 
 
@@ -365,6 +409,8 @@ def _record(
         "rehearsed_prompts": rehearsed,
         "prediction_type": batches.objective.prediction_type,
         "resolution_px": batches.encoded.latents.shape[-1] * 8,
+        "rows_by_shard": dict(batches.encoded.rows_by_shard),
+        "rows_trained_on_by_shard": batches.rows_seen_by_shard(recipe.max_steps),
         **settings,
     }
 
