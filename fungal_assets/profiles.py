@@ -157,6 +157,7 @@ PROFILES: Mapping[str, Profile] = {
                 "min_snr_gamma": 5.0,
                 "checkpoint_every_s": 10.0,
                 "seed": 0,
+                "processes": 1,
             },
             pruned_weights={"base_model": "pocket", "strength": 0.6, "has_single_file": False},
             sample_galleries={
@@ -216,6 +217,7 @@ PROFILES: Mapping[str, Profile] = {
                 "min_snr_gamma": 5.0,
                 "checkpoint_every_s": 120.0,
                 "seed": 0,
+                "processes": 0,
             },
             pruned_weights={"base_model": "stable-diffusion-1.5", "strength": 1.0, "has_single_file": True},
             sample_galleries={

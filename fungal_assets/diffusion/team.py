@@ -21,8 +21,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import torch  # noqa: TID253
 
-from fungal_assets.errors import InputError
-
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
@@ -144,11 +142,7 @@ class Together:
     def backward(self, batch: Batch, compute: Compute, parameters: Parameters) -> torch.Tensor:
         """Own rows forward and backward, then the sums over all processes."""
         count = len(batch.x_t)
-        if count < self.size:
-            raise InputError(
-                f"batch_size is {count} and {self.size} processes train: each needs a row. Set fine_tuned_weights."
-                f"processes to {count} or less, or raise batch_size."
-            )
+        assert count >= self.size, (count, self.size)
         first, last = (count * at // self.size for at in (self.rank, self.rank + 1))
         own = compute(rows_of(batch, first, last))
         (own.sum() / count).backward()

@@ -167,12 +167,17 @@ def tune(
 
     start_s = time.monotonic()
     recipe.check()
+    team = team or Alone()
+    if recipe.batch_size < team.size:
+        raise InputError(
+            f"batch_size is {recipe.batch_size} and {team.size} processes train: each needs a row. Set "
+            f"fine_tuned_weights.processes to {recipe.batch_size} or less, or raise batch_size."
+        )
     chosen = get_method(method, lora_rank=recipe.lora_rank, vectors_per_species=recipe.vectors_per_species)
     if chosen.learns_texts:
         recipe = recipe.with_names_only()
     base = resolve_base_model(base_model)
     data = captioned_dataset / "data"
-    team = team or Alone()
     with deterministic(pick_device()):
         with team.main_first():
             manifest = Manifest.of(data, folder / MANIFEST_NAME)
