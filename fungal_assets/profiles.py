@@ -179,6 +179,7 @@ PROFILES: Mapping[str, Profile] = {
                 "compiles": False,
                 "checkpoint_every_s": 10.0,
                 "seed": 0,
+                "processes": 1,
             },
             pruned_weights={
                 "base_model": "pocket",
@@ -278,6 +279,7 @@ PROFILES: Mapping[str, Profile] = {
                 "compiles": False,
                 "checkpoint_every_s": 120.0,
                 "seed": 0,
+                "processes": 0,
             },
             pruned_weights={
                 "base_model": "stable-diffusion-1.5",

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from fungal_assets.defs.dataset import captioned_dataset
 from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep, told_plainly
+from fungal_assets.defs.launching import count_processes, tune_together
 from fungal_assets.defs.morphology import clusters
 from fungal_assets.defs.nomenclature import prompts
 from fungal_assets.defs.partitions import growth_partitions, method_and_resolution
@@ -108,6 +109,12 @@ class FineTunedWeightsConfig(StageConfig):
         default=None, gt=0, description="Time between checkpoints, seconds."
     )
     seed: int | None = Field(default=None, ge=0, description="Seed of order, noise and steps.")
+    processes: int | None = Field(
+        default=None,
+        ge=0,
+        description="Processes that share each batch, one for each GPU; 1 trains in the step itself, 0 is as many as "
+        "the machine has GPUs.",
+    )
 
 
 def _loss_moves(output: Output, inputs: Inputs) -> Verdict:
@@ -227,11 +234,30 @@ def fine_tuned_weights(
         )
 
     def build(
-        folder: Path, *, base_model: str, checkpoint_every_s: float, tell: Tell, **recipe: Any
+        folder: Path,
+        *,
+        base_model: str,
+        checkpoint_every_s: float,
+        processes: int,
+        tell: Tell,
+        **recipe: Any,
     ) -> Figures:
-        how: dict[str, Any] = {"checkpoint_every_s": checkpoint_every_s, "tell": tell, "on_loss": show_loss}
-        how |= {"method": method, "base_model": base_model, "recipe": Recipe(**recipe)}
-        return tune(dataset.path, kept.path if kept else None, folder, **how)
+        how: dict[str, Any] = {
+            "method": method,
+            "base_model": base_model,
+            "checkpoint_every_s": checkpoint_every_s,
+        }
+        rehearsed = kept.path if kept else None
+        count = count_processes(processes)
+        if count > 1:
+            places = {
+                "captioned_dataset": str(dataset.path),
+                "rehearsal": str(rehearsed) if rehearsed else None,
+            }
+            order = {**places, "recipe": recipe, **how}
+            return tune_together(context, folder, processes=count, on_loss=show_loss, order=order)
+        settings = Recipe(**recipe)
+        return tune(dataset.path, rehearsed, folder, recipe=settings, tell=tell, on_loss=show_loss, **how)
 
     return keep(
         context,

@@ -137,11 +137,21 @@ class Batches:
 
     def rows_seen(self, steps: int) -> int:
         """How many different rows the first `steps` steps train on, counted as they are drawn."""
-        seen: set[int] = set()
+        return int(self._is_seen(steps).sum())
+
+    def rows_seen_by_shard(self, steps: int) -> dict[str, int]:
+        """The same of each shard, by its name."""
+        rows = self.encoded.rows_by_shard
+        parts = self._is_seen(steps).split(list(rows.values()))
+        return {name: int(part.sum()) for name, part in zip(rows, parts, strict=True)}
+
+    def _is_seen(self, steps: int) -> torch.Tensor:
+        """Which rows the first `steps` steps train on, bool (N,)."""
+        is_seen = torch.zeros(self.encoded.row_count, dtype=torch.bool)
         for step in range(steps):
-            if len(seen) < self.encoded.row_count:
-                seen.update(self.rows_of(step).tolist())
-        return len(seen)
+            if not is_seen.all():
+                is_seen[self.rows_of(step)] = True
+        return is_seen
 
     def steps_for_every_row(self) -> int:
         """The fewest steps that train on every row."""

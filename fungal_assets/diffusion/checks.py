@@ -13,11 +13,12 @@ from fungal_assets.diffusion.base_models import load_pipeline, load_single_file,
 from fungal_assets.diffusion.families import family_of, parts_of
 from fungal_assets.diffusion.headers import read_header
 from fungal_assets.diffusion.pruning import KOHYA_FILE, SINGLE_FILE, UNET_FILE
-from fungal_assets.shards import count_rows, read_table
+from fungal_assets.shards import count_rows_by_shard, read_table
 from fungal_assets.store import hash_file, hash_folder
 from fungal_assets.verdicts import Verdict
 
 LEAST_FALL = 0.005
+FAULTS_TOLD = 8
 LORA_START = "lora_B"
 
 
@@ -55,15 +56,31 @@ def check_loss_moves(fine_tuned_weights: Path) -> Verdict:
 
 
 def check_every_row_trained_on(fine_tuned_weights: Path, captioned_dataset: Path) -> Verdict:
-    """As many rows were trained on as the footers of the dataset's training shards promise."""
+    """As many rows of each training shard were trained on as its footer promises."""
     training = read_json(fine_tuned_weights / "training.json")
-    promised, seen = count_rows(captioned_dataset / "data", TRAIN), training["rows_trained_on"]
-    figures = {"rows": promised, "rows_trained_on": seen, "epochs": training["epochs"]}
-    finding = f"{seen} of {promised} rows were trained on, {training['epochs']:.2f} times each on average."
-    if seen == promised == training["rows"]:
+    promised = count_rows_by_shard(captioned_dataset / "data", TRAIN)
+    seen = training["rows_trained_on_by_shard"]
+    rows, trained_on = sum(promised.values()), sum(seen.values())
+    figures = {
+        "rows": rows,
+        "rows_trained_on": trained_on,
+        "shards": len(promised),
+        "epochs": training["epochs"],
+    }
+    finding = (
+        f"{trained_on} of {rows} rows of {len(promised)} shards were trained on, {training['epochs']:.2f} times each "
+        "on average."
+    )
+    short = [
+        f"{name} {seen.get(name, 0)} of {promised.get(name, 0)}"
+        for name in sorted(promised | seen)
+        if seen.get(name) != promised.get(name)
+    ]
+    if not short and training["rows"] == training["rows_trained_on"] == rows:
         return Verdict(True, finding, figures)
     needed = math.ceil(training["steps"] / max(training["epochs"], 1e-9))
-    return Verdict(False, f"{finding} Raise max_steps to at least {needed}, or batch_size.", figures)
+    faults = f" By shard: {', '.join(short[:FAULTS_TOLD])}." if short else ""
+    return Verdict(False, f"{finding}{faults} Raise max_steps to at least {needed}, or batch_size.", figures)
 
 
 def check_class_share(fine_tuned_weights: Path, *, class_share: float) -> Verdict:

@@ -18,8 +18,9 @@ import itertools
 import json
 import math
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ from fungal_assets.dataset.splitting import TRAIN
 from fungal_assets.diffusion.families import family_of
 from fungal_assets.errors import TrainingError
 from fungal_assets.progress import Tell, follow
-from fungal_assets.shards import count_rows, read_rows
+from fungal_assets.shards import count_rows_by_shard, read_rows, read_shard, shard_paths
 from fungal_assets.store import hash_folder
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class EncodedDataset:
         told: The M + 1 distinct texts, sorted; index 0 is the empty prompt.
         texts: float32, shape (M + 1, L, D): their embeddings, mapped from their file; or int64, shape (M + 1, T): their
             token ids, where a method learns what texts mean, so that they are encoded within the step.
+        rows_by_shard: How many rows were encoded of each shard, by its name, in the order in which they stand here.
     """
 
     latents: torch.Tensor
@@ -101,6 +103,7 @@ class EncodedDataset:
     class_wordings: Choices
     told: Sequence[str]
     texts: torch.Tensor
+    rows_by_shard: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def row_count(self) -> int:
@@ -119,6 +122,7 @@ def encode_dataset(
     most_rows: int | None = None,
     has_embeddings: bool = True,
     crops: int = 0,
+    data_sha256: str = "",
 ) -> EncodedDataset:
     """Encode every row of every shard of a split, or read what an earlier run encoded.
 
@@ -132,28 +136,43 @@ def encode_dataset(
         most_rows: So many of its rows, the first ones; all by default.
         has_embeddings: Whether texts are encoded too; without, `texts` is empty.
         crops: How many crops of each picture are encoded beside it.
+        data_sha256: Hash of the folder, where it is known already.
 
     Raises:
         TrainingError: A row cannot be read, pictures differ in size, rows were lost, or the disk has no room.
-        ProvenanceError: A shard is missing.
+        ProvenanceError: A shard is missing or damaged.
     """
-    promised = count_rows(data, split)
-    if most_rows is not None:
-        promised = min(promised, most_rows)
-    key = key_of(hash_folder(data), split, promised, base_sha256, ENCODE_ROWS, crops)
+    expected = _first_rows(count_rows_by_shard(data, split), most_rows)
+    promised = sum(expected.values())
+    key = key_of(
+        data_sha256 or hash_folder(data), split, promised, base_sha256, ENCODE_ROWS, crops, list(expected)
+    )
     path, embeddings = cache / f"encoded-{key}.safetensors", cache / f"embeddings-{key}.npy"
     told = _distinct_texts(data, split, promised)
     if not path.exists():
         write_tensors(path, _encode(data, split, promised, crops, told, pipeline, tell))
     if has_embeddings and not embeddings.exists():
         write_embeddings(embeddings, pipeline, told, tell)
-    encoded = _read(path, told, read_embeddings(embeddings) if has_embeddings else torch.empty(0))
-    if encoded.row_count != promised:
+    encoded = _read(
+        path, told, read_embeddings(embeddings) if has_embeddings else torch.empty(0), list(expected)
+    )
+    if encoded.rows_by_shard != expected or encoded.row_count != promised:
+        read = encoded.rows_by_shard
+        lost = [f"{name} {read[name]} of {rows}" for name, rows in expected.items() if read[name] != rows]
         raise TrainingError(
             f"the {split} shards of {data} promise {promised} rows and {encoded.row_count} were encoded: rows were "
-            f"lost. Delete {path} and grow captioned_dataset again."
+            f"lost ({', '.join(lost)}). Delete {path} and grow captioned_dataset again."
         )
     return encoded
+
+
+def _first_rows(rows_by_shard: Mapping[str, int], most: int | None) -> dict[str, int]:
+    """How many of each shard's rows are among the first `most` of all."""
+    left, taken = most if most is not None else sum(rows_by_shard.values()), {}
+    for name, rows in rows_by_shard.items():
+        taken[name] = min(rows, left)
+        left -= taken[name]
+    return taken
 
 
 def _distinct_texts(data: Path, split: str, count: int) -> list[str]:
@@ -179,6 +198,7 @@ def _encode(
 ) -> dict[str, torch.Tensor]:
     """What the cache keeps but for the embeddings."""
     latents, shape = [], None
+    read: Counter[str] = Counter()
     said: dict[str, list[list[str]]] = {"wordings": [], "class_wordings": []}
     chunks = _chunks(data, split, count)
     for rows in follow(chunks, tell, f"encoding pictures ({split})", -(-count // ENCODE_ROWS)):
@@ -192,6 +212,7 @@ def _encode(
         latents.append(
             torch.cat([encode_pixels(pipeline, torch.stack(view)) for view in (pixels, *views)], dim=1)
         )
+        read.update(row["shard"] for row in rows)
         said["wordings"] += [_texts(row)[0] for row in rows]
         said["class_wordings"] += [_texts(row)[1] for row in rows]
     if not latents:
@@ -200,30 +221,39 @@ def _encode(
         )
     index = {text: number for number, text in enumerate(told)}
     tensors = {"latents": torch.cat(latents)}
+    tensors["shard_rows"] = torch.tensor([read[path.name] for path in shard_paths(data, split)])
     for name, lists in said.items():
         tensors[f"{name}.ids"] = torch.tensor([index[text] for texts in lists for text in texts]).long()
         tensors[f"{name}.starts"] = torch.tensor([0, *map(len, lists)]).cumsum(0)
     return tensors
 
 
-def _read(path: Path, told: Sequence[str], texts: torch.Tensor) -> EncodedDataset:
+def _read(path: Path, told: Sequence[str], texts: torch.Tensor, shards: Sequence[str]) -> EncodedDataset:
     tensors = read_tensors(path)
+    rows_by_shard = dict(zip(shards, tensors["shard_rows"].tolist(), strict=True))
     wordings, class_wordings = (
         Choices(tensors[f"{name}.ids"], tensors[f"{name}.starts"]) for name in ("wordings", "class_wordings")
     )
-    return EncodedDataset(tensors["latents"], wordings, class_wordings, told, texts)
+    return EncodedDataset(tensors["latents"], wordings, class_wordings, told, texts, rows_by_shard)
 
 
 def _chunks(data: Path, split: str, count: int) -> Iterator[list[dict[str, Any]]]:
     chunk: list[dict[str, Any]] = []
     columns = ["image", "image_id", "text", "texts", "class_texts"]
-    for row in itertools.islice(read_rows(data, columns, stem=split), count):
+    for row in itertools.islice(_rows_with_shard(data, columns, split), count):
         chunk.append(row)
         if len(chunk) == ENCODE_ROWS:
             yield chunk
             chunk = []
     if chunk:
         yield chunk
+
+
+def _rows_with_shard(data: Path, columns: Sequence[str], split: str) -> Iterator[dict[str, Any]]:
+    """The rows of a split, each with the name of the shard that it was read from."""
+    for path in shard_paths(data, split):
+        for row in read_shard(path, columns):
+            yield row | {"shard": path.name}
 
 
 def _pixels(row: Mapping[str, Any]) -> torch.Tensor:

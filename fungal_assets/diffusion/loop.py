@@ -18,8 +18,9 @@ import torch  # noqa: TID253
 
 from fungal_assets.diffusion.batches import Batch, Batches
 from fungal_assets.diffusion.objectives import learning_rate_at
-from fungal_assets.diffusion.states import Learner, Progress, keep_state, resume
+from fungal_assets.diffusion.states import Learner, Progress, keep_state, load_state, resume
 from fungal_assets.diffusion.stepping import make_optimiser, precise
+from fungal_assets.diffusion.team import Alone, Team
 from fungal_assets.errors import TrainingError
 from fungal_assets.progress import Tell, Ticker
 
@@ -50,6 +51,7 @@ class Loop:
         optimiser: Which one.
         precision: Of the arithmetic within a step.
         accumulation_steps: Parts of each batch, seen one after the other.
+        team: The processes that take each step together.
     """
 
     unet: torch.nn.Module
@@ -66,6 +68,7 @@ class Loop:
     optimiser: str = "adamw"
     precision: str = "auto"
     accumulation_steps: int = 1
+    team: Team = field(default_factory=Alone)
     learner: Learner = field(init=False)
     _is_updating: bool = field(init=False, default=False)
 
@@ -83,12 +86,24 @@ class Loop:
         Raises:
             TrainingError: The loss is not finite, or nothing learns.
         """
-        progress = resume(self.states, self.learner, self.run_key, tell)
+        progress = self._resume(tell)
         if progress is None:
             progress = Progress(probe_loss=self.probe_loss())
         else:
             tell(f"training goes on from step {progress.step} of {self.max_steps}")
         ticker = Ticker(tell, "training", self.max_steps, done=progress.step)
+        with self.team.stepping():
+            self._take_steps(progress, ticker, on_loss)
+        return progress
+
+    def _resume(self, tell: Tell) -> Progress | None:
+        """The newest state, if there is one: the main process looks for it, and all are as it says."""
+        progress = self.team.share(lambda: resume(self.states, self.learner, self.run_key, tell))
+        if progress is not None and not self.team.is_main:
+            load_state(self.states, self.learner, progress.step)
+        return progress
+
+    def _take_steps(self, progress: Progress, ticker: Ticker, on_loss: OnLoss) -> None:
         saved_s = time.monotonic()
         try:
             while progress.step < self.max_steps:
@@ -98,6 +113,7 @@ class Loop:
                     saved_s = time.monotonic()
                 on_loss(progress.step, row["loss"])
                 ticker.tick(progress.step, {"loss": row["loss"]})
+                self.team.heed()
         except TrainingError:
             raise
         except BaseException:
@@ -105,16 +121,18 @@ class Loop:
                 self._keep(progress)
             raise
         self._keep(progress)
-        return progress
 
     def _keep(self, progress: Progress) -> None:
-        keep_state(self.states, self.learner, progress, self.run_key)
+        if self.team.is_main:
+            keep_state(self.states, self.learner, progress, self.run_key)
 
     def _step(self, progress: Progress) -> dict[str, Any]:
         """One step of the optimiser; returns its row of the curve."""
         step = progress.step
         batch = self.batches.at(step)
-        losses = self._descend(batch)
+        losses = self.team.backward(
+            batch, self._losses, self.parameters.values(), parts=self.accumulation_steps
+        )
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters.values(), MAX_GRADIENT_NORM))
         row = {"step": step + 1, "loss": float(losses.mean())} | _parts(losses, batch.specimens)
         self._refuse_hopeless(row, norm)
@@ -131,15 +149,6 @@ class Loop:
         progress.step += 1
         self._is_updating = False
         return row
-
-    def _descend(self, batch: Batch) -> torch.Tensor:
-        """Add up the gradients of a batch, part by part; the losses of its rows, float32 (B,)."""
-        found = []
-        for part in batch.parts(self.accumulation_steps):
-            losses = self._losses(part)
-            (losses.mean() * (len(losses) / len(batch.x_t))).backward()
-            found.append(losses.detach())
-        return torch.cat(found)
 
     def _losses(self, batch: Batch) -> torch.Tensor:
         """Weighted squared error of each row, float32 (B,)."""

@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch  # noqa: TID253
+from safetensors import SafetensorError
 
 from fungal_assets.diffusion.encoding import read_tensors, write_tensors
 from fungal_assets.diffusion.stepping import memory_tensors, restore_memory
+from fungal_assets.errors import TrainingError
 from fungal_assets.progress import Tell
 from fungal_assets.store import hash_file, write_atomically
 
@@ -104,16 +106,43 @@ def write_state(folder: Path, learner: Learner, progress: Progress, run_key: str
 
 
 def keep_state(states: Path, learner: Learner, progress: Progress, run_key: str) -> None:
-    """Add a state to the folder of states and drop all but the newest two."""
-    final = states / f"step-{progress.step:08d}"
+    """Add a state to the folder of states and drop all but the newest two.
+
+    Raises:
+        TrainingError: It can't be written, as on a full disk; the states before it are as they were.
+    """
+    final = _place(states, progress.step)
     if final.exists():
         return
     new = states / ".new"
     shutil.rmtree(new, ignore_errors=True)
-    write_state(new, learner, progress, run_key)
-    new.rename(final)
+    try:
+        write_state(new, learner, progress, run_key)
+        new.rename(final)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(new, ignore_errors=True)
+        raise TrainingError(_not_kept(states, learner, progress, error)) from error
     for old in sorted(states.glob("step-*"))[:-KEPT_STATES]:
         shutil.rmtree(old)
+
+
+def load_state(states: Path, learner: Learner, step: int) -> None:
+    """Load the state of a step, which another process has found to be whole."""
+    learner.load(read_tensors(_place(states, step) / TENSORS_NAME))
+
+
+def _place(states: Path, step: int) -> Path:
+    return states / f"step-{step:08d}"
+
+
+def _not_kept(states: Path, learner: Learner, progress: Progress, error: Exception) -> str:
+    needed = sum(tensor.nbytes for tensor in learner.tensors().values())
+    kept = [path.name for path in sorted(states.glob("step-*"))]
+    return (
+        f"the state of step {progress.step} could not be written to {states}: {error}. It needs {needed / 1e6:.1f} MB, "
+        f"{shutil.disk_usage(states).free / 1e6:.1f} MB are free; kept are {kept!r}. Free some and type the same "
+        "command again: training goes on from the newest of these."
+    )
 
 
 def resume(states: Path, learner: Learner, run_key: str, tell: Tell) -> Progress | None:

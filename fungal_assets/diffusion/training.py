@@ -20,11 +20,12 @@ from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, resolv
 from fungal_assets.diffusion.curves import write_curve
 from fungal_assets.diffusion.devices import deterministic, pick_device, suit_attention
 from fungal_assets.diffusion.families import family_of, text_encoders_of
+from fungal_assets.diffusion.manifest import Manifest
 from fungal_assets.diffusion.stepping import OPTIMISERS, PRECISIONS, arrange, refuse_impossible
 from fungal_assets.errors import InputError
 from fungal_assets.profiles import LORA_TARGETS
 from fungal_assets.progress import Tell, stay_silent
-from fungal_assets.store import Figures, hash_folder, write_atomically
+from fungal_assets.store import Figures, write_atomically
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from fungal_assets.diffusion.methods import Method
     from fungal_assets.diffusion.rehearsal import Rehearsal
     from fungal_assets.diffusion.states import Progress
+    from fungal_assets.diffusion.team import Team
 
 SETTINGS_OF_METHODS = {
     "lora_rank": "lora",
@@ -48,6 +50,7 @@ SETTINGS_OF_METHODS = {
 }
 """Settings that only one method has, and which."""
 CACHE_NAME, STATES_NAME = ".cache", ".resume"
+MANIFEST_NAME = ".shards.json"
 HELD_OUT_PROBES, HELD_OUT_ROWS = 8, 64
 """Batches of held-out pictures that the loss is measured over, before and after, and the most pictures in them."""
 
@@ -182,6 +185,7 @@ def tune(
     checkpoint_every_s: float,
     tell: Tell = stay_silent,
     on_loss: Callable[[int, float], None] = ignore_loss,
+    team: Team | None = None,
 ) -> Figures:
     """Fine-tune a base model; called again on the folder of a broken run, it goes on where that one was.
 
@@ -197,30 +201,44 @@ def tune(
         checkpoint_every_s: Seconds between two resume states.
         tell: Progress.
         on_loss: Hears the number and loss of every step done.
+        team: The processes that train together, all of which call this; this one alone by default. The main one makes
+            what is cached and writes; the others tell and return nothing.
 
     Raises:
         InputError: A setting, the method or the base model cannot be used.
         ProvenanceError: Another base model was rehearsed.
         TrainingError: A row was lost or cannot be read, or training cannot go on.
+        ProvenanceError: A shard is missing, damaged, or not the one that the run began with.
     """
     from fungal_assets.diffusion.methods import get_method
+    from fungal_assets.diffusion.team import Alone
 
     start_s = time.monotonic()
     recipe.check()
     refuse_impossible(
         pick_device(), optimiser=recipe.optimiser, precision=recipe.precision, compiles=recipe.compiles
     )
+    team = team or Alone()
+    if recipe.batch_size < team.size:
+        raise InputError(
+            f"batch_size is {recipe.batch_size} and {team.size} processes train: each needs a row. Set "
+            f"fine_tuned_weights.processes to {recipe.batch_size} or less, or raise batch_size."
+        )
     chosen = get_method(method, **recipe.of_method())
     if chosen.learns_names:
         recipe = recipe.with_names_only()
     base = resolve_base_model(base_model)
     data = captioned_dataset / "data"
     with deterministic(pick_device()):
-        ready = _prepare(data, rehearsal, folder, base, chosen, recipe, tell)
+        with team.main_first():
+            manifest = Manifest.of(data, folder / MANIFEST_NAME)
+            ready = _prepare(manifest, rehearsal, folder, base, chosen, recipe, tell)
+        if team.is_main:
+            on_loss = _holding(manifest, on_loss, checkpoint_every_s)
         batches, held_out = ready.batches, ready.held_out
         recipe = _for_every_row(recipe, batches, tell)
-        decided_by = [base.sha256, hash_folder(data), ready.rehearsed]
-        loop = _loop(ready, chosen, recipe, folder, decided_by, checkpoint_every_s)
+        decided_by = [base.sha256, manifest.sha256, ready.rehearsed]
+        loop = _loop(ready, chosen, recipe, folder, decided_by, checkpoint_every_s, team)
         # What learns begins as nothing, or as a word of the base's, so that this is the base's loss, also where a
         # stopped run is gone on with.
         base_held_out_loss = loop.loss_over(held_out, HELD_OUT_PROBES) if held_out else None
@@ -230,7 +248,10 @@ def tune(
         with loop.learner.averaged():
             last_probe_loss = loop.probe_loss()
             held_out_loss = loop.loss_over(held_out, HELD_OUT_PROBES) if held_out else None
-            chosen.save(ready.pipeline, folder)
+            if team.is_main:
+                chosen.save(ready.pipeline, folder)
+    if not team.is_main:
+        return {}
     result = {
         "rows": batches.encoded.row_count,
         "rows_trained_on": batches.rows_seen(recipe.max_steps),
@@ -243,15 +264,33 @@ def tune(
         "probe_loss_after": last_probe_loss,
         **_held_out_result(held_out, base_held_out_loss, held_out_loss),
         "parameters": sum(param.numel() for param in loop.parameters.values()),
+        "processes": team.size,
     }
+    manifest.hold()
     record = _record(base, chosen, recipe, ready.rehearsed, batches) | result
     _write(folder, loop, progress, record)
     times = {"seconds": round(time.monotonic() - start_s, 1), "training_seconds": round(loop_s, 1)}
     return result | times | {"weights_mb": round((folder / chosen.weights_file).stat().st_size / 1e6, 3)}
 
 
+def _holding(
+    manifest: Manifest, on_loss: Callable[[int, float], None], every_s: float
+) -> Callable[[int, float], None]:
+    """`on_loss`, and a look at the shards as often as a state is kept."""
+    looked_s = time.monotonic()
+
+    def heard(step: int, loss: float) -> None:
+        nonlocal looked_s
+        if time.monotonic() - looked_s >= every_s:
+            manifest.hold()
+            looked_s = time.monotonic()
+        on_loss(step, loss)
+
+    return heard
+
+
 def _prepare(
-    data: Path,
+    manifest: Manifest,
     rehearsal: Path | None,
     folder: Path,
     base: BaseModel,
@@ -268,6 +307,7 @@ def _prepare(
     from fungal_assets.diffusion.objectives import Objective
 
     rehearsed, points = _read_rehearsal(rehearsal, base, recipe)
+    data = manifest.folder
     if recipe.class_share > 0:
         _refuse_nameless(data)
     device, cache = pick_device(), folder / CACHE_NAME
@@ -277,9 +317,11 @@ def _prepare(
         "cache": cache,
         "tell": tell,
         "has_embeddings": not method.learns_texts,
+        "data_sha256": manifest.sha256,
     }
     encoded = encode_dataset(data, pipeline, **how, crops=recipe.crops)
     held_out = _encode_held_out(data, pipeline, how)
+    manifest.hold()
     objective = Objective.of(pipeline.scheduler, recipe.min_snr_gamma, device)
     if points is not None and points.x_t.shape[1:] != encoded.latents.shape[2:]:
         raise InputError(
@@ -416,6 +458,7 @@ def _loop(
     folder: Path,
     decided_by: list[Any],
     checkpoint_every_s: float,
+    team: Team,
 ) -> Loop:
     from fungal_assets.diffusion.encoding import encode_tokens, key_of
     from fungal_assets.diffusion.loop import Loop
@@ -441,6 +484,7 @@ def _loop(
         optimiser=recipe.optimiser,
         precision=recipe.precision,
         accumulation_steps=recipe.accumulation_steps,
+        team=team,
     )
 
 
@@ -457,6 +501,8 @@ def _record(
         **rehearsed,
         "prediction_type": batches.objective.prediction_type,
         "resolution_px": batches.encoded.latents.shape[-1] * 8,
+        "rows_by_shard": dict(batches.encoded.rows_by_shard),
+        "rows_trained_on_by_shard": batches.rows_seen_by_shard(recipe.max_steps),
         **settings,
     }
 

@@ -11,9 +11,13 @@ import pytest
 from fungal_assets.defs.building import build_definitions
 from fungal_assets.defs.keeping import config_of
 
-GIVEN_BY_THE_STEP = {"tell", "method", "on_loss", "known", "earlier"}
-READ_BY_THE_STEP = {"forms_3d": {"max_species"}, "species": {"keeps_names"}}
-"""They decide which species are grown and which names are kept, before the fingerprint is taken."""
+GIVEN_BY_THE_STEP = {"tell", "method", "on_loss", "known", "earlier", "team"}
+READ_BY_THE_STEP = {
+    "forms_3d": {"max_species"},
+    "species": {"keeps_names"},
+    "fine_tuned_weights": {"processes"},
+}
+"""They decide which species are grown and which names are kept, before the fingerprint is taken, and who trains."""
 STAGES = {
     "raw_images": ("collection.admission", "admit_images", ()),
     "prepared_images": ("collection.preparation", "prepare_images", ("size_px", "larger")),
