@@ -33,7 +33,7 @@ class Manifest:
 
     folder: Path
     files: Files
-    _stamps: dict[str, Stamp] = field(default_factory=dict)
+    _stamps: Mapping[str, Stamp] = field(default_factory=dict)
 
     @classmethod
     def of(cls, folder: Path, note: Path) -> Manifest:
@@ -62,16 +62,16 @@ class Manifest:
         """Look whether all files are there as they were; one that was touched is read again.
 
         Raises:
-            ProvenanceError: One is gone or has other bytes.
+            ProvenanceError: Some are gone or have other bytes.
         """
-        for name, was in self.files.items():
-            path = self.folder / name
-            stamp = _stamp(path)
-            if stamp == self._stamps.get(name):
-                continue
-            now = {name: {"sha256": hash_file(path), "bytes": path.stat().st_size}} if stamp else {}
-            self._refuse(_differences({name: was}, now))
-            self._stamps[name] = stamp
+        stamps = {name: _stamp(self.folder / name) for name in self.files}
+        now = {
+            name: self.files[name] if stamp == self._stamps.get(name) else _entry(self.folder / name)
+            for name, stamp in stamps.items()
+            if stamp is not None
+        }
+        self._refuse(_differences(self.files, now))
+        self._stamps = stamps
 
     def _refuse(self, faults: list[str], remedy: str = "") -> None:
         if faults:
@@ -79,6 +79,10 @@ class Manifest:
                 f"{self.folder} is not what this training run began with: {'; '.join(faults)}. Put the shards back, or "
                 f"grow captioned_dataset again, and type the same command: it goes on where it was.{remedy}"
             )
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    return {"sha256": hash_file(path), "bytes": path.stat().st_size}
 
 
 def _stamp(path: Path) -> Stamp:

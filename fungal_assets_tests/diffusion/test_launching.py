@@ -13,11 +13,13 @@ import psutil
 import pytest
 from safetensors.numpy import load_file
 
+from fungal_assets.defs.diffusion import fine_tuned_weights
 from fungal_assets.defs.launched import MODULE
 from fungal_assets.defs.launching import count_processes, tune_together
+from fungal_assets.defs.resources import ProfileResource, StoreResource
 from fungal_assets.errors import InputError, TrainingError
 from fungal_assets.shards import read_table
-from fungal_assets.store import hash_files
+from fungal_assets.store import Store, hash_files
 from fungal_assets_tests.diffusion.conftest import SETTINGS, rehearse
 
 WEIGHTS = "lora/pytorch_lora_weights.safetensors"
@@ -62,16 +64,31 @@ def instance(tmp_path):
         yield instance
 
 
+def grown(root, dataset, prompts, base, *, processes):
+    """The asset itself, made of these inputs."""
+    store = Store(root)
+    for asset, partition, source in (("captioned_dataset", "64", dataset), ("prompts", None, prompts)):
+
+        def build(folder, source=source):
+            shutil.copytree(source, folder, dirs_exist_ok=True)
+            return {}
+
+        store.make(asset, partition, inputs=[], config={}, code_version="1", build=build)
+    config = {name: value for name, value in SETTINGS.items() if name != "method"}
+    config |= {"base_model": str(base), "processes": processes, "checkpoint_every_s": 0.5}
+    resources = {"store": StoreResource(root=str(root)), "profile": ProfileResource(name="pocket")}
+    settings = {"ops": {"fine_tuned_weights": {"config": config}}}
+    dg.materialize([fine_tuned_weights], partition_key="lora|64", run_config=settings, resources=resources)
+    return store.get("fine_tuned_weights", "lora|64")
+
+
 def test_two_processes_train_what_one_does_and_two_runs_of_them_are_equal_to_the_bit(
-    train,
-    instance,
-    tuned_dir,
-    tmp_path,
+    train, instance, tuned_dir, base_dir, dataset_dir, prompts_dir, tmp_path
 ):
     result = train(tmp_path / "first", instance)
     assert result.success
-    train(tmp_path / "second", dg.DagsterInstance.ephemeral())
-    assert hash_files(tmp_path / "first") == hash_files(tmp_path / "second")
+    again = grown(tmp_path / "store", dataset_dir, prompts_dir, base_dir, processes=2)
+    assert again.record.files == hash_files(tmp_path / "first")
     alone, both = load_file(tuned_dir / WEIGHTS), load_file(tmp_path / "first" / WEIGHTS)
     largest = max(np.abs(values).max() for values in alone.values())
     assert alone.keys() == both.keys()
