@@ -107,6 +107,7 @@ _SHARED: dict[str, dict[str, Any]] = {
         "seed": 0,
     },
     "captioned_dataset": {"max_shard_mb": 256.0, "has_imagefolder": True, "held_out_share": 0.05},
+    "species_report": {"min_variety": 0.3, "max_copied_share": 0.02},
     "videos_3d": {"frames": 60, "size_px": 256, "frames_per_s": 24},
     "field_guide": {"title": "Field guide"},
     "published_dataset": _PUBLICATION,

@@ -46,6 +46,7 @@ GRAPH = {
     "pruned_weights": ["captioned_dataset", "fine_tuned_weights"],
     "sample_galleries": ["clusters", "prompts", "pruned_weights"],
     "forgetting_report": ["sample_galleries"],
+    "species_report": ["captioned_dataset", "clusters", "pruned_weights", "sample_galleries"],
     "forms_3d": ["clusters", "prompts", "pruned_weights", "sample_galleries", "species"],
     "videos_3d": ["forms_3d"],
     "field_guide": [
@@ -56,6 +57,7 @@ GRAPH = {
         "prompts",
         "sample_galleries",
         "species",
+        "species_report",
         "videos_3d",
     ],
     "published_dataset": ["captioned_dataset"],

@@ -45,6 +45,7 @@ CHECKS = {
     "pruned_weights": diffusion.PRUNED_CHECKS,
     "sample_galleries": galleries.GALLERY_CHECKS,
     "forgetting_report": galleries.REPORT_CHECKS,
+    "species_report": galleries.SPECIES_REPORT_CHECKS,
     "forms_3d": forms.FORM_CHECKS,
     "videos_3d": forms.VIDEO_CHECKS,
     "field_guide": exhibition.GUIDE_CHECKS,

@@ -28,6 +28,7 @@ STAGES = {
     "pruned_weights": ("diffusion.pruning", "prune_weights", ()),
     "sample_galleries": ("galleries.sampling", "sample_gallery", ("size_px",)),
     "forgetting_report": ("galleries.forgetting", "report_forgetting", ()),
+    "species_report": ("galleries.species_report", "report_species", ()),
     "forms_3d": ("forms.growing", "grow_forms", ()),
     "videos_3d": ("forms.filming", "film_forms", ()),
     "field_guide": ("exhibition.field_guide", "build_field_guide", ()),

@@ -26,7 +26,7 @@ def test_figures_count_what_is_in_the_folder(inputs, tmp_path):
     figures = build(inputs, tmp_path)
     assert figures["species"] == 3
     assert figures["forms"] == 1
-    assert figures["pages"] == len(list(tmp_path.rglob("*.html"))) == 6
+    assert figures["pages"] == len(list(tmp_path.rglob("*.html"))) == 7
     assert figures["pictures"] == len(list((tmp_path / "media").glob("*.webp")))
     assert figures["size_mb"] == pytest.approx(sum(map(len, hashes(tmp_path).values())) / 1e6, abs=1e-3)
 
@@ -110,7 +110,7 @@ def test_a_form_that_was_not_filmed_and_a_gallery_without_its_pictures_are_shown
     for path in guide_inputs(growth):
         copies.append(tmp_path / "inputs" / path.parent.parent.name)
         shutil.copytree(path, copies[-1])
-    shutil.rmtree(copies[7] / "golden-field-bonnet")
+    shutil.rmtree(copies[8] / "golden-field-bonnet")
     (copies[4] / "recognition.json").unlink()
     (copies[5] / "side_by_side.webp").unlink()
     build(copies, tmp_path / "guide")
@@ -151,7 +151,7 @@ def test_the_index_for_machines_names_files_that_are_there(built):
     index = json.loads((built / "guide.json").read_text())
     assert [entry["common_name"] for entry in index["species"]] == [name for name, _, _ in NAMES]
     assert index["headline"]["retention"] == 0.7778
-    assert len(index["inputs"]) == 8
+    assert len(index["inputs"]) == 9
     assert set(index["pages"]) == {page.name for page in read_pages(built)}
 
 
