@@ -64,7 +64,7 @@ KINDS: dict[str, tuple[Callable[[Iterable[Row]], list[Row]], dict[str, Any]] | N
     "untouched": None,
     "collapsed": (without_names, {"learning_rate": 1e-3, "max_steps": 60}),
     "copying": (one_of_each, {"learning_rate": 3e-4, "max_steps": 250}),
-    "blocky": (in_blocks, {"learning_rate": 2e-4, "max_steps": 100}),
+    "blocky": (in_blocks, {"learning_rate": 3e-4, "max_steps": 60}),
 }
 KEPT = {"copying": 0.25, "blocky": 0.25}
 """Share of rehearsal, where only the planted fault is to show."""

@@ -30,6 +30,10 @@ class SampleGalleriesConfig(StageConfig):
     guidance_scale: float | None = Field(default=None, ge=1, le=100, description="Classifier-free guidance.")
     scheduler: str | None = Field(default=None, description="DDIM, DPM++ 2M, Euler or UniPC.")
     batch_size: int | None = Field(default=None, ge=1, le=256, description="Pictures denoised at once.")
+    sizes: list[int] | None = Field(
+        default=None,
+        description="Sides in pixels, multiples of 8, at which the first picture of each prompt is made too.",
+    )
     seed: int | None = Field(
         default=None, ge=0, description="Seed that every picture's own seed is drawn from."
     )
@@ -120,7 +124,7 @@ def sample_galleries(
         settings=config.fill("sample_galleries", profile),
         build=build,
         checks=GALLERY_CHECKS,
-        preview=sheets("grids/species.webp", "grids/controls.webp"),
+        preview=sheets("grids/species.webp", "grids/controls.webp", "grids/sizes.webp"),
     )
 
 

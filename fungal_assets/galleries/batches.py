@@ -12,6 +12,7 @@ Belongs here: denoising and the PNG with its parameters. What is asked for is in
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -30,10 +31,17 @@ if TYPE_CHECKING:
 PARAMETERS = "parameters"
 _CACHED_PROMPTS = 64
 Embeddings = tuple["torch.Tensor", "torch.Tensor"]
+Settings = Mapping[str, Any]
 
 
 def make_pictures(
-    pictures: Sequence[Picture], weights: Path, sha256: str, folder: Path, settings: Mapping[str, Any]
+    pictures: Sequence[Picture],
+    weights: Path,
+    sha256: str,
+    folder: Path,
+    settings: Settings,
+    *,
+    pipeline: StableDiffusionPipeline | None = None,
 ) -> Iterator[Picture]:
     """Make pictures with one model and write them; the model is loaded only if there is something to make.
 
@@ -42,25 +50,33 @@ def make_pictures(
         weights: Diffusers folder of the model.
         sha256: Its proven hash, for the pictures' parameters.
         folder: The gallery.
-        settings: What decides a picture beside its prompt and seed, as `parameters_of` takes it.
+        settings: What decides a picture beside its prompt and seed, as `parameters_of` takes it. With `again` (0 to
+            1) the pictures begin as those at the paths `first`, enlarged, noised as of the last part of the way, and
+            denoised with as many steps.
+        pipeline: The model where it is loaded already, by `load_sampler`.
 
     Yields:
         Each picture once it is on disk.
     """
     if not pictures:
         return
-    pipeline = _load(weights, settings["scheduler"])
-    embed = lru_cache(_CACHED_PROMPTS)(lambda text: _embed(pipeline, text, settings["negative_prompt"]))
+    model = pipeline or load_sampler(weights, settings["scheduler"])
+    embed = lru_cache(_CACHED_PROMPTS)(lambda text: _embed(model, text, settings["negative_prompt"]))
     size = settings["batch_size"]
     for start in range(0, len(pictures), size):
         batch = pictures[start : start + size]
-        images = _denoise(pipeline, [*batch, *batch[-1:] * (size - len(batch))], embed, settings)
+        filled = [*batch, *batch[-1:] * (size - len(batch))]
+        if "again" in settings:
+            images = _denoise_again(model, filled, embed, folder, settings)
+        else:
+            images = _denoise(model, filled, embed, settings)
         for picture, image in zip(batch, images, strict=False):
             save_picture(folder / picture.path, image, parameters_of(picture, settings, sha256))
             yield picture
 
 
-def _load(weights: Path, scheduler: str) -> StableDiffusionPipeline:
+def load_sampler(weights: Path, scheduler: str) -> StableDiffusionPipeline:
+    """A model on the fastest device, with a scheduler of diffusers by its class name."""
     import diffusers
     import torch
 
@@ -86,7 +102,7 @@ def _denoise(
     pipeline: StableDiffusionPipeline,
     batch: Sequence[Picture],
     embed: Callable[[str], Embeddings],
-    settings: Mapping[str, Any],
+    settings: Settings,
 ) -> list[Image.Image]:
     import torch
 
@@ -102,7 +118,37 @@ def _denoise(
     ).images
 
 
-def parameters_of(picture: Picture, settings: Mapping[str, Any], sha256: str) -> dict[str, Any]:
+def _denoise_again(
+    pipeline: StableDiffusionPipeline,
+    batch: Sequence[Any],
+    embed: Callable[[str], Embeddings],
+    folder: Path,
+    settings: Settings,
+) -> list[Image.Image]:
+    """Enlarge the pictures at `first`, and denoise them from part of the way."""
+    import torch
+    from diffusers import StableDiffusionImg2ImgPipeline
+
+    again = StableDiffusionImg2ImgPipeline.from_pipe(pipeline)
+    again.set_progress_bar_config(disable=True)
+    positive, negative = zip(*(embed(picture.text) for picture in batch), strict=True)
+    side = (settings["width"], settings["height"])
+    firsts = []
+    for picture in batch:
+        with Image.open(folder / picture.first) as image:
+            firsts.append(image.convert("RGB").resize(side, Image.Resampling.LANCZOS))
+    return again(
+        image=firsts,
+        strength=settings["again"],
+        prompt_embeds=torch.cat(positive),
+        negative_prompt_embeds=torch.cat(negative),
+        generator=[torch.Generator().manual_seed(picture.seed) for picture in batch],
+        num_inference_steps=math.ceil(settings["num_inference_steps"] / settings["again"]),
+        guidance_scale=settings["guidance_scale"],
+    ).images
+
+
+def parameters_of(picture: Picture, settings: Settings, sha256: str) -> dict[str, Any]:
     """All that decides a picture, as its PNG keeps it."""
     return {
         "prompt": picture.text,
@@ -130,7 +176,7 @@ def read_parameters(path: Path) -> dict[str, Any]:
         return json.loads(image.info.get(PARAMETERS, "{}"))
 
 
-def is_made(folder: Path, picture: Picture, settings: Mapping[str, Any], sha256: str) -> bool:
+def is_made(folder: Path, picture: Picture, settings: Settings, sha256: str) -> bool:
     """Whether a gallery holds this very picture: same prompt, seed, settings and weights."""
     path = folder / picture.path
     try:
