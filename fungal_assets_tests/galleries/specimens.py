@@ -76,17 +76,24 @@ def grow_world(root: Path) -> World:
     entries = [{"cluster_id": number, "size": TRAINED} for number in range(len(KINDS))]
     (clusters / "clusters.json").write_text(json.dumps({"k": len(KINDS), "clusters": entries}))
     (clusters / "extractor.json").write_text(json.dumps(describe_extractor(extractor)))
-    with ShardWriter(dataset / "data", ROWS, shards=2) as writer:
-        for number, kind in enumerate(KINDS):
-            for index, image in enumerate(trained(kind)):
+    write_split(dataset, "train", [trained(kind) for kind in KINDS])
+    return World(clusters, dataset)
+
+
+def write_split(dataset: Path, split: str, images: Sequence[Sequence[Image.Image]]) -> None:
+    """Write the shards of a split; image ids are `0-3` of training images and `test-0-3` of held-out ones."""
+    prefix = "" if split == "train" else f"{split}-"
+    with ShardWriter(dataset / "data", ROWS, shards=2, stem=split) as writer:
+        for number, own in enumerate(images):
+            for index, image in enumerate(own):
+                image_id = f"{prefix}{number}-{index}"
                 writer.write(
                     {
-                        "image": {"bytes": as_png(image), "path": f"{number}-{index}.png"},
-                        "image_id": f"{number}-{index}",
+                        "image": {"bytes": as_png(image), "path": f"{image_id}.png"},
+                        "image_id": image_id,
                         "species_id": f"species-{number:02d}",
                     }
                 )
-    return World(clusters, dataset)
 
 
 def as_png(image: Image.Image) -> bytes:
