@@ -181,3 +181,30 @@ def test_a_slug_that_is_no_file_name_is_refused(growth, tmp_path, slug):
     (copy / "species.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match="no file name"):
         build([copy, *guide_inputs(growth)[1:]], tmp_path / "guide")
+
+
+def test_the_species_report_has_a_row_for_each_species_the_worst_first_and_its_sheets(built):
+    page = read_page(built, built / "species-report.html")
+    leads = [link.path for link in page.links if link.path.startswith("species/")]
+    assert leads == [
+        "species/élans-coral.html",
+        "species/witchs-ear.html",
+        "species/golden-field-bonnet.html",
+    ]
+    text = (built / "species-report.html").read_text()
+    assert text.count("copied, not itself") == 2
+    assert "real ≥ 75" in text and "halves ≤ 0.44, others 2.95" in text
+    for name in ("species", "originals", "confusion"):
+        assert f'src="media/species-report-{name}.webp"' in text
+    assert 'href="species-report.html"' in (built / "index.html").read_text().split("</header>")[0]
+
+
+def test_a_species_report_of_other_species_is_refused(growth, tmp_path):
+    copy = tmp_path / "species_report"
+    shutil.copytree(growth["species_report"].path, copy)
+    report = json.loads((copy / "report.json").read_text())
+    report["species"][0]["species_id"] = "species-77"
+    (copy / "report.json").write_text(json.dumps(report))
+    inputs = [copy if "species_report" in str(path) else path for path in guide_inputs(growth)]
+    with pytest.raises(InputError, match=r"tells of \['species-77'\]"):
+        build(inputs, tmp_path / "guide")
