@@ -128,7 +128,7 @@ def report(kind: str, store: Store, folder: Path) -> None:
     gallery, forgetting, species = (folder / name for name in ("gallery", "forgetting", "species"))
     for each in (gallery, forgetting, species):
         each.mkdir(exist_ok=True)
-    settings = get_profile("pocket").settings["sample_galleries"] | {"images_per_prompt": 3, "controls": 8}
+    settings = get_profile("pocket").settings["sample_galleries"] | {"images_per_prompt": 2, "controls": 4}
     sample_gallery(pruned, prompts, clusters, gallery, size_px=128, **settings, tell=print)
     report_forgetting(gallery, forgetting, judge="pocket", min_retention=0.6)
     figures = report_species(gallery, clusters, dataset.path, species, min_variety=0.3, max_copied_share=0.02)

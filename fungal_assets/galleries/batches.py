@@ -104,18 +104,9 @@ def _denoise(
     embed: Callable[[str], Embeddings],
     settings: Settings,
 ) -> list[Image.Image]:
-    import torch
-
-    positive, negative = zip(*(embed(picture.text) for picture in batch), strict=True)
-    return pipeline(
-        prompt_embeds=torch.cat(positive),
-        negative_prompt_embeds=torch.cat(negative),
-        generator=[torch.Generator().manual_seed(picture.seed) for picture in batch],
-        num_inference_steps=settings["num_inference_steps"],
-        guidance_scale=settings["guidance_scale"],
-        width=settings["width"],
-        height=settings["height"],
-    ).images
+    sides = {name: settings[name] for name in ("width", "height")}
+    steps = settings["num_inference_steps"]
+    return pipeline(**_asked(batch, embed, settings), **sides, num_inference_steps=steps).images
 
 
 def _denoise_again(
@@ -126,26 +117,35 @@ def _denoise_again(
     settings: Settings,
 ) -> list[Image.Image]:
     """Enlarge the pictures at `first`, and denoise them from part of the way."""
-    import torch
     from diffusers import StableDiffusionImg2ImgPipeline
 
     again = StableDiffusionImg2ImgPipeline.from_pipe(pipeline)
     again.set_progress_bar_config(disable=True)
+    sides, share = (settings["width"], settings["height"]), settings["again"]
+    firsts = [_open_enlarged(folder / picture.first, sides) for picture in batch]
+    steps = math.ceil(settings["num_inference_steps"] / share)
+    asked = _asked(batch, embed, settings)
+    return again(image=firsts, strength=share, num_inference_steps=steps, **asked).images
+
+
+def _open_enlarged(path: Path, sides: tuple[int, int]) -> Image.Image:
+    with Image.open(path) as image:
+        return image.convert("RGB").resize(sides, Image.Resampling.LANCZOS)
+
+
+def _asked(
+    batch: Sequence[Picture], embed: Callable[[str], Embeddings], settings: Settings
+) -> dict[str, Any]:
+    """What a pipeline of diffusers is told of a batch: texts, each picture's own noise, and guidance."""
+    import torch
+
     positive, negative = zip(*(embed(picture.text) for picture in batch), strict=True)
-    side = (settings["width"], settings["height"])
-    firsts = []
-    for picture in batch:
-        with Image.open(folder / picture.first) as image:
-            firsts.append(image.convert("RGB").resize(side, Image.Resampling.LANCZOS))
-    return again(
-        image=firsts,
-        strength=settings["again"],
-        prompt_embeds=torch.cat(positive),
-        negative_prompt_embeds=torch.cat(negative),
-        generator=[torch.Generator().manual_seed(picture.seed) for picture in batch],
-        num_inference_steps=math.ceil(settings["num_inference_steps"] / settings["again"]),
-        guidance_scale=settings["guidance_scale"],
-    ).images
+    return {
+        "prompt_embeds": torch.cat(positive),
+        "negative_prompt_embeds": torch.cat(negative),
+        "generator": [torch.Generator().manual_seed(picture.seed) for picture in batch],
+        "guidance_scale": settings["guidance_scale"],
+    }
 
 
 def parameters_of(picture: Picture, settings: Settings, sha256: str) -> dict[str, Any]:

@@ -123,11 +123,17 @@ def open_image(row: Mapping[str, Any]) -> Image.Image:
     return Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB")
 
 
-def read_images(captioned_dataset: Path, image_ids: Collection[str]) -> dict[str, Image.Image]:
-    """Some real images by id."""
+def read_images(
+    captioned_dataset: Path, image_ids: Collection[str], *, side_px: int | None = None
+) -> dict[str, Image.Image]:
+    """Some real images by id, scaled to `side_px` where many are held."""
     wanted = set(image_ids)
     return {
-        row["image_id"]: open_image(row)
+        row["image_id"]: _scaled(open_image(row), side_px)
         for _, row in _rows(captioned_dataset / DATA)
         if row["image_id"] in wanted
     }
+
+
+def _scaled(image: Image.Image, side_px: int | None) -> Image.Image:
+    return image.resize((side_px, side_px), Image.Resampling.BICUBIC) if side_px else image

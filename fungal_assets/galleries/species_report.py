@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from fungal_assets.errors import InputError
-from fungal_assets.galleries.copies import find_original
+from fungal_assets.galleries.copies import SIDE_PX, find_original
 from fungal_assets.galleries.flaws import find_flaws
 from fungal_assets.galleries.originals import Originals, read_images, read_originals
 from fungal_assets.galleries.planning import TUNED
@@ -130,7 +130,7 @@ def _look(
 ) -> list[Looked]:
     """Each picture with the training image that it is most like, and its flaws."""
     nearest = originals.nearest
-    real = read_images(captioned_dataset, nearest.image_ids.ravel().tolist())
+    real = read_images(captioned_dataset, nearest.image_ids.ravel().tolist(), side_px=SIDE_PX)
     looked = []
     for row, ids, cosines in zip(rows, nearest.image_ids, nearest.cosines.tolist(), strict=True):
         image = open_picture(sample_galleries, row)
