@@ -71,7 +71,7 @@ def main() -> None:
     draw_growth(store, partition).save(here / "growth.webp", quality=85)
     report = store.find("species_report", partition)
     if report is not None:
-        shutil.copyfile(report.path / "species.webp", here / "species_report.webp")
+        shutil.copyfile(report.path / "real_and_painted.webp", here / "species_report.webp")
     draw_forms(store, partition).save(here / "forms.webp", quality=85)
 
 

@@ -274,5 +274,5 @@ def species_report(
             gallery.path, grouped.path, dataset.path, folder, **settings
         ),
         checks=SPECIES_REPORT_CHECKS,
-        preview=sheets("species.webp", "confusion.webp", "originals.webp"),
+        preview=sheets("real_and_painted.webp", "confusion.webp", "originals.webp"),
     )

@@ -138,7 +138,7 @@ def _put_sheets(species_report: Path, shelf: Shelf) -> dict[str, str]:
     """Links of the sheets of a species report, by what they show."""
     return {
         name: shelf.put_picture(open_picture(species_report / f"{name}.webp"), f"species-report-{name}")
-        for name in ("species", "originals", "confusion")
+        for name in ("real_and_painted", "originals", "confusion")
     }
 
 

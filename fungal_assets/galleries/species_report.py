@@ -70,7 +70,8 @@ def report_species(
         sample_galleries: A complete gallery.
         clusters: The clusters that its species name.
         captioned_dataset: What its model was tuned on.
-        folder: Where `report.json`, `pictures.parquet`, `confusion.webp`, `species.webp` and `originals.webp` go.
+        folder: Where `report.json`, `pictures.parquet`, `confusion.webp`, `real_and_painted.webp` and `originals.webp`
+            go.
         min_variety: Least mean distance between pictures of a species, as a share of that between its real images.
         max_copied_share: Which share of all pictures may be copies of training images, 0 to 1.
         tell: Gets lines of progress.
@@ -108,7 +109,12 @@ def report_species(
     (folder / ".pictures.parquet").replace(folder / "pictures.parquet")
     draw_confusion(confusion, report["chance"], folder / "confusion.webp")
     draw_species(
-        sample_galleries, captioned_dataset, named, report["species"], originals, folder / "species.webp"
+        sample_galleries,
+        captioned_dataset,
+        named,
+        report["species"],
+        originals,
+        folder / "real_and_painted.webp",
     )
     draw_originals(sample_galleries, captioned_dataset, looked, folder / "originals.webp")
     write_atomically(folder / "report.json", json.dumps(report, indent=1))

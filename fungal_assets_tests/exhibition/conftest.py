@@ -340,7 +340,7 @@ class GrowthWriter:
             "species": entries,
         }
         _write_json(folder / "report.json", report)
-        for name in ("species", "originals", "confusion"):
+        for name in ("real_and_painted", "originals", "confusion"):
             self.paint("views", 0, len(name)).resize((256, 256)).save(folder / f"{name}.webp")
 
     def _forms(self, folder: Path) -> None:

@@ -135,7 +135,10 @@ def test_the_confusion_counts_every_picture_once(reported):
 
 def test_sheets_are_small_enough_for_the_event_log(reported):
     _, report = reported("a perfect model")
-    for name in ("species", "confusion", "originals"):
+    names = {path.stem for path in report.glob("*.webp")}
+    assert names == {"real_and_painted", "confusion", "originals"}
+    assert not names & read(report)["figures"].keys(), "one would hide the other on the asset's page"
+    for name in names:
         with Image.open(report / f"{name}.webp") as image:
             assert len(sheet(image)) <= MAX_SHEET_BYTES
 
