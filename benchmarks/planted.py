@@ -63,7 +63,7 @@ def pixelate(data: bytes) -> bytes:
 KINDS: dict[str, tuple[Callable[[Iterable[Row]], list[Row]], dict[str, Any]] | None] = {
     "untouched": None,
     "collapsed": (without_names, {"learning_rate": 1e-3, "max_steps": 60}),
-    "copying": (one_of_each, {"learning_rate": 3e-4, "max_steps": 250}),
+    "copying": (one_of_each, {"learning_rate": 3e-4, "max_steps": 1500}),
     "blocky": (in_blocks, {"learning_rate": 3e-4, "max_steps": 60}),
 }
 KEPT = {"copying": 0.25, "blocky": 0.25}
