@@ -40,7 +40,7 @@ SMALL = {
     "forms_3d": {"max_species": 1, "iterations": 30, "grid_size": 24, "view_size_px": 64, "processes": 1},
     "videos_3d": {"frames": 8, "size_px": 64},
 }
-JOBS = {"collection": COLLECTION_ASSETS, "growth": GROWTH_ASSETS[:5]}
+JOBS = {"collection": COLLECTION_ASSETS, "growth": GROWTH_ASSETS[:6]}
 """Up to the forms: what a model of 64 px and 24 steps makes of them is not what is tested here."""
 
 

@@ -50,6 +50,7 @@ CHECKS = {
     "pruned_weights": diffusion.PRUNED_CHECKS,
     "sample_galleries": galleries.GALLERY_CHECKS,
     "forgetting_report": galleries.REPORT_CHECKS,
+    "species_report": galleries.SPECIES_REPORT_CHECKS,
     "resolution_atlas": atlas.ATLAS_CHECKS,
     "forms_3d": forms.FORM_CHECKS,
     "videos_3d": forms.VIDEO_CHECKS,

@@ -24,6 +24,7 @@ GROWTH_ASSETS = (
     "pruned_weights",
     "sample_galleries",
     "forgetting_report",
+    "species_report",
     "forms_3d",
     "videos_3d",
     "field_guide",
@@ -40,7 +41,7 @@ collection = dg.define_asset_job(
 growth = dg.define_asset_job(
     "growth",
     selection=dg.AssetSelection.assets(*GROWTH_ASSETS),
-    description="Weights, galleries, the forgetting report, forms, videos and the field guide, by one method at one "
+    description="Weights, galleries, the reports, forms, videos and the field guide, by one method at one "
     "resolution, from the newest collection.",
 )
 atlas = dg.define_asset_job(

@@ -33,6 +33,7 @@ STAGES = {
     "pruned_weights": ("diffusion.strengths", "export_weights", ()),
     "sample_galleries": ("galleries.sampling", "sample_gallery", ("size_px",)),
     "forgetting_report": ("galleries.forgetting", "report_forgetting", ()),
+    "species_report": ("galleries.species_report", "report_species", ()),
     "resolution_atlas": ("galleries.atlas.building", "draw_atlas", ("size_px",)),
     "forms_3d": ("forms.growing", "grow_forms", ()),
     "videos_3d": ("forms.filming", "film_forms", ()),

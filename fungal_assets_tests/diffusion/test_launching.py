@@ -67,14 +67,15 @@ def instance(tmp_path):
 def grown(root, dataset, prompts, base, *, processes):
     """The asset itself, made of these inputs."""
     store = Store(root)
-    for asset, partition, source in (("captioned_dataset", "64", dataset), ("prompts", None, prompts)):
+    config = {name: value for name, value in SETTINGS.items() if name != "method"}
+    rehearsal = rehearse(prompts, str(base), config.pop("rehearsal_prompts"))
+    for asset, source in (("captioned_dataset", dataset), ("rehearsal", rehearsal)):
 
         def build(folder, source=source):
             shutil.copytree(source, folder, dirs_exist_ok=True)
             return {}
 
-        store.make(asset, partition, inputs=[], config={}, code_version="1", build=build)
-    config = {name: value for name, value in SETTINGS.items() if name != "method"}
+        store.make(asset, "64", inputs=[], config={}, code_version="1", build=build)
     config |= {"base_model": str(base), "processes": processes, "checkpoint_every_s": 0.5}
     resources = {"store": StoreResource(root=str(root)), "profile": ProfileResource(name="pocket")}
     settings = {"ops": {"fine_tuned_weights": {"config": config}}}
