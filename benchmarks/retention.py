@@ -1,10 +1,11 @@
 """What a model learns of the species and what it keeps: the base model, the artist's recipe and our three methods.
 
 Run: python benchmarks/retention.py STORE FOLDER [ROW ...]. STORE holds a growth of the profile pocket up to its prompts
-and its captioned dataset. FOLDER keeps weights and finished rows, so that a broken run goes on; rows that are named are
-made alone. The artist's recipe tunes the whole UNet in many epochs on captions that say the name alone, rehearses
-nothing, and takes ten times the rate of the method `full`. Ours are the profile's own settings. Each model is asked in
-the manner of what it was tuned on, and painted as the profile's galleries are:
+and its captioned dataset. FOLDER keeps weights and finished rows (`rows.json`, with seconds of training), so that a
+broken run goes on; rows that are named are made alone. The artist's recipe tunes the whole UNet in many epochs on
+captions that say the name alone, rehearses nothing, and takes ten times the rate of the method `full`. Ours are the
+profile's own settings. Each model is asked in the manner of what it was tuned on, and painted as the profile's galleries
+are:
 
 - species: the share of 16 pictures a species that are nearest to their own species, by the vectors that made the
   clusters, as galleries have it, and by the project's judge, against the mean of each species' own pictures;
@@ -68,7 +69,6 @@ COLUMNS = {
     "habitat": "habitat",
     "colour": "colour",
     "view": "view",
-    "training_s": "training, s",
 }
 
 
@@ -233,7 +233,7 @@ def print_table(rows: Mapping[str, Mapping[str, float]]) -> None:
     """The rows so far, in Markdown; what was not measured is left empty."""
     print(f"\n| model | {' | '.join(COLUMNS.values())} |\n|---|{'---|' * len(COLUMNS)}")
     for name, row in rows.items():
-        cells = [f"{row[key]:.{0 if key == 'training_s' else 2}f}" if key in row else "" for key in COLUMNS]
+        cells = [f"{row[key]:.2f}" if key in row else "" for key in COLUMNS]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
