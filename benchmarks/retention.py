@@ -4,8 +4,8 @@ Run: python benchmarks/retention.py STORE FOLDER [ROW ...]. STORE holds a growth
 and its captioned dataset. FOLDER keeps weights and finished rows (`rows.json`, with seconds of training), so that a
 broken run goes on; rows that are named are made alone. The artist's recipe tunes the whole UNet in many epochs on
 captions that say the name alone, rehearses nothing, and takes ten times the rate of the method `full`. Ours are the
-profile's own settings. Each model is asked in the manner of what it was tuned on, and painted as the profile's galleries
-are:
+profile's own settings. Each model is asked in the manner of what it was tuned on, and painted as the profile's
+galleries are:
 
 - species: the share of 16 pictures a species that are nearest to their own species, by the vectors that made the
   clusters, as galleries have it, and by the project's judge, against the mean of each species' own pictures;
