@@ -182,7 +182,7 @@ def run_theirs(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def ours_of(args: argparse.Namespace) -> dict[str, Any]:
     """The settings of the profile pocket, with nothing rehearsed and captions alone."""
     settings = dict(get_profile("pocket").settings["fine_tuned_weights"])
-    alone = {"rehearsal_prompts": 0, "rehearsal_share": 0.0, "class_share": 0.0}
+    alone = {"rehearsal_share": 0.0, "class_share": 0.0}
     return settings | alone | {"precision": args.precision}
 
 
@@ -192,9 +192,10 @@ def tune_ours(args: argparse.Namespace, folder: Path) -> None:
 
     dataset = Store(args.store).get("captioned_dataset", str(RESOLUTION_PX)).path
     settings = ours_of(args)
-    base_model, _ = settings.pop("base_model"), settings.pop("checkpoint_every_s")
+    base_model = settings["base_model"]
+    recipe = Recipe(**{name: settings[name] for name in Recipe.__dataclass_fields__})
     how: dict[str, Any] = {"method": "lora", "base_model": base_model, "checkpoint_every_s": 1e9}
-    tune(dataset, folder / "no prompts", folder / "ours", recipe=Recipe(**settings), **how)
+    tune(dataset, None, folder / "ours", recipe=recipe, **how)
 
 
 def run_ours(args: argparse.Namespace, folder: Path) -> dict[str, Any]:

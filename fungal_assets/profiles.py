@@ -200,7 +200,7 @@ PROFILES: Mapping[str, Profile] = {
                 "images_per_prompt": 4,
                 "controls": 12,
                 "num_inference_steps": 10,
-                "guidance_scale": 2.0,
+                "guidance_scale": 3.0,
                 "scheduler": "DPM++ 2M",
                 "batch_size": 8,
                 "sizes": [],

@@ -43,16 +43,17 @@ def test_every_prompt_and_the_view_words_say_what_they_are_for(growth):
     assert found["purposes"] == PURPOSES and found["purposes"]["view_words"]
 
 
-def test_every_species_has_its_four_kinds_of_prompts(growth):
+def test_every_species_has_its_five_kinds_of_prompts(growth):
     found = _prompts(growth)["prompts"]
     for one in read_species(growth.species):
         own = {prompt["kind"]: prompt["text"] for prompt in found if prompt["species_id"] == one.species_id}
         colours = " and ".join(one.colour_names)
-        assert own["species"] == f"{depict(one.common_name, CLASS_NOUN)}, {colours}"
+        assert own["form"] == f"{depict(one.common_name, CLASS_NOUN)}, {colours}"
+        assert own["species"] == f"{own['form']}, {one.habitat}"
         assert own["subspecies"].endswith(
-            depict(one.common_name, CLASS_NOUN).split(maxsplit=4)[-1] + f", {colours}"
+            depict(one.common_name, CLASS_NOUN).split(maxsplit=4)[-1] + f", {colours}, {one.habitat}"
         )
-        assert own["context"].startswith(f"{own['species']}, ")
+        assert own["context"].startswith(f"{own['form']}, ")
 
 
 def test_mutants_are_new_names_of_words_that_species_have(growth):
