@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+from tuned import rehearse_base
 
 from fungal_assets.diffusion.headers import Origin
 from fungal_assets.diffusion.pruning import prune_weights
@@ -107,7 +108,7 @@ def make_weights(kind: str, dataset: Output, tuned: Output, prompts: Path, folde
     changed = change_dataset(dataset.path, change, folder / "dataset")
     tune(
         changed,
-        prompts,
+        rehearse_base(prompts, folder / "rehearsal") if share else None,
         folder / "weights",
         method="full",
         base_model="pocket",
