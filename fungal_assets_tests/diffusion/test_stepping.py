@@ -111,18 +111,16 @@ def test_activations_computed_again_change_nothing(few_dir, base_dir, tmp_path):
     assert all(torch.equal(kept[name], again[name]) for name in kept)
 
 
-def test_a_model_is_arranged_as_chosen_with_the_same_parameters(pipeline, monkeypatch):
-    compiled = []
-    monkeypatch.setattr(torch, "compile", lambda unet: compiled.append(unet) or unet)
-    chosen = {"checkpoints_gradients": True, "is_channels_last": True, "compiles": True}
-    for is_chosen in (False, True):
-        unet = copy.deepcopy(pipeline.unet)
-        before = dict(unet.named_parameters())
-        assert arrange(unet, **{name: value and is_chosen for name, value in chosen.items()}) is unet
-        assert all(value is before[name] for name, value in unet.named_parameters())
-        assert unet.is_gradient_checkpointing == is_chosen
-        assert unet.conv_in.weight.is_contiguous(memory_format=torch.channels_last) == is_chosen
-        assert compiled == [unet] * is_chosen
+@pytest.mark.parametrize("is_chosen", [False, True])
+def test_a_model_is_arranged_as_chosen_with_the_same_parameters(is_chosen, pipeline):
+    unet = copy.deepcopy(pipeline.unet)
+    before = dict(unet.named_parameters())
+    names = ("checkpoints_gradients", "is_channels_last", "compiles")
+    found = arrange(unet, **dict.fromkeys(names, is_chosen))
+    assert getattr(found, "_orig_mod", None) is (unet if is_chosen else None), "compiled at its first step"
+    assert all(value is before[name] for name, value in unet.named_parameters())
+    assert unet.is_gradient_checkpointing == is_chosen
+    assert unet.conv_in.weight.is_contiguous(memory_format=torch.channels_last) == is_chosen
 
 
 @pytest.mark.parametrize(("precision", "is_half"), [("auto", False), ("float32", False), ("bfloat16", True)])
