@@ -3,7 +3,6 @@
 import copy
 import dataclasses
 import importlib.util
-import shutil
 
 import pytest
 import torch
@@ -36,7 +35,6 @@ ALONE = SETTINGS | {
 HAS_BITSANDBYTES = importlib.util.find_spec("bitsandbytes") is not None
 needs_bitsandbytes = pytest.mark.skipif(not HAS_BITSANDBYTES, reason="bitsandbytes is not installed")
 needs_bfloat16 = pytest.mark.skipif(not has_bfloat16_units(), reason="this CPU has no bfloat16 units")
-needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no compiler")
 CHOICES = [
     pytest.param({"accumulation_steps": 2, "batch_size": 2}, id="accumulation"),
     pytest.param({"checkpoints_gradients": True}, id="checkpointing"),
@@ -46,7 +44,6 @@ CHOICES = [
     pytest.param({"optimiser": "adafactor"}, id="adafactor"),
     pytest.param({"optimiser": "adamw8bit", "lora_rank": 64}, id="adamw8bit", marks=needs_bitsandbytes),
     pytest.param({"precision": "bfloat16"}, id="bfloat16", marks=needs_bfloat16),
-    pytest.param({"compiles": True, "batch_size": 8, "max_steps": 3}, id="compiled", marks=needs_compiler),
 ]
 
 
