@@ -7,7 +7,8 @@ import torch
 
 from fungal_assets.diffusion.encoding import read_tensors
 from fungal_assets.diffusion.inversion import EMBEDDINGS_FILE
-from fungal_assets.diffusion.methods import LORA_FILE, UNET_FILE
+from fungal_assets.diffusion.lora import LORA_FILE
+from fungal_assets.diffusion.methods import UNET_FILE
 from fungal_assets_tests.diffusion.conftest import SETTINGS, tune
 
 DECAY = 0.3
