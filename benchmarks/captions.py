@@ -14,141 +14,24 @@ import itertools
 import json
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-import torch
-from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+from asking import Question, ask, share_heard
+from diffusers import StableDiffusionPipeline
+from tuned import load_base, rehearse_base, reword, tune_model
 
-from fungal_assets.diffusion.base_models import load_pipeline
-from fungal_assets.diffusion.methods import get_method
-from fungal_assets.diffusion.training import Recipe, tune
-from fungal_assets.nomenclature.habitats import HABITAT_WORDS
-from fungal_assets.nomenclature.species import Species, read_species
-from fungal_assets.nomenclature.wordings import depict
-from fungal_assets.pocket import JUDGE_DIR, MODEL_DIR
+from fungal_assets.nomenclature.species import read_species
+from fungal_assets.pocket import JUDGE_DIR
 from fungal_assets.pocket.contrasting import ClipJudge
-from fungal_assets.pocket.facts import word_fungus
-from fungal_assets.pocket.fungarium import MORPHOTYPE_TABLE, views_of
-from fungal_assets.pocket.fungarium.palette import COLORS
 from fungal_assets.pocket.scoring import paint
 from fungal_assets.pocket.world import WORLD_CONCEPTS
-from fungal_assets.profiles import get_profile
 from fungal_assets.progress import stay_silent
 from fungal_assets.store import Store
 
-NOUN = "mushroom"
 EACH, STEPS = 4, 10
 """Pictures of each species for each kind of word, and of each control prompt half as many."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """One prompt, the word that it asks to see, and what the judge may answer.
-
-    Args:
-        kind: Kind of word.
-        prompt: For a model that was tuned on full captions.
-        name_prompt: For one that was tuned on names alone.
-        base_prompt: For the base model, which has never heard the name.
-        answers: Texts by word.
-        right: The word asked for.
-    """
-
-    kind: str
-    prompt: str
-    name_prompt: str
-    base_prompt: str
-    answers: Mapping[str, str]
-    right: str
-
-
-def ask(kinds: Sequence[Species]) -> list[Question]:
-    """The questions about all species: `EACH` words of each kind, dealt out in turn."""
-    asked: list[Question] = []
-    for number, one in enumerate(kinds):
-        form = MORPHOTYPE_TABLE[one.morphotype].words[0]
-        subject = depict(one.common_name, NOUN)
-        places = [place for habitat, place in HABITAT_WORDS.items() if habitat not in ("log", "tree_trunk")]
-        foreign = [color for color in COLORS if color not in one.colour_names]
-        for turn in range(EACH):
-            place, color, view = (
-                words[(number + turn * 2) % len(words)]
-                for words in (places, foreign, views_of(one.morphotype))
-            )
-            named = f"{color} {one.common_name}"
-            asked += [
-                Question(
-                    "habitat",
-                    f"{subject}, {place}",
-                    f"{one.common_name}, {place}",
-                    word_fungus(form, place=place),
-                    {place: word_fungus(form, place=place) for place in places},
-                    place,
-                ),
-                Question(
-                    "colour",
-                    depict(named, NOUN),
-                    named,
-                    word_fungus(form, color=color),
-                    {color: word_fungus(form, color=color) for color in COLORS},
-                    color,
-                ),
-                Question(
-                    "view",
-                    f"{subject}, {view}",
-                    f"{one.common_name}, {view}",
-                    word_fungus(form, view=view),
-                    {view: word_fungus(form, view=view) for view in views_of(one.morphotype)},
-                    view,
-                ),
-            ]
-    return asked
-
-
-def reword(dataset: Path, folder: Path, names: Mapping[str, str]) -> Path:
-    """The same dataset whose only text is the species' name."""
-    for path in sorted((dataset / "data").glob("train-*.parquet")):
-        table = pq.read_table(path)
-        texts = [names[one] for one in table["species_id"].to_pylist()]
-        alone = {"text": texts, "texts": [[text] for text in texts], "class_texts": [[] for _ in texts]}
-        for name, values in alone.items():
-            at = table.schema.get_field_index(name)
-            table = table.set_column(
-                at, table.schema.field(at), pa.array(values, table.schema.field(at).type)
-            )
-        (folder / "data").mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, folder / "data" / path.name)
-    return folder
-
-
-def load_base() -> StableDiffusionPipeline:
-    """The pocket model with the scheduler of its galleries."""
-    pipeline = load_pipeline(MODEL_DIR, device="cpu", dtype=torch.float32)
-    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
-    return pipeline
-
-
-def tune_model(
-    dataset: Path, prompts: Path, folder: Path, changed: Mapping[str, Any]
-) -> StableDiffusionPipeline:
-    """Tune as the profile does, but for `changed`, in full strength."""
-    profile = get_profile("pocket")
-    settings = dict(profile.settings["fine_tuned_weights"]) | {"method": profile.method, **changed}
-    folder.mkdir()
-    names = ("method", "base_model", "checkpoint_every_s")
-    how = {name: settings[name] for name in names}
-    recipe = Recipe(**{name: value for name, value in settings.items() if name not in names})
-    tune(dataset, prompts, folder, **how, recipe=recipe)
-    pipeline = load_base()
-    sizes = {name: settings[name] for name in ("lora_rank", "vectors_per_species")}
-    get_method(settings["method"], **sizes).restore(pipeline, folder, strength=1.0)
-    return pipeline
 
 
 def score(
@@ -161,19 +44,13 @@ def score(
     judge = ClipJudge.load(JUDGE_DIR / "clip")
     prompts = [getattr(one, manner) for one in questions]
     pictures = paint(pipeline, prompts, steps=STEPS, tell=stay_silent)
-    rights: dict[str, list[bool]] = {}
-    for vector, one in zip(judge.embed_images(pictures), questions, strict=True):
-        likeness = judge.embed_texts(tuple(one.answers.values())) @ vector
-        rights.setdefault(one.kind, []).append(list(one.answers)[int(likeness.argmax())] == one.right)
     asked = [name for name in controls for _ in range(EACH // 2)]
     phrases = {concept.name: concept.phrase for concept in WORLD_CONCEPTS}
     found = judge.name(
         paint(pipeline, asked, steps=STEPS, tell=stay_silent), [phrases[name] for name in controls]
     )
     kept = [controls[index] == name for index, name in zip(found, asked, strict=True)]
-    return {kind: float(np.mean(values)) for kind, values in rights.items()} | {
-        "knowledge": float(np.mean(kept))
-    }
+    return share_heard(judge, pictures, questions) | {"knowledge": float(np.mean(kept))}
 
 
 def main() -> None:
@@ -186,23 +63,24 @@ def main() -> None:
     world = {concept.name for concept in WORLD_CONCEPTS}
     texts = json.loads((prompts / "prompts.json").read_text())["prompts"]
     controls = [one["text"] for one in texts if one["kind"] == "control" and one["text"] in world]
-    questions = ask(kinds)
+    questions = ask(kinds, EACH)
     rows = {"the base model, by form": score(load_base(), questions, controls, "base_prompt")}
     with tempfile.TemporaryDirectory() as scratch:
+        rehearsal = rehearse_base(prompts, Path(scratch) / "rehearsal")
         plain = reword(dataset, Path(scratch) / "plain", names)
         captions = {
             "the name alone": (plain, {"class_share": 0.0}, "name_prompt"),
             "full captions": (dataset, {}, "prompt"),
         }
         rehearsals = {
-            "without rehearsal": {"rehearsal_share": 0.0, "rehearsal_prompts": 0},
+            "without rehearsal": {"rehearsal_share": 0.0},
             "with rehearsal": {},
         }
         for (said, (data, own, manner)), (how, change) in itertools.product(
             captions.items(), rehearsals.items()
         ):
             name = f"{said}, {how}"
-            tuned = tune_model(data, prompts, Path(scratch) / name, {"max_steps": steps, **own, **change})
+            tuned = tune_model(data, rehearsal, Path(scratch) / name, {"max_steps": steps, **own, **change})
             rows[name] = score(tuned, questions, controls, manner)
             print(name, rows[name], flush=True)
     print(

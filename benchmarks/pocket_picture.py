@@ -70,7 +70,7 @@ def gallery_s(pipeline: StableDiffusionPipeline, seed: int) -> float:
 def main() -> None:
     """Print the median of each side and their ratio."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    pipeline = batches._load(MODEL_DIR, SETTINGS["scheduler"])
+    pipeline = batches.load_sampler(MODEL_DIR, SETTINGS["scheduler"])
     pipeline.set_progress_bar_config(disable=True)
     pairs = [(plain_s(pipeline, seed), gallery_s(pipeline, seed)) for seed in range(runs + 1)][1:]
     theirs_s, ours_s = (statistics.median(column) for column in zip(*pairs, strict=True))

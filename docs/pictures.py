@@ -1,4 +1,6 @@
-"""The pictures of a growth: `python docs/pictures.py STORE` writes captions.webp, growth.webp and forms.webp beside it.
+"""The pictures of a growth: `python docs/pictures.py STORE` writes them beside it.
+
+They are captions.webp, growth.webp, forms.webp and, where there is a species report, species_report.webp.
 
 The species are those that are recognised best; no picture is chosen by hand.
 """
@@ -67,6 +69,9 @@ def main() -> None:
     shutil.copyfile(store.get("captions").path / "sheet.webp", here / "captions.webp")
     partition = str(store.newest_partition("forms_3d"))
     draw_growth(store, partition).save(here / "growth.webp", quality=85)
+    report = store.find("species_report", partition)
+    if report is not None:
+        shutil.copyfile(report.path / "real_and_painted.webp", here / "species_report.webp")
     draw_forms(store, partition).save(here / "forms.webp", quality=85)
 
 

@@ -184,6 +184,34 @@ def where(asset: str, partition: str | None, store: str) -> None:
 
 
 @main.command()
+@click.option("--partition", metavar="KEY", help="Partition key of the weights, such as 'lora|128'.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Change one setting, such as pictures=16; may be repeated.",
+)
+@store_option
+@plainly
+def atlas(partition: str | None, settings: tuple[str, ...], store: str) -> None:
+    """Draw where in the tuned model pictures of several sizes part ways, in a minute or two."""
+    from fungal_assets.growth import draw_atlas
+
+    with quiet_libraries(home() / "logs" / "last-atlas.log") as terminal:
+        output = draw_atlas(
+            partition,
+            settings,
+            store=store,
+            home=home(),
+            tell=lambda line: click.echo(line, file=terminal),
+        )
+    for sentence in json.loads((output.path / "atlas.json").read_text())["findings"]:
+        click.echo(sentence)
+    click.echo(output.path / "atlas.webp")
+
+
+@main.command()
 @click.argument("what", type=click.Choice(["dataset", "weights"]))
 @click.option(
     "--repo", "repo_id", required=True, metavar="OWNER/NAME", help="Repository; made if there is none."

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fungal_assets.errors import InputError
-from fungal_assets.profiles import METHODS, RESOLUTIONS, Profile, get_profile
+from fungal_assets.profiles import METHODS, METHODS_OF_NAMES, RESOLUTIONS, Profile, get_profile
 from fungal_assets.progress import Tell
 from fungal_assets.store import Output, Store
 
@@ -57,6 +57,14 @@ class Growth:
         resolution = _one_of("resolution", self.resolution or self.profile.resolution, RESOLUTIONS)
         method = _one_of("method", self.method or self.profile.method, METHODS)
         return resolution, f"{method}|{resolution}"
+
+    @property
+    def is_rehearsing(self) -> bool:
+        """Whether its training is held to what the base model knows."""
+        method = self.method or self.profile.method
+        given = {"rehearsal_share": self.settings.get("fine_tuned_weights", {}).get("rehearsal_share")}
+        share = self.profile.fill("fine_tuned_weights", given, method)["rehearsal_share"]
+        return share > 0 and method not in METHODS_OF_NAMES
 
     @property
     def is_offline(self) -> bool:
@@ -194,12 +202,11 @@ def grow(growth: Growth, *, tell: Tell) -> dict[str, Any]:
     from fungal_assets.defs.running import check_settings, run_job
 
     start_s, store = time.monotonic(), Store(growth.store)
-    jobs = select_assets(growth.until)
+    jobs = select_assets(growth.until, is_rehearsing=growth.is_rehearsing)
     left_out = sorted(growth.settings.keys() - {asset for assets in jobs.values() for asset in assets})
     if left_out:
         raise InputError(
-            f"settings of {', '.join(left_out)} change nothing: "
-            + (f"--until {growth.until} comes before." if growth.until else "fungal publish keeps it.")
+            f"settings of {', '.join(left_out)} change nothing: " + _why_left_out(left_out, growth)
         )
     check_settings(growth.settings)
     note: dict[str, Any] = {
@@ -236,24 +243,78 @@ def publish_output(
         PublicationError: There is no token.
         RunFailedError: The push failed; what is uploaded stays there.
     """
-    from fungal_assets.defs.running import check_settings, run_job
+    from fungal_assets.defs.running import check_settings
     from fungal_assets.publication.tokens import read_token
 
     read_token()
     source, asset = PUBLISHED[what], f"published_{what}"
     check_settings({asset: settings})
-    root = store if "://" in store else str(Path(store).absolute())
-    kept = Store(root)
+    partition = _run_beside(
+        asset, f"{what}_publication", source, partition, settings, store=store, home=home, tell=tell
+    )
+    return None if settings["is_dry_run"] else _open(store).get(asset, partition)
+
+
+def draw_atlas(
+    partition: str | None, settings: Sequence[str], *, store: str, home: Path, tell: Tell
+) -> Output:
+    """Run the job that draws the resolution atlas of the pruned weights; returns it.
+
+    Args:
+        partition: The weights' partition; None for the last growth's, else the newest.
+        settings: Of the kind "pictures=16", in place of the profile's of the last growth.
+        store: Folder or URL of the artefact store.
+        home: The Dagster home.
+        tell: Progress.
+
+    Raises:
+        InputError: There is no such setting.
+        RunFailedError: It failed.
+    """
+    from fungal_assets.defs.running import check_settings
+
+    asset = "resolution_atlas"
+    profile = _last_profile(_open(store))
+    changed = parse_settings([f"{asset}.{text}" for text in settings], profile)
+    check_settings(changed)
+    partition = _run_beside(
+        asset, "atlas", "pruned_weights", partition, changed.get(asset, {}), store=store, home=home, tell=tell
+    )
+    return _open(store).get(asset, partition)
+
+
+def _open(store: str) -> Store:
+    return Store(store if "://" in store else str(Path(store).absolute()))
+
+
+def _last_profile(kept: Store) -> Profile:
+    return get_profile((kept.read_note(NOTE) or {}).get("profile", "pocket"))
+
+
+def _run_beside(
+    asset: str,
+    job: str,
+    source: str,
+    partition: str | None,
+    settings: Mapping[str, Any],
+    *,
+    store: str,
+    home: Path,
+    tell: Tell,
+) -> str:
+    """Run the job of one asset that grows from `source`, beside the growths; returns the partition."""
+    from fungal_assets.defs.running import run_job
+
+    kept = _open(store)
     note = kept.read_note(NOTE) or {}
     partition = partition or note.get("outputs", {}).get(source) or kept.newest_partition(source)
     kept.get(source, partition)
-    profile = get_profile(note.get("profile", "pocket"))
-    prepare_environment(root, profile, home)
-    growth = Growth(profile, root, settings={asset: settings})
+    profile = _last_profile(kept)
+    prepare_environment(str(kept.root), profile, home)
+    growth = Growth(profile, str(kept.root), settings={asset: settings})
     tell(f"{asset} of {partition}")
-    config = growth.run_config([asset])
-    run_job(f"{what}_publication", str(partition), run_config=config, assets=[asset], tell=tell)
-    return None if settings["is_dry_run"] else kept.get(asset, partition)
+    run_job(job, str(partition), run_config=growth.run_config([asset]), assets=[asset], tell=tell)
+    return str(partition)
 
 
 def _refuse_unknown_species(names: Sequence[str], store: Store) -> None:
@@ -264,8 +325,17 @@ def _refuse_unknown_species(names: Sequence[str], store: Store) -> None:
         find_named(read_species(store.get("species").path), names)
 
 
-def select_assets(until: str | None) -> dict[str, list[str]]:
+def _why_left_out(assets: Sequence[str], growth: Growth) -> str:
+    """Why a growth has no part in some assets."""
+    if "rehearsal" in assets and not growth.is_rehearsing:
+        return "this growth rehearses nothing, by its method or by fine_tuned_weights.rehearsal_share."
+    return f"--until {growth.until} comes before." if growth.until else "fungal publish keeps it."
+
+
+def select_assets(until: str | None, *, is_rehearsing: bool = True) -> dict[str, list[str]]:
     """The assets of each job, in the jobs' order; up to and with `until` where it is given.
+
+    Without rehearsing there is no `rehearsal`, unless it is the very asset that is wanted.
 
     Raises:
         InputError: There is no such asset.
@@ -281,6 +351,8 @@ def select_assets(until: str | None) -> dict[str, list[str]]:
             raise InputError(f"asset {until!r} is not known; the assets are {', '.join(sorted(wanted))}.")
         upstream = dg.AssetSelection.assets(until).upstream()
         wanted = {key.to_user_string() for key in upstream.resolve(defs().resolve_asset_graph())}
+    if not is_rehearsing and until != "rehearsal":
+        wanted -= {"rehearsal"}
     return {
         "collection": [asset for asset in COLLECTION_ASSETS if asset in wanted],
         "growth": [asset for asset in GROWTH_ASSETS if asset in wanted],

@@ -13,6 +13,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -173,11 +174,34 @@ def shard_paths(folder: Path, stem: str = "*") -> list[Path]:
 def _refuse_gaps(folder: Path, paths: Sequence[Path]) -> None:
     """Raise unless a set of shards is as many as its names promise."""
     promised = {int(path.stem.rsplit("-", 1)[1]) for path in paths}
-    if promised != {len(paths)}:
+    if promised == {len(paths)}:
+        return
+    set_name, most = paths[0].name.rsplit("-", 3)[0], max(promised)
+    expected = {f"{set_name}-{index:05d}-of-{most:05d}.parquet" for index in range(most)}
+    found = {path.name for path in paths}
+    raise ProvenanceError(
+        f"{folder} holds {len(paths)} parquet shards {sorted(found)!r}, but their names promise {sorted(promised)!r}: "
+        f"one is missing or foreign (missing: {sorted(expected - found)!r}, foreign: {sorted(found - expected)!r}). "
+        "Grow the asset again."
+    )
+
+
+@contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """Name the shard that cannot be read: pyarrow names none.
+
+    Raises:
+        ProvenanceError: It is gone, cut off or damaged.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ProvenanceError(f"the shard {path} is gone. Grow the asset again.") from error
+    except (pa.ArrowException, OSError) as error:
+        size = path.stat().st_size if path.exists() else 0
         raise ProvenanceError(
-            f"{folder} holds {len(paths)} parquet shards {[path.name for path in paths]!r}, but their names promise "
-            f"{sorted(promised)!r}: one is missing or foreign. Grow the asset again."
-        )
+            f"the shard {path} ({size} bytes) is no whole Parquet file: {error}. Grow the asset again."
+        ) from error
 
 
 def has_shards(folder: Path, stem: str) -> bool:
@@ -197,21 +221,44 @@ def read_rows(
         stem: First part of the shards' names; all shards by default.
     """
     for path in shard_paths(folder, stem):
-        with pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
-            for group in range(file.num_row_groups):
-                count = file.metadata.row_group(group).num_rows
-                if start < count:
-                    named = list(columns) if columns else None
-                    # One column holds nearly all bytes: threads would quadruple the time that reading takes.
-                    table = file.read_row_group(group, columns=named, use_threads=False)
-                    for first in range(start, count, SLICE_ROWS):
-                        yield from table.slice(first, SLICE_ROWS).to_pylist()
-                start = max(0, start - count)
+        yield from read_shard(path, columns, start=start)
+        if start:
+            start = max(0, start - _count(path))
+
+
+def read_shard(
+    path: Path, columns: Sequence[str] | None = None, *, start: int = 0
+) -> Iterator[dict[str, Any]]:
+    """Stream the rows of one shard as `read_rows` does.
+
+    Raises:
+        ProvenanceError: It is gone, cut off or damaged.
+    """
+    with _told_of(path), pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
+        for group in range(file.num_row_groups):
+            count = file.metadata.row_group(group).num_rows
+            if start < count:
+                named = list(columns) if columns else None
+                # One column holds nearly all bytes: threads would quadruple the time that reading takes.
+                table = file.read_row_group(group, columns=named, use_threads=False)
+                for first in range(start, count, SLICE_ROWS):
+                    yield from table.slice(first, SLICE_ROWS).to_pylist()
+            start = max(0, start - count)
 
 
 def count_rows(folder: Path, stem: str = "*") -> int:
     """How many rows all shards of a folder hold, those of one stem or all, read from the footers."""
-    return sum(pq.read_metadata(path).num_rows for path in shard_paths(folder, stem))
+    return sum(count_rows_by_shard(folder, stem).values())
+
+
+def count_rows_by_shard(folder: Path, stem: str = "*") -> dict[str, int]:
+    """How many rows each shard of a folder holds, by its name and in order, read from the footers."""
+    return {path.name: _count(path) for path in shard_paths(folder, stem)}
+
+
+def _count(path: Path) -> int:
+    with _told_of(path):
+        return pq.read_metadata(path).num_rows
 
 
 def write_table(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema | None = None) -> int:

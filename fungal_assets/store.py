@@ -170,6 +170,24 @@ def mismatches(output: Output) -> list[str]:
     return faults + [f"{name} has other bytes than the record says" for name in changed]
 
 
+def _is_recorded(folder: Path) -> bool:
+    """Whether a folder has a record and is as that says."""
+    try:
+        return not mismatches(Output(folder, read_record(folder / RECORD_NAME)))
+    except (FileNotFoundError, ProvenanceError):
+        return False
+
+
+def _write_record(folder: Path, record: Record) -> None:
+    """Complete a record with what the folder holds, and write it there."""
+    files = hash_files(folder)
+    finished_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    record = dataclasses.replace(
+        record, files=files, content_hash=content_hash(files), finished_at=finished_at
+    )
+    write_atomically(folder / RECORD_NAME, json.dumps(dataclasses.asdict(record), indent=1, sort_keys=True))
+
+
 def is_file_intact(output: Output, name: str) -> bool:
     """Whether one file of an output is there as its record says."""
     path, kept = output.path / name, output.record.files.get(name)
@@ -293,34 +311,32 @@ class Store:
             self._discard(f"{place}/{fingerprint}")
             working = self._local / place / f".working-{fingerprint}"
             working.mkdir(parents=True, exist_ok=True)
-            start_s = time.monotonic()
-            figures = dict(build(working))
-            inherited = {licence for output in inputs for licence in output.record.licences}
-            record = Record(
-                asset=asset,
-                partition=partition,
-                fingerprint=fingerprint,
-                inputs=hashes,
-                config=dict(config),
-                code_version=code_version,
-                licences=sorted(inherited | set(licences)),
-                figures=figures,
-                seconds=round(time.monotonic() - start_s, 3),
-            )
-            return Making(self._seal(place, working, record), was_complete=False)
+            if not _is_recorded(working):
+                start_s = time.monotonic()
+                figures = dict(build(working))
+                inherited = {licence for output in inputs for licence in output.record.licences}
+                record = Record(
+                    asset=asset,
+                    partition=partition,
+                    fingerprint=fingerprint,
+                    inputs=hashes,
+                    config=dict(config),
+                    code_version=code_version,
+                    licences=sorted(inherited | set(licences)),
+                    figures=figures,
+                    seconds=round(time.monotonic() - start_s, 3),
+                )
+                _write_record(working, record)
+            return Making(self._seal(place, working), was_complete=False)
 
-    def _seal(self, place: str, working: Path, record: Record) -> Output:
-        """Write the record, rename the working folder, copy up where remote, and point to it."""
-        for hidden in [path for path in working.glob(".*") if path.name != RECORD_NAME]:
+    def _seal(self, place: str, working: Path) -> Output:
+        """Drop what is hidden, rename the working folder, copy up where remote, and point to it.
+
+        The record is written before: whoever is killed from here on finds a working folder that needs no more work.
+        """
+        for hidden in sorted(working.rglob(".*"), reverse=True):  # of a killed run too, at any depth
             shutil.rmtree(hidden) if hidden.is_dir() else hidden.unlink()
-        files = hash_files(working)
-        finished_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        record = dataclasses.replace(
-            record, files=files, content_hash=content_hash(files), finished_at=finished_at
-        )
-        write_atomically(
-            working / RECORD_NAME, json.dumps(dataclasses.asdict(record), indent=1, sort_keys=True)
-        )
+        record = read_record(working / RECORD_NAME)
         final = self._local / place / record.fingerprint
         working.rename(final)
         if self._is_remote:

@@ -47,6 +47,12 @@ def test_threads_of_steps_sleep_while_they_wait_unless_told_otherwise(
     assert os.environ["OMP_WAIT_POLICY"] == after
 
 
+@pytest.mark.parametrize("is_offline", [True, False])
+def test_steps_reach_for_the_hub_only_in_a_growth_that_may(run, tmp_path, is_offline):
+    prepare_environment(str(tmp_path), get_profile("pocket"), tmp_path / "home", is_offline=is_offline)
+    assert os.environ.get("HF_HUB_OFFLINE") == ("1" if is_offline else None)
+
+
 @pytest.mark.parametrize("command", ["grow", "ui", "where", "publish", "report", "audit", "doctor"])
 def test_every_command_explains_itself(run, command):
     result = run(command, "--help")
@@ -205,6 +211,40 @@ def test_until_takes_all_that_is_needed_and_no_more():
     assert select_assets("pruned_weights")["growth"] == ["fine_tuned_weights", "pruned_weights"]
 
 
+@pytest.mark.parametrize(
+    ("method", "settings", "is_rehearsing"),
+    [
+        pytest.param("lora", (), True, id="lora"),
+        pytest.param("full", (), True, id="full"),
+        pytest.param("textual_inversion", (), False, id="a method of names"),
+        pytest.param("lora", ("fine_tuned_weights.rehearsal_share=0",), False, id="no share"),
+    ],
+)
+def test_what_nobody_rehearses_is_not_made(method, settings, is_rehearsing, tmp_path):
+    growth = plan_growth(
+        profile="pocket",
+        store=str(tmp_path),
+        source=None,
+        resolution=None,
+        method=method,
+        species=(),
+        until=None,
+        settings=settings,
+    )
+    assert growth.is_rehearsing == is_rehearsing
+    selected = select_assets(None, is_rehearsing=growth.is_rehearsing)
+    assert ("rehearsal" in selected["collection"]) == is_rehearsing
+    assert "rehearsal" in select_assets("rehearsal", is_rehearsing=False)["collection"]
+
+
+def test_settings_of_a_rehearsal_that_is_not_made_are_refused(run, tmp_path):
+    result = run(
+        "grow", "--store", tmp_path / "store", "--method", "textual_inversion", "--set", "rehearsal.seed=1"
+    )
+    assert result.exit_code == 1
+    assert "settings of rehearsal change nothing: this growth rehearses nothing" in result.output
+
+
 def test_options_reach_the_run_config_of_their_assets(tmp_path):
     growth = plan_growth(
         profile="pocket",
@@ -248,6 +288,15 @@ def test_the_doctor_names_what_is_missing_and_mends(run, tmp_path, monkeypatch):
             False,
             id="a captioner of the hub",
         ),
+        pytest.param(
+            "pocket",
+            None,
+            ("fine_tuned_weights.base_model=stable-diffusion-1.5",),
+            False,
+            id="a base model of the hub",
+        ),
+        pytest.param("pocket", None, ("forgetting_report.judge=clip",), False, id="a judge of the hub"),
+        pytest.param("pocket", None, ("clusters.max_clusters=20",), True, id="another setting"),
         pytest.param("studio", None, (), False, id="studio"),
     ],
 )

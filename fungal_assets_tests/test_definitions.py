@@ -12,7 +12,7 @@ import pytest
 
 import fungal_assets
 from fungal_assets.defs.building import CHECKS, PRELOADED_MODULES, build_definitions
-from fungal_assets.defs.jobs import COLLECTION_ASSETS, GROWTH_ASSETS, PUBLICATION_ASSETS
+from fungal_assets.defs.jobs import ATLAS_ASSETS, COLLECTION_ASSETS, GROWTH_ASSETS, PUBLICATION_ASSETS
 
 HEAVY = (
     "torch",
@@ -42,10 +42,13 @@ GRAPH = {
     "captions": ["clusters", "feature_vectors", "raw_images", "species"],
     "prompts": ["name_lexicon", "species"],
     "captioned_dataset": ["captions", "feature_vectors", "prepared_images", "raw_images", "species"],
-    "fine_tuned_weights": ["captioned_dataset", "clusters", "prompts"],
-    "pruned_weights": ["captioned_dataset", "fine_tuned_weights"],
+    "rehearsal": ["prompts"],
+    "fine_tuned_weights": ["captioned_dataset", "clusters", "prompts", "rehearsal"],
+    "pruned_weights": ["captioned_dataset", "clusters", "fine_tuned_weights", "prompts"],
     "sample_galleries": ["clusters", "prompts", "pruned_weights"],
     "forgetting_report": ["sample_galleries"],
+    "species_report": ["captioned_dataset", "clusters", "pruned_weights", "sample_galleries"],
+    "resolution_atlas": ["prompts", "pruned_weights"],
     "forms_3d": ["clusters", "prompts", "pruned_weights", "sample_galleries", "species"],
     "videos_3d": ["forms_3d"],
     "field_guide": [
@@ -56,6 +59,7 @@ GRAPH = {
         "prompts",
         "sample_galleries",
         "species",
+        "species_report",
         "videos_3d",
     ],
     "published_dataset": ["captioned_dataset"],
@@ -100,7 +104,7 @@ def test_every_asset_is_checked_and_most_are_blocked_on(definitions):
 
 
 def test_the_jobs_hold_every_asset_once():
-    assert sorted([*COLLECTION_ASSETS, *GROWTH_ASSETS, *PUBLICATION_ASSETS]) == sorted(GRAPH)
+    assert sorted([*COLLECTION_ASSETS, *GROWTH_ASSETS, *ATLAS_ASSETS, *PUBLICATION_ASSETS]) == sorted(GRAPH)
 
 
 def test_what_starts_by_itself_is_off(definitions):

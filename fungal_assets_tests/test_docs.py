@@ -1,5 +1,6 @@
 """The README: its tables name what is there, all of it and nothing else."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -49,7 +50,34 @@ def test_the_method_table_has_each_method_and_its_learning_rates():
         assert [float(text) for text in line.split("|")[-2].split(",")] == rates
 
 
+def test_the_table_of_steps_has_the_values_of_the_profiles():
+    names = first_column("How a step is taken")
+    assert len(names) == 9
+    for name in names:
+        line = next(row for row in README.read_text().splitlines() if row.startswith(f"| `{name}` |"))
+        values = [row.settings["fine_tuned_weights"][name] for row in PROFILES.values()]
+        assert [text.strip() for text in line.split("|")[-3:-1]] == [str(value) for value in values]
+
+
 @pytest.mark.parametrize("target", ["grow", "test", "ui"])
 def test_the_make_targets_exist(target):
     assert f"make {target}" in README.read_text()
     assert re.search(rf"^{target}:", (README.parent / "Makefile").read_text(), flags=re.MULTILINE)
+
+
+def test_the_table_of_what_is_learnt_and_kept_is_that_of_its_benchmark():
+    """The columns are those that the benchmark prints, and each of our methods that stands there is one."""
+    tree = ast.parse((README.parent / "benchmarks/retention.py").read_text())
+    found = {
+        target.id: ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name) and target.id == "COLUMNS"
+    }
+    header = f"| model | {' | '.join(found['COLUMNS'].values())} |"
+    assert header in README.read_text()
+    rows = README.read_text().split(header)[1].split("\n\n")[0].splitlines()[2:]
+    assert all(row.count("|") == header.count("|") for row in rows)
+    names = [row.split("|")[1].strip() for row in rows]
+    assert "base" in names and set(names) & set(METHODS)

@@ -22,24 +22,25 @@ from fungal_assets.pocket import SPECIMENS_DIR
 from fungal_assets.reporting import outputs_of
 from fungal_assets.shards import shard_paths
 from fungal_assets.store import Store
+from fungal_assets_tests.test_definitions import GRAPH
 
 PARTITIONS = {"collection": "64", "growth": "lora|64"}
 SMALL = {
     "clusters": {"min_clusters": 2, "max_clusters": 3},
     "prompts": {"mutants": 1},
+    "rehearsal": {"rehearsal_prompts": 2},
     "fine_tuned_weights": {
         "max_steps": 24,
         "batch_size": 4,
         "learning_rate": 2e-3,
         "lora_rank": 4,
-        "rehearsal_prompts": 2,
     },
     "sample_galleries": {"images_per_prompt": 1, "controls": 3, "num_inference_steps": 4, "seed": 2},
     "forgetting_report": {"min_retention": 0.0},
     "forms_3d": {"max_species": 1, "iterations": 30, "grid_size": 24, "view_size_px": 64, "processes": 1},
     "videos_3d": {"frames": 8, "size_px": 64},
 }
-JOBS = {"collection": COLLECTION_ASSETS, "growth": GROWTH_ASSETS[:5]}
+JOBS = {"collection": COLLECTION_ASSETS, "growth": GROWTH_ASSETS[:6]}
 """Up to the forms: what a model of 64 px and 24 steps makes of them is not what is tested here."""
 
 
@@ -127,6 +128,7 @@ def test_every_asset_is_kept_with_what_it_came_from(grown):
     for name, record in records.items():
         made_here = {key: value for key, value in record.inputs.items() if key in hashes}
         assert made_here == {key: hashes[key] for key in made_here}, name
+        assert sorted(key.split("/")[0] for key in made_here) == GRAPH[record.asset], name
     tuned = records["fine_tuned_weights/lora|64"]
     assert (
         tuned.inputs["captioned_dataset/64"] == hashes["captioned_dataset/64"]

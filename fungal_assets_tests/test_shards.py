@@ -68,6 +68,16 @@ def test_each_set_of_shards_is_read_by_its_stem(tmp_path):
         shard_paths(tmp_path)
 
 
+@pytest.mark.parametrize("start", [0, 1, 99, 100, 140, 249, 250, 400])
+@pytest.mark.parametrize("stem", ["train", "test"])
+def test_reading_one_set_of_shards_goes_on_behind_any_row_of_it(tmp_path, stem, start):
+    """Rows of the other set are not among those that are passed over, whether its name sorts before or behind."""
+    write(tmp_path, 250, 2, stem="train")
+    write(tmp_path, 333, 3, stem="test")
+    whole = list(read_rows(tmp_path, ["text"], stem=stem))
+    assert list(read_rows(tmp_path, ["text"], start=start, stem=stem)) == whole[start:]
+
+
 def test_a_column_of_lists_is_read_by_the_datasets_library_as_one(tmp_path):
     schema = image_schema({"image_id": pa.string(), "texts": pa.list_(pa.string())})
     with ShardWriter(tmp_path, schema, shards=1) as writer:

@@ -113,10 +113,54 @@ def test_hidden_files_are_dropped_when_an_output_is_sealed(store):
         (folder / ".resume").mkdir()
         (folder / ".resume" / "state").write_text("x")
         (folder / "kept.txt").write_text("x")
+        (folder / "sub" / ".half").mkdir(parents=True)
+        (folder / "sub" / ".tmpaB3").write_text("what a killed run had half written")
+        (folder / "sub" / ".half" / ".tmpaB4").write_text("x")
+        (folder / "sub" / "kept.txt").write_text("x")
         return {}
 
     output = store.make("a", None, inputs=[], config={}, code_version="1", build=build).output
-    assert sorted(path.name for path in output.path.iterdir()) == ["kept.txt", RECORD_NAME]
+    assert sorted(path.name for path in output.path.iterdir()) == ["kept.txt", RECORD_NAME, "sub"]
+    assert [path.name for path in (output.path / "sub").iterdir()] == ["kept.txt"]
+
+
+def test_a_making_that_is_killed_while_it_is_sealed_is_not_done_again(tmp_path):
+    """At any touch of the disk after the work: what was hidden, such as hours of resume states, may be gone by then."""
+    script = (
+        "import os, pathlib, signal, sys\n"
+        "from fungal_assets.store import Store\n"
+        "left = int(sys.argv[2])\n"
+        "def touch(event, arguments):\n"
+        "    global left\n"
+        "    if left >= 0 and done and event in ('open', 'os.rename', 'os.remove', 'os.rmdir', 'shutil.rmtree'):\n"
+        "        left -= 1\n"
+        "        if left < 0: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "done = False\n"
+        "def build(folder):\n"
+        "    global done\n"
+        "    if not (folder / '.resume').exists():\n"
+        "        (folder / '.resume').mkdir(); (folder / '.resume/state').write_text('x')\n"
+        "        (folder / 'kept.txt').write_text('x')\n"
+        "        with open(sys.argv[1] + '.times', 'a') as file: file.write('.')\n"
+        "    done = True\n"
+        "    return {}\n"
+        "sys.addaudithook(touch)\n"
+        "print(Store(sys.argv[1]).make('a', None, inputs=[], config={}, code_version='1', build=build).output.path)\n"
+    )
+    ends = []
+    for at in range(20):
+        store = tmp_path / str(at)
+        ends.append(
+            subprocess.run(
+                [sys.executable, "-c", script, str(store), str(at)], capture_output=True
+            ).returncode
+        )
+        subprocess.run([sys.executable, "-c", script, str(store), "99"], capture_output=True, check=True)
+        assert (tmp_path / f"{at}.times").read_text() == ".", f"killed at touch {at}"
+        assert sorted(path.name for path in Store(store).get("a").path.iterdir()) == ["kept.txt", RECORD_NAME]
+        if ends[-1] == 0:
+            break
+    assert ends[-1] == 0 and len(ends) > 6, ends
 
 
 def test_every_mismatch_is_named_with_the_remedy(store):

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from fungal_assets.defs import (
+    atlas,
     collection,
     dataset,
     diffusion,
@@ -12,6 +13,7 @@ from fungal_assets.defs import (
     morphology,
     nomenclature,
     publication,
+    rehearsal,
 )
 from fungal_assets.defs.jobs import default_jobs
 from fungal_assets.defs.resources import HubResource, ProfileResource, StoreResource
@@ -23,8 +25,10 @@ ASSET_MODULES = (
     morphology,
     nomenclature,
     dataset,
+    rehearsal,
     diffusion,
     galleries,
+    atlas,
     forms,
     exhibition,
     publication,
@@ -41,10 +45,13 @@ CHECKS = {
     "captions": nomenclature.CAPTION_CHECKS,
     "prompts": nomenclature.PROMPT_CHECKS,
     "captioned_dataset": dataset.DATASET_CHECKS,
+    "rehearsal": rehearsal.REHEARSAL_CHECKS,
     "fine_tuned_weights": diffusion.TUNED_CHECKS,
     "pruned_weights": diffusion.PRUNED_CHECKS,
     "sample_galleries": galleries.GALLERY_CHECKS,
     "forgetting_report": galleries.REPORT_CHECKS,
+    "species_report": galleries.SPECIES_REPORT_CHECKS,
+    "resolution_atlas": atlas.ATLAS_CHECKS,
     "forms_3d": forms.FORM_CHECKS,
     "videos_3d": forms.VIDEO_CHECKS,
     "field_guide": exhibition.GUIDE_CHECKS,

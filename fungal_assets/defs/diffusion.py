@@ -10,17 +10,20 @@ from pydantic import Field
 
 from fungal_assets.defs.dataset import captioned_dataset
 from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep, told_plainly
+from fungal_assets.defs.launching import count_processes, tune_together
 from fungal_assets.defs.morphology import clusters
 from fungal_assets.defs.nomenclature import prompts
 from fungal_assets.defs.partitions import growth_partitions, method_and_resolution
+from fungal_assets.defs.pools import GPU_POOL
 from fungal_assets.defs.previewing import sheets
+from fungal_assets.defs.rehearsal import rehearsal
 from fungal_assets.defs.resources import ProfileResource, StoreResource
 from fungal_assets.errors import ProvenanceError
+from fungal_assets.profiles import METHODS_OF_NAMES
 from fungal_assets.progress import Tell
 from fungal_assets.store import Figures, Output, output_name
 from fungal_assets.verdicts import Verdict
 
-GPU_POOL = "gpu"
 POINTS_OF_THE_CURVE = 60
 
 
@@ -31,21 +34,39 @@ class FineTunedWeightsConfig(StageConfig):
         default=None, description="Name of a model card, a diffusers folder or a hub id."
     )
     max_steps: int | None = Field(default=None, ge=1, description="Optimiser steps.")
-    batch_size: int | None = Field(default=None, ge=1, description="Images in one step.")
+    batch_size: int | None = Field(default=None, ge=1, description="Images that the model sees at once.")
+    accumulation_steps: int | None = Field(
+        default=None, ge=1, description="How many times so many images make one step of the optimiser."
+    )
     learning_rate: float | None = Field(default=None, gt=0, lt=1, description="Peak learning rate.")
     lora_rank: int | None = Field(default=None, ge=1, le=512, description="Rank of the low-rank update.")
+    lora_alpha: float | None = Field(
+        default=None,
+        ge=0,
+        description="Its scale is this over the rank; 0 for the rank itself, a scale of one.",
+    )
+    lora_targets: str | None = Field(
+        default=None,
+        pattern="^(attention|transformer|all)$",
+        description="Which layers it is added to: 'attention', 'transformer' (all of those blocks), or 'all', with the "
+        "residual blocks' convolutions.",
+    )
+    has_dora: bool | None = Field(
+        default=None,
+        description="Whether a LoRA learns the magnitudes of the weights apart from their directions (DoRA).",
+    )
+    trains_text_encoder: bool | None = Field(
+        default=None, description="Whether a LoRA is added to the text encoder as well."
+    )
     vectors_per_species: int | None = Field(
         default=None, ge=1, le=32, description="Vectors of each name, for textual inversion."
     )
     class_noun: str | None = Field(
         default=None, description="What every species is; textual inversion begins as this word."
     )
-    rehearsal_prompts: int | None = Field(
-        default=None,
-        ge=0,
-        description="Control prompts that the base model itself illustrates for rehearsal.",
+    rehearsal_share: float | None = Field(
+        default=None, ge=0, lt=1, description="Share of every batch that is rehearsal; 0 for none."
     )
-    rehearsal_share: float | None = Field(default=None, ge=0, lt=1, description="Their share of every batch.")
     class_share: float | None = Field(
         default=None,
         ge=0,
@@ -53,6 +74,39 @@ class FineTunedWeightsConfig(StageConfig):
         description="Share of the dataset's draws with a wording that says what all species are and no name.",
     )
     min_snr_gamma: float | None = Field(default=None, gt=0, description="Gamma of the min-SNR weighting.")
+    ema_decay: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="Share of the averaged weights, which are the ones written, that stays at each step; 0 for no "
+        "average.",
+    )
+    noise_offset: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="How much of the noise is the same all over a picture, so that it may come out dark or bright.",
+    )
+    crops: int | None = Field(
+        default=None, ge=0, le=16, description="Crops of each picture that are learnt from beside it."
+    )
+    optimiser: str | None = Field(
+        default=None, description="'adamw', 'adamw8bit' (needs bitsandbytes) or 'adafactor'."
+    )
+    precision: str | None = Field(
+        default=None,
+        description="'auto' (bfloat16 on CUDA, float32 elsewhere), 'float32', or 'bfloat16' where it has units.",
+    )
+    checkpoints_gradients: bool | None = Field(
+        default=None,
+        description="Whether activations are computed again instead of kept: less memory, slower.",
+    )
+    is_channels_last: bool | None = Field(
+        default=None, description="Whether tensors lie with their channels last, as GPUs want them."
+    )
+    compiles: bool | None = Field(
+        default=None, description="Whether the model is compiled first, for shorter steps after some minutes."
+    )
     checkpoint_every_s: float | None = Field(
         default=None, gt=0, description="Time between checkpoints, seconds."
     )
@@ -88,6 +142,12 @@ class FineTunedWeightsConfig(StageConfig):
         lt=1,
         description="Share of the steps within which the loss must have fallen, or training ends; 0 for none.",
     )
+    processes: int | None = Field(
+        default=None,
+        ge=0,
+        description="Processes that share each batch, one for each GPU; 1 trains in the step itself, 0 is as many as "
+        "the machine has GPUs.",
+    )
 
 
 def _loss_moves(output: Output, inputs: Inputs) -> Verdict:
@@ -120,6 +180,13 @@ def _class_share_met(output: Output, inputs: Inputs) -> Verdict:
     return check_class_share(output.path, class_share=output.record.config["class_share"])
 
 
+def _rehearsed_by_its_base(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.diffusion.rehearsal_checks import check_rehearsed_by_its_base
+
+    kept = inputs.get("rehearsal")
+    return check_rehearsed_by_its_base(output.path, kept.path if kept else None)
+
+
 TUNED_CHECKS = (
     Check(
         "loss_moves",
@@ -140,6 +207,12 @@ TUNED_CHECKS = (
         is_severe=True,
     ),
     Check(
+        "rehearsed_by_its_base",
+        "What was rehearsed is what the very base model said that was tuned.",
+        _rehearsed_by_its_base,
+        blocking=True,
+    ),
+    Check(
         "learns_beyond_its_rows",
         "The loss on pictures that were held out of training falls as well.",
         _learns_beyond_its_rows,
@@ -153,21 +226,13 @@ TUNED_CHECKS = (
 )
 
 
-def base_licences(base_model: str) -> list[str]:
-    """The licence of a base model that has a card; a folder or a hub id without one brings none that we know."""
-    from fungal_assets.diffusion.cards import find_card
-
-    card = find_card(base_model)
-    return [card.licence] if card else []
-
-
 @dg.asset(
     group_name="models",
     kinds={"pytorch", "safetensors"},
-    code_version="5",
+    code_version="6",
     partitions_def=growth_partitions,
     pool=GPU_POOL,
-    deps=[captioned_dataset, prompts, clusters],
+    deps=[captioned_dataset, rehearsal, prompts, clusters],
     check_specs=check_specs("fine_tuned_weights", TUNED_CHECKS, growth_partitions),
 )
 def fine_tuned_weights(
@@ -178,17 +243,20 @@ def fine_tuned_weights(
 ) -> dg.MaterializeResult:
     """The base model tuned on the captioned dataset, its curves and sample sheets, and the state to go on from."""
     from fungal_assets.diffusion.base_models import resolve_base_model
+    from fungal_assets.diffusion.cards import licences_of
     from fungal_assets.diffusion.training import Recipe, tune
     from fungal_assets.diffusion.watching import Watching
     from fungal_assets.galleries.judging import hash_references
 
     method, resolution = method_and_resolution(context)
-    dataset, written = store.get("captioned_dataset", resolution), store.get("prompts")
-    grouped = store.get("clusters")
+    dataset = store.get("captioned_dataset", resolution)
     settings = config.fill("fine_tuned_weights", profile, method)
+    rehearses = settings["rehearsal_share"] > 0 and method not in METHODS_OF_NAMES
+    kept = store.get("rehearsal", resolution) if rehearses else None
     base = resolve_base_model(settings["base_model"])
+    drawn = [store.get("prompts"), store.get("clusters")] if settings["watch_every_steps"] else []
     with told_plainly():
-        sources = {"base_model": base.sha256, "judge": hash_references(settings["judge"])}
+        judge = {"judge": hash_references(settings["judge"])} if drawn else {}
 
     every = max(1, settings["max_steps"] // POINTS_OF_THE_CURVE)
 
@@ -204,52 +272,82 @@ def fine_tuned_weights(
         )
 
     def build(
-        folder: Path, *, base_model: str, checkpoint_every_s: float, tell: Tell, **settings: Any
+        folder: Path,
+        *,
+        base_model: str,
+        checkpoint_every_s: float,
+        processes: int,
+        tell: Tell,
+        **settings: Any,
     ) -> Figures:
-        how: dict[str, Any] = {"checkpoint_every_s": checkpoint_every_s, "tell": tell, "on_step": show_step}
-        of_watching = {field.name: settings.pop(field.name) for field in fields(Watching)}
-        how |= {"recipe": Recipe(**settings), "watching": Watching(**of_watching)}
-        logs = store.open().logs("fine_tuned_weights", context.partition_key, folder)
-        return tune(
-            dataset.path,
-            written.path,
-            folder,
-            grouped.path,
-            logs,
-            method=method,
-            base_model=base_model,
-            **how,
-        )
+        how: dict[str, Any] = {
+            "method": method,
+            "base_model": base_model,
+            "checkpoint_every_s": checkpoint_every_s,
+        }
+        watching = {field.name: settings.pop(field.name) for field in fields(Watching)}
+        written, grouped = (output.path for output in drawn) if drawn else (None, None)
+        places: dict[str, Any] = {
+            "captioned_dataset": dataset.path,
+            "rehearsal": kept.path if kept else None,
+            "folder": folder,
+            "prompts": written,
+            "clusters": grouped,
+            "logs": store.open().logs("fine_tuned_weights", context.partition_key, folder),
+        }
+        count = count_processes(processes)
+        if count > 1:
+            order = {"places": places, "recipe": settings, "watching": watching, **how}
+            return tune_together(context, folder, processes=count, on_step=show_step, order=order)
+        how |= {"recipe": Recipe(**settings), "watching": Watching(**watching)}
+        return tune(**places, **how, tell=tell, on_step=show_step)
 
     return keep(
         context,
         store,
-        inputs=[dataset, written, grouped],
+        inputs=[dataset, *([kept] if kept else []), *drawn],
         settings=settings,
-        sources=sources,
+        sources={"base_model": base.sha256, **judge},
         build=build,
         checks=TUNED_CHECKS,
         preview=sheets("curves.png", newest="looks/*.webp"),
-        licences=base_licences(settings["base_model"]),
+        licences=licences_of(settings["base_model"]),
     )
 
 
 class PrunedWeightsConfig(StageConfig):
-    """What the weights are fused into."""
+    """What the weights are fused into, and how far; the last eight fields are read where the strength is chosen."""
 
     base_model: str | None = Field(
         default=None, description="The base model that was tuned; checked by hash."
     )
     strength: float | None = Field(
         default=None,
-        gt=0,
+        ge=0,
         le=1,
-        description="How far from the base model (0) to the tuned weights (1): less where species lose their forms.",
+        description="How far from the base model (0) to the tuned weights (1): less where species lose their forms. "
+        "0 chooses one by measuring.",
     )
     has_single_file: bool | None = Field(
         default=None,
         description="Whether to write the whole model as one file too, for ComfyUI and A1111, where its architecture "
         "is Stable Diffusion's.",
+    )
+    strengths: list[float] | None = Field(
+        default=None, description="Strengths to choose among, each above 0 and at most 1."
+    )
+    min_retention: float | None = Field(
+        default=None, ge=0, le=1, description="Least share of the control knowledge that must be left."
+    )
+    judge: str | None = Field(default=None, description="Whose references control pictures are held to.")
+    images_per_prompt: int | None = Field(
+        default=None, ge=1, le=1000, description="Pictures per prompt and strength."
+    )
+    controls: int | None = Field(default=None, ge=1, description="Control prompts that are measured.")
+    num_inference_steps: int | None = Field(default=None, ge=1, le=1000, description="Denoising steps.")
+    guidance_scale: float | None = Field(default=None, ge=1, le=100, description="Classifier-free guidance.")
+    seed: int | None = Field(
+        default=None, ge=0, description="Seed that every picture's own seed is drawn from."
     )
 
 
@@ -265,12 +363,24 @@ def _loads_in_diffusers(output: Output, inputs: Inputs) -> Verdict:
     return check_pruned_loads(output.path)
 
 
+def _strength_holds(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.diffusion.checks import check_strength
+
+    return check_strength(output.path)
+
+
 PRUNED_CHECKS = (
     Check(
         "pruned_from_tuned",
         "The pruned weights come from these tuned weights and their base model, by hash.",
         _pruned_from_tuned,
         blocking=True,
+    ),
+    Check(
+        "strength_keeps_enough",
+        "A strength that was chosen is the best fit of those measured that keep enough of the control knowledge.",
+        _strength_holds,
+        is_severe=True,
     ),
     Check("loads_in_diffusers", "A plain diffusers pipeline loads them.", _loads_in_diffusers, blocking=True),
 )
@@ -300,9 +410,10 @@ def tuned_on(store: StoreResource, tuned: Output, resolution: str) -> Output:
 @dg.asset(
     group_name="models",
     kinds={"pytorch", "safetensors"},
-    code_version="4",
+    code_version="5",
     partitions_def=growth_partitions,
-    deps=[fine_tuned_weights, captioned_dataset],
+    pool=GPU_POOL,
+    deps=[fine_tuned_weights, captioned_dataset, prompts, clusters],
     check_specs=check_specs("pruned_weights", PRUNED_CHECKS, growth_partitions),
 )
 def pruned_weights(
@@ -313,21 +424,32 @@ def pruned_weights(
 ) -> dg.MaterializeResult:
     """Inference weights alone, in half precision: what was learnt as a file, and the whole pipeline with it in it."""
     from fungal_assets.diffusion.headers import Origin
-    from fungal_assets.diffusion.pruning import prune_weights
+    from fungal_assets.diffusion.strengths import CHOOSE, Trials, export_weights
+    from fungal_assets.galleries.judging import hash_references
 
     method, resolution = method_and_resolution(context)
     tuned = store.get("fine_tuned_weights", context.partition_key)
     dataset = tuned_on(store, tuned, resolution)
+    settings = config.fill("pruned_weights", profile, method)
+    drawn = [store.get("prompts"), store.get("clusters")] if settings["strength"] == CHOOSE else []
+    with told_plainly():
+        sources = {"judge": hash_references(settings["judge"])} if drawn else {}
 
-    def build(folder: Path, **settings: Any) -> Figures:
-        return prune_weights(tuned.path, folder, Origin.of(dataset, tuned), **settings)
+    def build(
+        folder: Path, *, base_model: str, strength: float, has_single_file: bool, tell: Tell, **trials: Any
+    ) -> Figures:
+        how: dict[str, Any] = {"base_model": base_model, "strength": strength, "tell": tell}
+        how |= {"has_single_file": has_single_file, "trials": Trials(**trials)}
+        written, grouped = (output.path for output in drawn) if drawn else (None, None)
+        return export_weights(tuned.path, written, grouped, folder, Origin.of(dataset, tuned), **how)
 
     return keep(
         context,
         store,
-        inputs=[tuned, dataset],
-        settings=config.fill("pruned_weights", profile, method),
+        inputs=[tuned, dataset, *drawn],
+        settings=settings,
+        sources=sources,
         build=build,
         checks=PRUNED_CHECKS,
-        preview=sheets(),
+        preview=sheets("strengths.png", "strengths.webp"),
     )

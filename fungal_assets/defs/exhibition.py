@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from fungal_assets.defs.forms import forms_3d, videos_3d
-from fungal_assets.defs.galleries import forgetting_report, sample_galleries
+from fungal_assets.defs.galleries import forgetting_report, sample_galleries, species_report
 from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep
 from fungal_assets.defs.morphology import clusters
 from fungal_assets.defs.nomenclature import captions, prompts, species
@@ -17,7 +17,7 @@ from fungal_assets.store import Output
 from fungal_assets.verdicts import Verdict
 
 WHOLE = ("species", "clusters", "captions", "prompts")
-GROWN = ("sample_galleries", "forgetting_report", "forms_3d", "videos_3d")
+GROWN = ("sample_galleries", "forgetting_report", "species_report", "forms_3d", "videos_3d")
 
 
 class FieldGuideConfig(StageConfig):
@@ -56,9 +56,19 @@ GUIDE_CHECKS = (
 @dg.asset(
     group_name="exhibition",
     kinds={"html"},
-    code_version="2",
+    code_version="3",
     partitions_def=growth_partitions,
-    deps=[species, clusters, captions, prompts, sample_galleries, forgetting_report, forms_3d, videos_3d],
+    deps=[
+        species,
+        clusters,
+        captions,
+        prompts,
+        sample_galleries,
+        forgetting_report,
+        species_report,
+        forms_3d,
+        videos_3d,
+    ],
     check_specs=check_specs("field_guide", GUIDE_CHECKS, growth_partitions),
 )
 def field_guide(
@@ -67,7 +77,7 @@ def field_guide(
     store: StoreResource,
     profile: ProfileResource,
 ) -> dg.MaterializeResult:
-    """A static site of the growth: a page per species, the forgetting report, and what came from what."""
+    """A static site of the growth: a page per species, both reports, and what came from what."""
     from fungal_assets.exhibition.field_guide import build_field_guide
 
     inputs = [store.get(name) for name in WHOLE] + [store.get(name, context.partition_key) for name in GROWN]

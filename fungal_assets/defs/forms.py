@@ -8,12 +8,13 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from fungal_assets.defs.diffusion import GPU_POOL, pruned_weights
+from fungal_assets.defs.diffusion import pruned_weights
 from fungal_assets.defs.galleries import sample_galleries
 from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep, told_plainly
 from fungal_assets.defs.morphology import clusters
 from fungal_assets.defs.nomenclature import prompts, species
 from fungal_assets.defs.partitions import growth_partitions
+from fungal_assets.defs.pools import GPU_POOL
 from fungal_assets.defs.previewing import sheets
 from fungal_assets.defs.resources import ProfileResource, StoreResource
 from fungal_assets.forms.planning import WORK_VERSION

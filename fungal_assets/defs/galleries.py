@@ -6,11 +6,13 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from fungal_assets.defs.diffusion import GPU_POOL, pruned_weights
+from fungal_assets.defs.dataset import captioned_dataset
+from fungal_assets.defs.diffusion import pruned_weights, tuned_on
 from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep, told_plainly
 from fungal_assets.defs.morphology import clusters
 from fungal_assets.defs.nomenclature import prompts
 from fungal_assets.defs.partitions import growth_partitions, method_and_resolution
+from fungal_assets.defs.pools import GPU_POOL
 from fungal_assets.defs.previewing import sheets
 from fungal_assets.defs.resources import ProfileResource, StoreResource
 from fungal_assets.store import Figures, Output
@@ -29,6 +31,10 @@ class SampleGalleriesConfig(StageConfig):
     guidance_scale: float | None = Field(default=None, ge=1, le=100, description="Classifier-free guidance.")
     scheduler: str | None = Field(default=None, description="DDIM, DPM++ 2M, Euler or UniPC.")
     batch_size: int | None = Field(default=None, ge=1, le=256, description="Pictures denoised at once.")
+    sizes: list[int] | None = Field(
+        default=None,
+        description="Sides in pixels, multiples of 8, at which the first picture of each prompt is made too.",
+    )
     seed: int | None = Field(
         default=None, ge=0, description="Seed that every picture's own seed is drawn from."
     )
@@ -119,7 +125,7 @@ def sample_galleries(
         settings=config.fill("sample_galleries", profile),
         build=build,
         checks=GALLERY_CHECKS,
-        preview=sheets("grids/species.webp", "grids/controls.webp"),
+        preview=sheets("grids/species.webp", "grids/controls.webp", "grids/sizes.webp"),
     )
 
 
@@ -184,4 +190,90 @@ def forgetting_report(
         build=lambda folder, **settings: report_forgetting(gallery.path, folder, **settings),
         checks=REPORT_CHECKS,
         preview=sheets("side_by_side.webp"),
+    )
+
+
+class SpeciesReportConfig(StageConfig):
+    """How strictly species are looked at."""
+
+    min_variety: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Least mean distance between pictures of a species, as a share of that between its real images.",
+    )
+    max_copied_share: float | None = Field(
+        default=None, ge=0, le=1, description="Which share of the pictures may be copies of training images."
+    )
+
+
+def _every_species_told(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.galleries.species_checks import check_every_species_told
+
+    return check_every_species_told(output.path, inputs["sample_galleries"].path)
+
+
+def _no_copies(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.galleries.species_checks import check_no_copies
+
+    return check_no_copies(output.path)
+
+
+def _new(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.galleries.species_checks import check_species_new
+
+    return check_species_new(output.path)
+
+
+def _varied(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.galleries.species_checks import check_species_varied
+
+    return check_species_varied(output.path)
+
+
+SPECIES_REPORT_CHECKS = (
+    Check(
+        "every_species_told",
+        "Every species has its figures, and every picture its most similar training image.",
+        _every_species_told,
+        blocking=True,
+    ),
+    Check("no_copies", "Pictures are no copies of training images.", _no_copies, is_severe=True),
+    Check("species_are_new", "No species lies within another cluster of real specimens.", _new),
+    Check("species_are_varied", "No species is drawn the same again and again.", _varied),
+)
+
+
+@dg.asset(
+    group_name="galleries",
+    kinds={"onnx", "json"},
+    code_version="1",
+    partitions_def=growth_partitions,
+    deps=[sample_galleries, pruned_weights, captioned_dataset, clusters],
+    check_specs=check_specs("species_report", SPECIES_REPORT_CHECKS, growth_partitions),
+)
+def species_report(
+    context: dg.AssetExecutionContext,
+    config: SpeciesReportConfig,
+    store: StoreResource,
+    profile: ProfileResource,
+) -> dg.MaterializeResult:
+    """Of each species whether it is itself, new, varied and no copy of what it was learnt from: the worst first."""
+    from fungal_assets.galleries.species_report import report_species
+
+    _, resolution = method_and_resolution(context)
+    gallery, pruned = (
+        store.get(name, context.partition_key) for name in ("sample_galleries", "pruned_weights")
+    )
+    grouped, dataset = store.get("clusters"), tuned_on(store, pruned, resolution)
+    return keep(
+        context,
+        store,
+        inputs=[gallery, pruned, dataset, grouped],
+        settings=config.fill("species_report", profile),
+        build=lambda folder, **settings: report_species(
+            gallery.path, grouped.path, dataset.path, folder, **settings
+        ),
+        checks=SPECIES_REPORT_CHECKS,
+        preview=sheets("real_and_painted.webp", "confusion.webp", "originals.webp"),
     )

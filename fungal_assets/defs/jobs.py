@@ -2,7 +2,7 @@
 
 One job may hold unpartitioned assets and assets of one partitions definition, not of two; so a growth is two runs:
 `collection` on a resolution, then `growth` on a method and a resolution. `fungal grow` and the schedule chain them.
-Publications are jobs of their own, which nothing but a person starts.
+The atlas and publications are jobs of their own, which nothing but a person starts.
 """
 
 import dagster as dg
@@ -17,28 +17,37 @@ COLLECTION_ASSETS = (
     "prompts",
     "prepared_images",
     "captioned_dataset",
+    "rehearsal",
 )
 GROWTH_ASSETS = (
     "fine_tuned_weights",
     "pruned_weights",
     "sample_galleries",
     "forgetting_report",
+    "species_report",
     "forms_3d",
     "videos_3d",
     "field_guide",
 )
+ATLAS_ASSETS = ("resolution_atlas",)
 PUBLICATION_ASSETS = ("published_dataset", "published_weights")
 
 collection = dg.define_asset_job(
     "collection",
     selection=dg.AssetSelection.assets(*COLLECTION_ASSETS),
-    description="Pictures, clusters, species, prompts and the captioned dataset, at one resolution.",
+    description="Pictures, clusters, species, prompts, the captioned dataset and what the base model rehearses, at one "
+    "resolution.",
 )
 growth = dg.define_asset_job(
     "growth",
     selection=dg.AssetSelection.assets(*GROWTH_ASSETS),
-    description="Weights, galleries, the forgetting report, forms, videos and the field guide, by one method at one "
+    description="Weights, galleries, the reports, forms, videos and the field guide, by one method at one "
     "resolution, from the newest collection.",
+)
+atlas = dg.define_asset_job(
+    "atlas",
+    selection=dg.AssetSelection.assets(*ATLAS_ASSETS),
+    description="Where in the tuned weights of one method at one resolution pictures of several sizes part ways.",
 )
 dataset_publication = dg.define_asset_job(
     "dataset_publication",
@@ -51,4 +60,4 @@ weights_publication = dg.define_asset_job(
     description="The pruned weights of one method at one resolution to the Hugging Face hub; needs a token in "
     "$HF_TOKEN.",
 )
-default_jobs = [collection, growth, dataset_publication, weights_publication]
+default_jobs = [collection, growth, atlas, dataset_publication, weights_publication]

@@ -156,7 +156,7 @@ SPECIES_CHECKS = (
 )
 
 
-SPECIES_CODE_VERSION = "6"
+SPECIES_CODE_VERSION = "7"
 EARLIER = "earlier species"
 """What an earlier `species` output is called among the inputs in the record of the one that keeps names of it."""
 
@@ -390,7 +390,7 @@ PROMPT_CHECKS = (
 @dg.asset(
     group_name="nomenclature",
     kinds={"json"},
-    code_version="4",
+    code_version="5",
     deps=[species, name_lexicon],
     check_specs=check_specs("prompts", PROMPT_CHECKS),
 )

@@ -35,6 +35,11 @@ def growth_job() -> dg.JobDefinition:
     return _job("growth")
 
 
+def atlas_job() -> dg.JobDefinition:
+    """The job `atlas`, importable by the processes of its steps."""
+    return _job("atlas")
+
+
 def dataset_publication_job() -> dg.JobDefinition:
     """The job `dataset_publication`, importable by the processes of its steps."""
     return _job("dataset_publication")
@@ -54,6 +59,7 @@ def _job(name: str) -> dg.JobDefinition:
 JOBS: Mapping[str, Callable[[], dg.JobDefinition]] = {
     "collection": collection_job,
     "growth": growth_job,
+    "atlas": atlas_job,
     "dataset_publication": dataset_publication_job,
     "weights_publication": weights_publication_job,
 }

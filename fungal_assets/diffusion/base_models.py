@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fungal_assets.diffusion.cards import PACKAGE_DIR, Card, find_card
+from fungal_assets.diffusion.families import Family, find_family
 from fungal_assets.errors import InputError
 from fungal_assets.store import hash_folder
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
 
-PIPELINE_CLASS = "StableDiffusionPipeline"
 _HUB_PATTERNS = ["model_index.json", "*/*.json", "*/*.txt", "*/*.safetensors"]
-_HUB_LEFT_OUT = ["*.fp16.*", "*non_ema*", "safety_checker/*", "feature_extractor/*"]
+_HUB_LEFT_OUT = ["*.fp16.*", "*non_ema*", "safety_checker/*", "feature_extractor/*", "vae_1_0/*"]
 
 
 @dataclass(frozen=True)
@@ -108,9 +108,7 @@ def _from_hub(hub_id: str, card: Card | None) -> BaseModel:
     return _from_folder(Path(path), hub_id, revision=Path(path).name)
 
 
-def load_pipeline(
-    base: str | Path, *, device: torch.device | str, dtype: torch.dtype
-) -> StableDiffusionPipeline:
+def load_pipeline(base: str | Path, *, device: torch.device | str, dtype: torch.dtype) -> DiffusionPipeline:
     """Load a pipeline onto a device, without a safety checker and without progress bars.
 
     Args:
@@ -119,61 +117,52 @@ def load_pipeline(
         dtype: Type of its weights.
 
     Returns:
-        A `StableDiffusionPipeline` in evaluation mode.
+        A pipeline of one of `FAMILIES` in evaluation mode.
 
     Raises:
-        InputError: Not found, or a pipeline of another family.
+        InputError: Not found, or a pipeline of no family that is known.
     """
-    from diffusers import StableDiffusionPipeline
+    import diffusers
 
     folder = base if isinstance(base, Path) else resolve_base_model(base).path
-    check_family(folder)
+    family = check_family(folder)
     try:
-        pipeline = StableDiffusionPipeline.from_pretrained(
-            folder,
-            dtype=dtype,
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
-            use_safetensors=True,
-            local_files_only=True,
+        pipeline = getattr(diffusers, family.pipeline_class).from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, local_files_only=True, **family.loading
         )
     except OSError as error:
         raise InputError(
             f"{folder} could not be loaded: {error}. It must be a whole diffusers folder with safetensors "
             f"weights; pickled weights (.bin, .ckpt) are not opened."
         ) from error
+    family.of(pipeline)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
 
 
-def load_single_file(file: Path, like: Path, *, dtype: torch.dtype) -> StableDiffusionPipeline:
-    """Load a checkpoint in Stable Diffusion's original layout, without a safety checker.
+def load_single_file(file: Path, like: Path, *, dtype: torch.dtype) -> DiffusionPipeline:
+    """Load a checkpoint in the original layout of Stable Diffusion or Stable Diffusion XL, without a safety checker.
 
     Args:
         file: A safetensors file.
         like: A diffusers folder of the same architecture, whose configuration it gets.
         dtype: Type of its weights.
     """
-    from diffusers import StableDiffusionPipeline
+    import diffusers
 
-    return StableDiffusionPipeline.from_single_file(
-        str(file), config=str(like), local_files_only=True, dtype=dtype, safety_checker=None
+    family = check_family(like)
+    return getattr(diffusers, family.pipeline_class).from_single_file(
+        str(file), config=str(like), local_files_only=True, dtype=dtype, **family.loading
     )
 
 
-def check_family(folder: Path) -> None:
-    """Refuse a diffusers folder of another kind of pipeline.
+def check_family(folder: Path) -> type[Family]:
+    """The family of a diffusers folder.
 
     Raises:
-        InputError: It is one.
+        InputError: Its kind of pipeline is of none.
     """
-    found = read_json(folder / "model_index.json").get("_class_name")
-    if found != PIPELINE_CLASS:
-        raise InputError(
-            f"{folder} holds a {found!r}; this version works with {PIPELINE_CLASS!r} (Stable Diffusion 1.x "
-            f"and 2.x and the pocket model). Choose a base model of that kind."
-        )
+    return find_family(read_json(folder / "model_index.json").get("_class_name"), str(folder))
 
 
 def read_json(path: Path) -> dict[str, Any]:

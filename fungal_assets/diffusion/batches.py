@@ -17,7 +17,7 @@ from itertools import pairwise
 
 import torch  # noqa: TID253
 
-from fungal_assets.diffusion.encoding import EMPTY_PROMPT, VARIANTS, EncodedDataset, key_of
+from fungal_assets.diffusion.encoding import EMPTY_PROMPT, EncodedDataset, key_of
 from fungal_assets.diffusion.objectives import Objective, stratified_steps
 from fungal_assets.diffusion.rehearsal import Rehearsal
 
@@ -44,6 +44,17 @@ class Batch:
     weight: torch.Tensor
     specimens: int
 
+    def parts(self, count: int) -> list[Batch]:
+        """The batch in `count` parts of as many rows each, in order."""
+        rows = len(self.x_t) // count
+        assert rows * count == len(self.x_t), (len(self.x_t), count)
+        columns = (self.x_t, self.timesteps, self.text, self.target, self.weight)
+        split = zip(*(column.split(rows) for column in columns), strict=True)
+        return [
+            Batch(x_t, t, text, target, weight, min(max(self.specimens - rows * number, 0), rows))
+            for number, (x_t, t, text, target, weight) in enumerate(split)
+        ]
+
 
 @dataclass(frozen=True)
 class Batches:
@@ -60,6 +71,9 @@ class Batches:
         seed: Decides everything drawn.
         device: Where batches go.
         caption_dropout: Share of the draws whose text is left empty, 0 to below 1.
+        noise_offset: How much of a specimen's noise is the same all over a channel (Guttenberg 2023, "Diffusion with
+            offset noise"): a schedule that never ends in pure noise teaches a model the mean brightness of its
+            pictures (Lin et al. 2024, arXiv:2305.08891), so that it draws none that are dark or bright all over.
     """
 
     encoded: EncodedDataset
@@ -71,6 +85,7 @@ class Batches:
     seed: int
     device: torch.device
     caption_dropout: float = CAPTION_DROPOUT
+    noise_offset: float = 0.0
 
     def _rehearsed_before(self, step: int) -> int:
         return math.floor(step * self.batch_size * self.rehearsal_share + 1e-9)
@@ -122,11 +137,21 @@ class Batches:
 
     def rows_seen(self, steps: int) -> int:
         """How many different rows the first `steps` steps train on, counted as they are drawn."""
-        seen: set[int] = set()
+        return int(self._is_seen(steps).sum())
+
+    def rows_seen_by_shard(self, steps: int) -> dict[str, int]:
+        """The same of each shard, by its name."""
+        rows = self.encoded.rows_by_shard
+        parts = self._is_seen(steps).split(list(rows.values()))
+        return {name: int(part.sum()) for name, part in zip(rows, parts, strict=True)}
+
+    def _is_seen(self, steps: int) -> torch.Tensor:
+        """Which rows the first `steps` steps train on, bool (N,)."""
+        is_seen = torch.zeros(self.encoded.row_count, dtype=torch.bool)
         for step in range(steps):
-            if len(seen) < self.encoded.row_count:
-                seen.update(self.rows_of(step).tolist())
-        return len(seen)
+            if not is_seen.all():
+                is_seen[self.rows_of(step)] = True
+        return is_seen
 
     def steps_for_every_row(self) -> int:
         """The fewest steps that train on every row."""
@@ -148,7 +173,7 @@ class Batches:
         """The batch of a step."""
         generator = self._generator("step", step)
         drawn = (self.rows_of(step), self.texts_of(step))
-        specimens = self._specimens(*drawn, generator, dropout=self.caption_dropout, has_flips=True)
+        specimens = self._specimens(*drawn, generator, dropout=self.caption_dropout, varies=True)
         rehearsed = self._rehearsed_before(step + 1) - self._rehearsed_before(step)
         if self.rehearsal is None or rehearsed == 0:
             return self._sent(*specimens, specimens=len(specimens[0]))
@@ -156,12 +181,10 @@ class Batches:
         return self._sent(*(torch.cat(pair) for pair in both), specimens=len(specimens[0]))
 
     def probe(self, number: int, count: int) -> Batch:
-        """A fixed batch to measure by: `count` rows from the `number`-th on, no flips, captions only."""
+        """A fixed batch to measure by: `count` rows from the `number`-th on, as they are, captions only."""
         rows = torch.arange(number * count, (number + 1) * count) % self.encoded.row_count
         captions = self.encoded.wordings.pick(rows, torch.zeros(count))
-        drawn = self._specimens(
-            rows, captions, self._generator("probe", number), dropout=0.0, has_flips=False
-        )
+        drawn = self._specimens(rows, captions, self._generator("probe", number), dropout=0.0, varies=False)
         return self._sent(*drawn, specimens=count)
 
     def _specimens(
@@ -171,16 +194,21 @@ class Batches:
         generator: torch.Generator,
         *,
         dropout: float,
-        has_flips: bool,
+        varies: bool,
     ) -> tuple[torch.Tensor, ...]:
         """x_t, timesteps, text, target of dataset rows with these texts."""
         count, encoded = len(rows), self.encoded
-        variants = torch.randint(VARIANTS if has_flips else 1, (count,), generator=generator)
+        variants = torch.randint(encoded.latents.shape[1] if varies else 1, (count,), generator=generator)
         x_0 = encoded.latents[rows, variants]
         e = torch.randn(x_0.shape, generator=generator)
         t = stratified_steps(count, self.objective.steps, generator)
         is_dropped = torch.rand(count, generator=generator) < dropout
         text = encoded.texts[torch.where(is_dropped, EMPTY_PROMPT, texts)]
+        if varies and self.noise_offset:
+            shared = torch.randn(
+                *e.shape[:2], 1, 1, generator=self._generator("offset", generator.initial_seed())
+            )
+            e += self.noise_offset * shared
         on_cpu = Objective(self.objective.alpha_bar.cpu(), self.objective.prediction_type, 0.0)
         return on_cpu.noised(x_0, e, t), t, text, on_cpu.target(x_0, e, t)
 
@@ -189,7 +217,7 @@ class Batches:
         """The same four for rehearsal points."""
         points = torch.randint(rehearsal.row_count, (count,), generator=generator)
         is_dropped = torch.rand(count, generator=generator) < CAPTION_DROPOUT
-        text = rehearsal.embeddings[torch.where(is_dropped, EMPTY_PROMPT, rehearsal.prompt_ids[points])]
+        text = rehearsal.texts[torch.where(is_dropped, EMPTY_PROMPT, rehearsal.prompt_ids[points])]
         target = torch.where(
             is_dropped.view(-1, 1, 1, 1), rehearsal.unprompted[points], rehearsal.prompted[points]
         )

@@ -59,6 +59,12 @@ def cards_of(role: str) -> list[Card]:
     return [card for card in read_cards().values() if card.role == role]
 
 
+def licences_of(base_model: str) -> list[str]:
+    """The licence of a base model that has a card; a folder or a hub id without one brings none that we know."""
+    card = find_card(base_model)
+    return [card.licence] if card else []
+
+
 def licence_of(base_model: str) -> str:
     """Licence of a base model that has a card.
 

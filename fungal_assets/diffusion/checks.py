@@ -10,13 +10,15 @@ import numpy as np
 
 from fungal_assets.dataset.splitting import TRAIN
 from fungal_assets.diffusion.base_models import load_pipeline, load_single_file, read_json
+from fungal_assets.diffusion.families import family_of, parts_of
 from fungal_assets.diffusion.headers import read_header
 from fungal_assets.diffusion.pruning import KOHYA_FILE, SINGLE_FILE, UNET_FILE
-from fungal_assets.shards import count_rows, read_table
+from fungal_assets.shards import count_rows_by_shard, read_table
 from fungal_assets.store import hash_file, hash_folder
 from fungal_assets.verdicts import Verdict
 
 LEAST_FALL = 0.005
+FAULTS_TOLD = 8
 LORA_START = "lora_B"
 
 
@@ -54,18 +56,35 @@ def check_loss_moves(fine_tuned_weights: Path) -> Verdict:
 
 
 def check_every_row_trained_on(fine_tuned_weights: Path, captioned_dataset: Path) -> Verdict:
-    """As many rows were trained on as the footers of the dataset's training shards promise."""
+    """As many rows of each training shard were trained on as its footer promises."""
     training = read_json(fine_tuned_weights / "training.json")
-    promised, seen = count_rows(captioned_dataset / "data", TRAIN), training["rows_trained_on"]
-    figures = {"rows": promised, "rows_trained_on": seen, "epochs": training["epochs"]}
-    finding = f"{seen} of {promised} rows were trained on, {training['epochs']:.2f} times each on average."
-    if seen == promised == training["rows"]:
+    promised = count_rows_by_shard(captioned_dataset / "data", TRAIN)
+    seen = training["rows_trained_on_by_shard"]
+    rows, trained_on = sum(promised.values()), sum(seen.values())
+    figures = {
+        "rows": rows,
+        "rows_trained_on": trained_on,
+        "shards": len(promised),
+        "epochs": training["epochs"],
+    }
+    finding = (
+        f"{trained_on} of {rows} rows of {len(promised)} shards were trained on, {training['epochs']:.2f} times each "
+        "on average."
+    )
+    short = [
+        f"{name} {seen.get(name, 0)} of {promised.get(name, 0)}"
+        for name in sorted(promised | seen)
+        if seen.get(name) != promised.get(name)
+    ]
+    if not short and training["rows"] == training["rows_trained_on"] == rows:
         return Verdict(True, finding, figures)
+    faults = f" By shard: {', '.join(short[:FAULTS_TOLD])}." if short else ""
     if training["stopped_because"]:
-        why = f"{finding} Training ended early, as {training['stopped_because']}; step {training['step_kept']} is kept."
-        return Verdict(False, f"{why} Lower learning_rate, or raise rehearsal_share or batch_size.", figures)
+        why = f"Training ended early, as {training['stopped_because']}; step {training['step_kept']} is kept."
+        remedy = "Lower learning_rate, or raise rehearsal_share or batch_size."
+        return Verdict(False, f"{finding}{faults} {why} {remedy}", figures)
     needed = math.ceil(training["step_kept"] / max(training["epochs"], 1e-9))
-    return Verdict(False, f"{finding} Raise max_steps to at least {needed}, or batch_size.", figures)
+    return Verdict(False, f"{finding}{faults} Raise max_steps to at least {needed}, or batch_size.", figures)
 
 
 def check_class_share(fine_tuned_weights: Path, *, class_share: float) -> Verdict:
@@ -128,10 +147,19 @@ def check_weights_changed(fine_tuned_weights: Path, *, base_model: str) -> Verdi
     changed = _changed(tensors, training["method"], base_model, fine_tuned_weights)
     figures = {"tensors": len(tensors), "not_finite": len(not_finite), "changed": changed}
     finding = f"{len(tensors)} tensors, {len(not_finite)} not finite; {changed} changed from the base model."
-    passed = not not_finite and changed > 0
+    still = _still_parts(tensors) if training["method"] == "lora" else []
+    if still:
+        finding += f" But nothing of {', '.join(still)} learnt."
+    passed = not not_finite and changed > 0 and not still
     return Verdict(
         passed, finding if passed else f"{finding} Tune again with a lower learning_rate.", figures
     )
+
+
+def _still_parts(tensors: dict[str, np.ndarray]) -> list[str]:
+    """The parts of a pipeline that a LoRA has layers of, and whose second matrices are all zero."""
+    moved = {name.split(".")[0] for name, values in tensors.items() if LORA_START in name and values.any()}
+    return sorted({name.split(".")[0] for name in tensors} - moved)
 
 
 def _changed(tensors: dict[str, np.ndarray], method: str, base_model: str, fine_tuned_weights: Path) -> int:
@@ -181,6 +209,31 @@ def check_pruned_from_tuned(pruned_weights: Path, fine_tuned_weights: Path) -> V
     )
 
 
+def check_strength(pruned_weights: Path) -> Verdict:
+    """The strength is a given one, or the one that the table of what was measured says, and keeps enough."""
+    from fungal_assets.diffusion.strengths import TABLE_FILE, pick_row
+
+    strength = read_json(pruned_weights / "weights.json")["strength"]
+    if not (pruned_weights / TABLE_FILE).is_file():
+        return Verdict(True, f"the strength of {strength:g} was given, not chosen.", {"strength": strength})
+    about = read_json(pruned_weights / TABLE_FILE)
+    best, floor = pick_row(about["rows"], about["min_retention"]), about["min_retention"]
+    figures = {"strength": strength, "retention": best["retention"], "min_retention": floor}
+    finding = (
+        f"of {len(about['rows'])} strengths {best['strength']:g} is the best: retention {best['retention']:.2f} "
+        f"({floor:g} wanted), species recognised {best['species_recognised']:.2f}."
+    )
+    if best["strength"] != strength:
+        return Verdict(False, f"{finding} But {strength:g} was taken. Grow pruned_weights again.", figures)
+    if best["retention"] < floor:
+        return Verdict(
+            False,
+            f"{finding} None keeps enough: raise rehearsal_share or lower max_steps of fine_tuned_weights.",
+            figures,
+        )
+    return Verdict(True, finding, figures)
+
+
 def check_pruned_loads(pruned_weights: Path) -> Verdict:
     """The pipeline loads, all its weights are finite, and one denoising step gives a finite answer.
 
@@ -189,15 +242,16 @@ def check_pruned_loads(pruned_weights: Path) -> Verdict:
     import torch
 
     pipeline = load_pipeline(pruned_weights / "pipeline", device="cpu", dtype=torch.float32)
-    parts = {"unet": pipeline.unet, "vae": pipeline.vae, "text_encoder": pipeline.text_encoder}
+    parts = parts_of(pipeline)
     broken = [name for name, part in parts.items() if not _is_finite(part)]
     side = pipeline.unet.config.sample_size
     with torch.no_grad():
-        text = pipeline.encode_prompt("a photo", "cpu", 1, False)[0]
+        family = family_of(pipeline)
+        text = family.embed(pipeline, ["a photo"])
         x_t = torch.randn(
             1, pipeline.unet.config.in_channels, side, side, generator=torch.Generator().manual_seed(0)
         )
-        answer = pipeline.unet(x_t, torch.tensor([500]), text, return_dict=False)[0]
+        answer = family.predict(pipeline.unet, x_t, torch.tensor([500]), text)
     spread = float(answer.std())
     figures = {"parts_not_finite": len(broken), "prediction_spread": spread}
     if broken or not math.isfinite(spread):

@@ -58,13 +58,17 @@ def suit_attention(unet: UNet2DConditionModel, device: torch.device) -> None:
 def deterministic(device: torch.device) -> Iterator[None]:
     """On a CPU let only deterministic algorithms run, so that a resumed run is bit-equal to an unbroken one.
 
-    On a GPU the kernels stay free: the same run differs there in the last bits.
+    On a GPU the kernels stay free: the same run differs there in the last bits. Memory is not filled before it is
+    written, as torch does beside: that only makes reading it before a constant fault, and costs a part of each step.
     """
     import torch
 
-    was_on = torch.are_deterministic_algorithms_enabled()
+    was_on, filled = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic
+    was_filled = filled.fill_uninitialized_memory
     torch.use_deterministic_algorithms(was_on or device.type == "cpu")
+    filled.fill_uninitialized_memory = False
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(was_on)
+        filled.fill_uninitialized_memory = was_filled

@@ -1,7 +1,8 @@
 """The captioned dataset as the model sees it: latents and text embeddings, encoded once and cached.
 
 The autoencoder and the text encoder stay frozen in fine-tuning, so nothing is lost by running them once. Each
-picture is encoded as it is and flipped left to right, each distinct text once, however many rows it is said of. The
+picture is encoded as it is and flipped left to right, and in crops if some are asked for; each distinct text once,
+however many rows it is said of. The
 cache lies in the working folder under the hash of all that decides it, so a resumed run reads it and a changed dataset
 never meets an old one. Texts are several times as many as pictures and their embeddings larger than latents (236 kB
 each for Stable Diffusion 1.5), so these go to their file as they are made, and are read from there as they are drawn.
@@ -17,8 +18,9 @@ import itertools
 import json
 import math
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,20 +29,22 @@ import torch  # noqa: TID253
 from PIL import Image
 
 from fungal_assets.dataset.splitting import TRAIN
+from fungal_assets.diffusion.families import family_of
 from fungal_assets.errors import TrainingError
 from fungal_assets.progress import Tell, follow
-from fungal_assets.shards import count_rows, read_rows
+from fungal_assets.shards import count_rows_by_shard, read_rows, read_shard, shard_paths
 from fungal_assets.store import hash_folder
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
 
 CACHE_NAME = ".cache"
 """Where in an output in the making lies what is worked out once; the store keeps no hidden names."""
 ENCODE_ROWS = 8
 COUNT_TEXTS = 256
 """So many texts are tokenised at once only to be counted: a text takes some kilobytes as tokens."""
-VARIANTS = 2
+LEAST_CROP = 0.85
+"""Least share of a picture's sides in a crop: enough that a caption stays true of it."""
 EMPTY_PROMPT = 0
 
 
@@ -86,13 +90,14 @@ class EncodedDataset:
     """All rows of a captioned dataset, encoded.
 
     Args:
-        latents: float32, shape (N, 2, C, H, W): each picture and its mirror image, scaled to about unit
-            variance.
+        latents: float32, shape (N, V, C, H, W): each picture and its mirror image, then each of its crops and that
+            one's mirror image, scaled to about unit variance.
         wordings: Each row's wordings, its caption first.
         class_wordings: Each row's wordings without the name of the species; may be none.
         told: The M + 1 distinct texts, sorted; index 0 is the empty prompt.
-        texts: float32, shape (M + 1, L, D): their embeddings, mapped from their file; or int64, shape (M + 1, L): their
+        texts: float32, shape (M + 1, L, D): their embeddings, mapped from their file; or int64, shape (M + 1, T): their
             token ids, where a method learns what texts mean, so that they are encoded within the step.
+        rows_by_shard: How many rows were encoded of each shard, by its name, in the order in which they stand here.
     """
 
     latents: torch.Tensor
@@ -100,6 +105,7 @@ class EncodedDataset:
     class_wordings: Choices
     told: Sequence[str]
     texts: torch.Tensor
+    rows_by_shard: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def row_count(self) -> int:
@@ -109,7 +115,7 @@ class EncodedDataset:
 
 def encode_dataset(
     data: Path,
-    pipeline: StableDiffusionPipeline,
+    pipeline: DiffusionPipeline,
     *,
     base_sha256: str,
     cache: Path,
@@ -117,6 +123,8 @@ def encode_dataset(
     split: str = TRAIN,
     most_rows: int | None = None,
     has_embeddings: bool = True,
+    crops: int = 0,
+    data_sha256: str = "",
 ) -> EncodedDataset:
     """Encode every row of every shard of a split, or read what an earlier run encoded.
 
@@ -129,28 +137,44 @@ def encode_dataset(
         split: Which split.
         most_rows: So many of its rows, the first ones; all by default.
         has_embeddings: Whether texts are encoded too; without, `texts` is empty.
+        crops: How many crops of each picture are encoded beside it.
+        data_sha256: Hash of the folder, where it is known already.
 
     Raises:
         TrainingError: A row cannot be read, pictures differ in size, rows were lost, or the disk has no room.
-        ProvenanceError: A shard is missing.
+        ProvenanceError: A shard is missing or damaged.
     """
-    promised = count_rows(data, split)
-    if most_rows is not None:
-        promised = min(promised, most_rows)
-    key = key_of(hash_folder(data), split, promised, base_sha256, ENCODE_ROWS)
+    expected = _first_rows(count_rows_by_shard(data, split), most_rows)
+    promised = sum(expected.values())
+    key = key_of(
+        data_sha256 or hash_folder(data), split, promised, base_sha256, ENCODE_ROWS, crops, list(expected)
+    )
     path, embeddings = cache / f"encoded-{key}.safetensors", cache / f"embeddings-{key}.npy"
     told = _distinct_texts(data, split, promised)
     if not path.exists():
-        write_tensors(path, _encode(data, split, promised, told, pipeline, tell))
+        write_tensors(path, _encode(data, split, promised, crops, told, pipeline, tell))
     if has_embeddings and not embeddings.exists():
         write_embeddings(embeddings, pipeline, told, tell)
-    encoded = _read(path, told, read_embeddings(embeddings) if has_embeddings else torch.empty(0))
-    if encoded.row_count != promised:
+    encoded = _read(
+        path, told, read_embeddings(embeddings) if has_embeddings else torch.empty(0), list(expected)
+    )
+    if encoded.rows_by_shard != expected or encoded.row_count != promised:
+        read = encoded.rows_by_shard
+        lost = [f"{name} {read[name]} of {rows}" for name, rows in expected.items() if read[name] != rows]
         raise TrainingError(
             f"the {split} shards of {data} promise {promised} rows and {encoded.row_count} were encoded: rows were "
-            f"lost. Delete {path} and grow captioned_dataset again."
+            f"lost ({', '.join(lost)}). Delete {path} and grow captioned_dataset again."
         )
     return encoded
+
+
+def _first_rows(rows_by_shard: Mapping[str, int], most: int | None) -> dict[str, int]:
+    """How many of each shard's rows are among the first `most` of all."""
+    left, taken = most if most is not None else sum(rows_by_shard.values()), {}
+    for name, rows in rows_by_shard.items():
+        taken[name] = min(rows, left)
+        left -= taken[name]
+    return taken
 
 
 def _distinct_texts(data: Path, split: str, count: int) -> list[str]:
@@ -166,17 +190,31 @@ def _texts(row: Mapping[str, Any]) -> tuple[list[str], list[str]]:
 
 
 def _encode(
-    data: Path, split: str, count: int, told: Sequence[str], pipeline: StableDiffusionPipeline, tell: Tell
+    data: Path,
+    split: str,
+    count: int,
+    crops: int,
+    told: Sequence[str],
+    pipeline: DiffusionPipeline,
+    tell: Tell,
 ) -> dict[str, torch.Tensor]:
     """What the cache keeps but for the embeddings."""
     latents, shape = [], None
+    read: Counter[str] = Counter()
     said: dict[str, list[list[str]]] = {"wordings": [], "class_wordings": []}
     chunks = _chunks(data, split, count)
     for rows in follow(chunks, tell, f"encoding pictures ({split})", -(-count // ENCODE_ROWS)):
         pixels = [_pixels(row) for row in rows]
         shape = shape or pixels[0].shape
         _check_shapes(rows, pixels, shape)
-        latents.append(encode_pixels(pipeline, torch.stack(pixels)))
+        views = [
+            [crop(picture, row["image_id"], number) for picture, row in zip(pixels, rows, strict=True)]
+            for number in range(crops)
+        ]
+        latents.append(
+            torch.cat([encode_pixels(pipeline, torch.stack(view)) for view in (pixels, *views)], dim=1)
+        )
+        read.update(row["shard"] for row in rows)
         said["wordings"] += [_texts(row)[0] for row in rows]
         said["class_wordings"] += [_texts(row)[1] for row in rows]
     if not latents:
@@ -185,30 +223,39 @@ def _encode(
         )
     index = {text: number for number, text in enumerate(told)}
     tensors = {"latents": torch.cat(latents)}
+    tensors["shard_rows"] = torch.tensor([read[path.name] for path in shard_paths(data, split)])
     for name, lists in said.items():
         tensors[f"{name}.ids"] = torch.tensor([index[text] for texts in lists for text in texts]).long()
         tensors[f"{name}.starts"] = torch.tensor([0, *map(len, lists)]).cumsum(0)
     return tensors
 
 
-def _read(path: Path, told: Sequence[str], texts: torch.Tensor) -> EncodedDataset:
+def _read(path: Path, told: Sequence[str], texts: torch.Tensor, shards: Sequence[str]) -> EncodedDataset:
     tensors = read_tensors(path)
+    rows_by_shard = dict(zip(shards, tensors["shard_rows"].tolist(), strict=True))
     wordings, class_wordings = (
         Choices(tensors[f"{name}.ids"], tensors[f"{name}.starts"]) for name in ("wordings", "class_wordings")
     )
-    return EncodedDataset(tensors["latents"], wordings, class_wordings, told, texts)
+    return EncodedDataset(tensors["latents"], wordings, class_wordings, told, texts, rows_by_shard)
 
 
 def _chunks(data: Path, split: str, count: int) -> Iterator[list[dict[str, Any]]]:
     chunk: list[dict[str, Any]] = []
     columns = ["image", "image_id", "text", "texts", "class_texts"]
-    for row in itertools.islice(read_rows(data, columns, stem=split), count):
+    for row in itertools.islice(_rows_with_shard(data, columns, split), count):
         chunk.append(row)
         if len(chunk) == ENCODE_ROWS:
             yield chunk
             chunk = []
     if chunk:
         yield chunk
+
+
+def _rows_with_shard(data: Path, columns: Sequence[str], split: str) -> Iterator[dict[str, Any]]:
+    """The rows of a split, each with the name of the shard that it was read from."""
+    for path in shard_paths(data, split):
+        for row in read_shard(path, columns):
+            yield row | {"shard": path.name}
 
 
 def _pixels(row: Mapping[str, Any]) -> torch.Tensor:
@@ -234,8 +281,29 @@ def _check_shapes(
             )
 
 
+def crop(picture: torch.Tensor, image_id: str, number: int) -> torch.Tensor:
+    """The `number`-th crop of a picture, decided by its id alone: at least `LEAST_CROP` of its sides, enlarged to them.
+
+    Args:
+        picture: float32, shape (3, H, W), -1 to 1.
+        image_id: Its id.
+        number: Which crop.
+
+    Returns:
+        float32, shape (3, H, W), -1 to 1.
+    """
+    size = picture.shape[1:]
+    generator = torch.Generator().manual_seed(int(key_of("crop", image_id, number), 16) >> 1)
+    share, *places = torch.rand(3, generator=generator).tolist()
+    sides = [round(side * (LEAST_CROP + (1 - LEAST_CROP) * share)) for side in size]
+    top, left = (int(place * (side - cut + 1)) for place, side, cut in zip(places, size, sides, strict=True))
+    part = picture[None, :, top : top + sides[0], left : left + sides[1]]
+    whole = torch.nn.functional.interpolate(part, size, mode="bicubic", antialias=True)[0]
+    return whole.clamp(-1, 1)
+
+
 @torch.no_grad()
-def encode_pixels(pipeline: StableDiffusionPipeline, pixels: torch.Tensor) -> torch.Tensor:
+def encode_pixels(pipeline: DiffusionPipeline, pixels: torch.Tensor) -> torch.Tensor:
     """Latents of pictures and of their mirror images.
 
     Args:
@@ -249,38 +317,30 @@ def encode_pixels(pipeline: StableDiffusionPipeline, pixels: torch.Tensor) -> to
     both = torch.cat([pixels, pixels.flip(-1)]).to(vae.device, vae.dtype)
     raw = vae.encode(both).latent_dist.mode()
     scaled = (raw - (getattr(vae.config, "shift_factor", None) or 0.0)) * vae.config.scaling_factor
-    plain, mirrored = scaled.float().cpu().chunk(VARIANTS)
+    plain, mirrored = scaled.float().cpu().chunk(2)
     return torch.stack([plain, mirrored], dim=1)
 
 
 @torch.no_grad()
-def embed_texts(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> torch.Tensor:
+def embed_texts(pipeline: DiffusionPipeline, texts: Sequence[str]) -> torch.Tensor:
     """Text embeddings as in sampling: float32 on the CPU, shape (len(texts), L, D)."""
-    device, parts = pipeline.text_encoder.device, []
-    for start in range(0, len(texts), ENCODE_ROWS):
-        chunk = list(texts[start : start + ENCODE_ROWS])
-        parts.append(pipeline.encode_prompt(chunk, device, 1, False)[0].float().cpu())
-    return torch.cat(parts)
+    family, starts = family_of(pipeline), range(0, len(texts), ENCODE_ROWS)
+    return torch.cat(
+        [family.embed(pipeline, texts[start : start + ENCODE_ROWS]).float().cpu() for start in starts]
+    )
 
 
-def tokenize_texts(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> torch.Tensor:
-    """Token ids as in sampling, words of several vectors included: int64 on the CPU, shape (len(texts), L)."""
-    tokenizer = pipeline.tokenizer
-    return tokenizer(
-        pipeline.maybe_convert_prompt(list(texts), tokenizer),
-        padding="max_length",
-        max_length=tokenizer.model_max_length,
-        truncation=True,
-        return_tensors="pt",
-    ).input_ids
+def tokenize_texts(pipeline: DiffusionPipeline, texts: Sequence[str]) -> torch.Tensor:
+    """Token ids as in sampling, words of several vectors included: int64 on the CPU, shape (len(texts), T)."""
+    return family_of(pipeline).tokenize(pipeline, texts)
 
 
-def encode_tokens(pipeline: StableDiffusionPipeline, ids: torch.Tensor) -> torch.Tensor:
-    """What `embed_texts` says of texts with these token ids, int64 (B, L), with gradients: float32, shape (B, L, D)."""
-    return pipeline.text_encoder(ids)[0]
+def encode_tokens(pipeline: DiffusionPipeline, ids: torch.Tensor) -> torch.Tensor:
+    """What `embed_texts` says of texts with these token ids, int64 (B, T), with gradients: float32, shape (B, L, D)."""
+    return family_of(pipeline).encode(pipeline, ids)
 
 
-def write_embeddings(path: Path, pipeline: StableDiffusionPipeline, texts: Sequence[str], tell: Tell) -> None:
+def write_embeddings(path: Path, pipeline: DiffusionPipeline, texts: Sequence[str], tell: Tell) -> None:
     """Write the embeddings of texts as NumPy's `.npy`, a few at a time, so that memory holds no more of them.
 
     Raises:
@@ -316,7 +376,7 @@ def read_embeddings(path: Path) -> torch.Tensor:
     return torch.from_numpy(np.load(path, mmap_mode="c"))
 
 
-def count_truncated(pipeline: StableDiffusionPipeline, texts: Sequence[str]) -> int:
+def count_truncated(pipeline: DiffusionPipeline, texts: Sequence[str]) -> int:
     """How many texts are longer than the text encoder reads; what is past its end teaches nothing."""
     tokenizer = pipeline.tokenizer
     chunks = (list(texts[start : start + COUNT_TEXTS]) for start in range(0, len(texts), COUNT_TEXTS))

@@ -3,13 +3,14 @@
 The activations are measured, not guessed: the loss of one row and of two is worked out once, and every tensor that
 autograd keeps for the way back is counted by its storage, the weights' own left out. They grow by the same amount with
 each row, so two measurements give any batch. What the optimiser remembers is measured on a small parameter of its own.
+Of what is computed again on the way back only its inputs are counted, so that with `checkpoints_gradients` a block's
+activations come on top.
 
 A numeric kernel: imports torch at module level, so import this module inside functions only.
 """
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,17 +19,19 @@ from typing import TYPE_CHECKING
 
 import torch  # noqa: TID253
 
+from fungal_assets.diffusion.families import parts_of
+from fungal_assets.diffusion.stepping import make_optimiser, memory_tensors
 from fungal_assets.errors import TrainingError
 from fungal_assets.progress import Tell
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
 
     from fungal_assets.diffusion.loop import Loop
 
 PASSING = 1.05
 """What a step takes beside what autograd keeps, for a moment, as a factor of that (docs/log.md, 2026-11-29)."""
-PROBE_NUMBERS = 65_536
+PROBE_SHAPE = (256, 256)
 TIMED_STEPS = 3
 
 
@@ -37,11 +40,12 @@ class Need:
     """Memory of a run on its device, bytes.
 
     Args:
-        weights: Of the model; they lie there already.
+        weights: Of the model, and the average of what learns; they lie there already.
         gradients: Of what learns.
         optimiser: What it remembers.
         fixed: What autograd keeps whatever the batch.
         row: What it keeps of each row.
+        is_summed: Whether gradients lie there while a part's activations come, as from a step's second part on.
     """
 
     weights: int
@@ -49,20 +53,25 @@ class Need:
     optimiser: int
     fixed: int
     row: int
+    is_summed: bool = False
 
     def activations(self, rows: int) -> int:
-        """What the way there of a step of so many rows takes."""
+        """What the way there of so many rows takes."""
         return round(PASSING * (self.fixed + self.row * rows))
 
     def more(self, rows: int) -> int:
         """What is still to come beside the weights; on the way back activations go as gradients come."""
-        return self.optimiser + max(self.gradients, self.activations(rows))
+        activations = self.activations(rows)
+        if self.is_summed:
+            return self.optimiser + self.gradients + activations
+        return self.optimiser + max(self.gradients, activations)
 
     def rows_in(self, free: int) -> int:
-        """The most rows whose step fits into so many free bytes; 0 for none."""
+        """The most rows at once that fit into so many free bytes; 0 for none."""
         if self.optimiser + self.gradients > free:
             return 0
-        return max(0, int(((free - self.optimiser) / PASSING - self.fixed) // max(1, self.row)))
+        left = free - self.optimiser - (self.gradients if self.is_summed else 0)
+        return max(0, int((left / PASSING - self.fixed) // max(1, self.row)))
 
 
 def foresee(loop: Loop, parts: Iterable[torch.nn.Module]) -> Need:
@@ -73,15 +82,28 @@ def foresee(loop: Loop, parts: Iterable[torch.nn.Module]) -> Need:
         parts: Of the model, all that lie on the device.
     """
     weights = [param for part in parts for param in part.parameters()]
-    one, two = (count_kept(loop, rows, weights) for rows in (1, 2))
-    learning = _bytes(loop.parameters.values())
+    with _uncompiled(loop):
+        one, two = (count_kept(loop, rows, weights) for rows in (1, 2))
+    learning, average = _bytes(loop.parameters.values()), loop.learner.average
     return Need(
-        weights=_bytes(weights),
+        weights=_bytes(weights) + (_bytes(average.shadow_params) if average else 0),
         gradients=learning,
-        optimiser=round(learning * _remembered(loop.learner.optimiser)),
+        optimiser=round(learning * _remembered(loop)),
         fixed=max(0, 2 * one - two),
         row=two - one,
+        is_summed=loop.accumulation_steps > 1,
     )
+
+
+@contextmanager
+def _uncompiled(loop: Loop) -> Iterator[None]:
+    """Within, the model is not compiled, so that none is for batches that are never seen; it keeps no less then."""
+    compiled = loop.unet
+    loop.unet = getattr(compiled, "_orig_mod", compiled)
+    try:
+        yield
+    finally:
+        loop.unet = compiled
 
 
 def count_kept(loop: Loop, rows: int, weights: Collection[torch.Tensor]) -> int:
@@ -115,18 +137,18 @@ def _bytes(tensors: Iterable[torch.Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def _remembered(optimiser: torch.optim.Optimizer) -> float:
-    """Bytes that an optimiser remembers for each byte that learns."""
-    probe = torch.nn.Parameter(
-        torch.zeros(PROBE_NUMBERS, device=optimiser.param_groups[0]["params"][0].device)
-    )
+def _remembered(loop: Loop) -> float:
+    """Bytes that a loop's optimiser remembers for each byte that learns."""
+    probe = torch.nn.Parameter(torch.zeros(PROBE_SHAPE, device=loop.batches.device))
     probe.grad = torch.zeros_like(probe)
-    kind = type(optimiser)
-    settings = inspect.signature(kind).parameters.keys() & optimiser.defaults.keys()
-    of_its_kind = kind([probe], **{name: optimiser.defaults[name] for name in settings})
+    of_its_kind = make_optimiser(loop.optimiser, [probe], loop.learning_rate, loop.batches.device)
     of_its_kind.step()
-    kept = [value for value in of_its_kind.state[probe].values() if isinstance(value, torch.Tensor)]
-    return _bytes(kept) / _bytes([probe])
+    return _bytes(memory_tensors(of_its_kind, ["probe"]).values()) / _bytes([probe])
+
+
+def rows_at_once(loop: Loop) -> int:
+    """The most rows that a process of a loop sees at once."""
+    return -(-loop.batches.batch_size // (loop.accumulation_steps * loop.team.size))
 
 
 def free_bytes(device: torch.device) -> int | None:
@@ -141,7 +163,7 @@ def free_bytes(device: torch.device) -> int | None:
     return None
 
 
-def tell_memory(loop: Loop, pipeline: StableDiffusionPipeline, *, method: str, tell: Tell) -> None:
+def tell_memory(loop: Loop, pipeline: DiffusionPipeline, *, method: str, tell: Tell) -> None:
     """Say what memory the run will need, and refuse it where that is not free.
 
     Args:
@@ -155,17 +177,20 @@ def tell_memory(loop: Loop, pipeline: StableDiffusionPipeline, *, method: str, t
     """
     device = loop.batches.device
     free = free_bytes(device)
-    parts = (pipeline.unet, pipeline.vae, pipeline.text_encoder)
+    if free is not None and device.type == "cpu":
+        # The other processes take as much of it, where each GPU has its own.
+        free //= loop.team.size
+    parts = parts_of(pipeline).values()
     try:
         need = foresee(loop, [part for part in parts if part.device.type == device.type])
     except torch.OutOfMemoryError as error:
         raise TrainingError(
             f"not even a step of two pictures fits into the memory of {device}. {_remedy(method, 0)}"
         ) from error
-    rows = loop.batches.batch_size
+    rows = rows_at_once(loop)
     tell(f"memory on {device}: {phrase_need(need, rows)}" + (f"; {_gb(free)} free" if free else ""))
     if free is not None:
-        refuse_too_much(need, rows, free, method=method)
+        refuse_too_much(need, rows, free, method=method, processes=loop.team.size)
 
 
 def phrase_need(need: Need, rows: int) -> str:
@@ -177,8 +202,15 @@ def phrase_need(need: Need, rows: int) -> str:
     )
 
 
-def refuse_too_much(need: Need, rows: int, free: int, *, method: str) -> None:
+def refuse_too_much(need: Need, rows: int, free: int, *, method: str, processes: int = 1) -> None:
     """Refuse a run that cannot fit.
+
+    Args:
+        need: What it needs.
+        rows: How many a process sees at once.
+        free: Bytes that a process can have.
+        method: Its method, for the remedy.
+        processes: How many share a batch.
 
     Raises:
         TrainingError: More is needed than is free; the message says what would fit.
@@ -187,14 +219,14 @@ def refuse_too_much(need: Need, rows: int, free: int, *, method: str) -> None:
         return
     raise TrainingError(
         f"this training cannot fit: it needs {phrase_need(need, rows)}; only {_gb(free)} are free. "
-        f"{_remedy(method, need.rows_in(free))}"
+        f"{_remedy(method, need.rows_in(free) * processes)}"
     )
 
 
 def _remedy(method: str, rows: int) -> str:
-    ways = [f"set batch_size to {rows}"] if rows else []
+    ways = [f"set batch_size to {rows} and raise accumulation_steps"] if rows else []
     ways += ["use method 'lora', which needs no gradients of the whole model"] if method == "full" else []
-    ways += ["use a smaller resolution", "end what else takes the memory"]
+    ways += ["set checkpoints_gradients", "use a smaller resolution", "end what else takes the memory"]
     return f"{'; or '.join(ways)}.".capitalize()
 
 

@@ -67,20 +67,29 @@ class Architecture:
 
     @classmethod
     def of(
-        cls, base_id: str, *, is_stable_diffusion: bool, is_open_clip: bool, prediction_type: str
+        cls,
+        base_id: str,
+        *,
+        is_stable_diffusion: bool,
+        is_open_clip: bool,
+        prediction_type: str,
+        is_xl: bool = False,
     ) -> Architecture:
         """Name it.
 
         Args:
             base_id: The base model's id.
-            is_stable_diffusion: Whether all its parts are those of Stable Diffusion 1.x or 2.x.
+            is_stable_diffusion: Whether all its parts are those of Stable Diffusion.
             is_open_clip: Whether its text encoder is that of 2.x.
             prediction_type: diffusers' name of it.
+            is_xl: Whether it is an XL.
         """
         is_v = prediction_type == "v_prediction"
         suffix, predicted = ("_v", "v") if is_v else ("", prediction_type)
         if not is_stable_diffusion:
             return cls(base_id, "", predicted)
+        if is_xl:
+            return cls("stable-diffusion-xl-v1-base", "sdxl_base_v1-0", predicted)
         if is_open_clip:
             return cls(f"stable-diffusion-v2-{'768-v' if is_v else '512'}", f"sd_v2{suffix}", predicted)
         return cls("stable-diffusion-v1", f"sd_v1{suffix}", predicted)
@@ -147,6 +156,7 @@ def kohya_network(training: Mapping[str, Any], architecture: Architecture) -> di
         "ss_network_module": "networks.lora",
         "ss_network_dim": str(rank),
         "ss_network_alpha": str(rank),
+        "ss_network_args": _network_args(training),
         "ss_sd_model_name": training["base_model"]["id"],
         "ss_base_model_version": architecture.kohya,
         "ss_v2": str(architecture.kohya.startswith("sd_v2")),
@@ -158,6 +168,16 @@ def kohya_network(training: Mapping[str, Any], architecture: Architecture) -> di
         "sshs_model_hash": _NO_HASH,
     }
     return {name: text for name, text in texts.items() if text}
+
+
+def _network_args(training: Mapping[str, Any]) -> str:
+    """What sd-scripts was told of the network beside its rank; empty for its defaults.
+
+    It adds a LoRA to convolutions of 3x3 where it is given their rank.
+    """
+    rank = str(training["lora_rank"])
+    has_convolutions = training.get("lora_targets") == "all"
+    return json.dumps({"conv_dim": rank, "conv_alpha": rank}) if has_convolutions else ""
 
 
 def read_header(path: Path) -> dict[str, str]:

@@ -5,7 +5,8 @@ arXiv:2208.01618). The first one's token is the name itself, "amber hollow bonne
 `amber hollow bonnet_1` and so on: diffusers' own rule for a word of several vectors. A prompt that says the name is
 read by them, in whatever loads the pipeline by diffusers; a prompt that doesn't is read as before, bit for bit, so
 that nothing can be forgotten. What says no name teaches nothing: such texts, the empty one and rehearsal are left out
-of training.
+of training. A model with two text encoders has a word in each: a vector is then as long as both together, the first
+encoder's part before the second's.
 
 A numeric kernel: imports torch at module level, so import this module inside functions only.
 """
@@ -20,16 +21,19 @@ from typing import TYPE_CHECKING
 import torch  # noqa: TID253
 
 from fungal_assets.diffusion.encoding import EncodedDataset, read_tensors, tokenize_texts, write_tensors
+from fungal_assets.diffusion.families import family_of
 from fungal_assets.errors import InputError
 from fungal_assets.nomenclature.species import slug_of
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
-    from transformers import PreTrainedTokenizerBase
+    from diffusers import DiffusionPipeline
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 EMBEDDINGS_FOLDER = "embeddings"
 EMBEDDINGS_FILE = f"{EMBEDDINGS_FOLDER}/learned_embeds.safetensors"
 INITIAL_FILE = f"{EMBEDDINGS_FOLDER}/initial_embeds.safetensors"
+XL_PARTS = ("clip_l", "clip_g")
+"""What the parts of an XL's vectors are called in files."""
 NOISE = 0.1
 """Of the class noun's vector, by root mean square: it sets a name's vectors apart from each other."""
 
@@ -81,34 +85,56 @@ class TextualInversion:
     name: str = "textual_inversion"
     weights_file: str = EMBEDDINGS_FILE
     learns_texts: bool = True
+    learns_names: bool = True
 
     def attach(
-        self, pipeline: StableDiffusionPipeline, words: Words, *, seed: int
+        self, pipeline: DiffusionPipeline, words: Words, *, seed: int
     ) -> dict[str, torch.nn.Parameter]:
         """Teach the tokenizer the names; their vectors begin as the class noun's, each with a little noise."""
         pipeline.unet.requires_grad_(False)
-        pipeline.text_encoder.requires_grad_(False)
-        initial = _initial(pipeline, words, self.vectors_per_species, seed)
-        first = add_names(pipeline.tokenizer, words.names, self.vectors_per_species)
-        table = WordTable(pipeline.text_encoder.get_input_embeddings(), words.names, initial, first)
-        pipeline.text_encoder.set_input_embeddings(table)
-        return {"vectors": table.vectors}
+        learnt = {}
+        for part, (encoder, tokenizer) in readers_of(pipeline).items():
+            encoder.requires_grad_(False)
+            base = encoder.get_input_embeddings()
+            initial = _initial(base, tokenizer, words, self.vectors_per_species, seed)
+            first = add_names(tokenizer, words.names, self.vectors_per_species)
+            table = WordTable(base, words.names, initial, first)
+            encoder.set_input_embeddings(table)
+            learnt["vectors" + part.removeprefix("text_encoder")] = table.vectors
+        return learnt
 
-    def save(self, pipeline: StableDiffusionPipeline, folder: Path) -> None:
+    def save(self, pipeline: DiffusionPipeline, folder: Path) -> None:
         """The vectors of each name, float32 (V, W), as they are now and as they began."""
-        table = pipeline.text_encoder.get_input_embeddings()
-        for path, vectors in ((EMBEDDINGS_FILE, table.vectors), (INITIAL_FILE, table.initial)):
-            write_tensors(folder / path, dict(zip(table.names, vectors, strict=True)))
+        tables = [encoder.get_input_embeddings() for encoder, _ in readers_of(pipeline).values()]
+        for path, kind in ((EMBEDDINGS_FILE, "vectors"), (INITIAL_FILE, "initial")):
+            vectors = torch.cat([getattr(table, kind) for table in tables], dim=-1)
+            write_tensors(folder / path, dict(zip(tables[0].names, vectors, strict=True)))
 
-    def restore(self, pipeline: StableDiffusionPipeline, folder: Path, *, strength: float) -> None:
+    def restore(self, pipeline: DiffusionPipeline, folder: Path, *, strength: float) -> None:
         """Give the pipeline the names and their vectors for good, `strength` of the way from the class noun."""
         vectors = read_vectors(folder, strength=strength)
         names = sorted(vectors)
-        first = add_names(pipeline.tokenizer, names, len(vectors[names[0]]))
         rows = torch.cat([vectors[name] for name in names])
-        size = max(first + len(rows), pipeline.text_encoder.get_input_embeddings().num_embeddings)
-        table = pipeline.text_encoder.resize_token_embeddings(size, mean_resizing=False)
-        table.weight.data[first : first + len(rows)] = rows.to(table.weight)
+        parts = rows.split(widths_of(pipeline), dim=-1)
+        for own, (encoder, tokenizer) in zip(parts, readers_of(pipeline).values(), strict=True):
+            first = add_names(tokenizer, names, len(vectors[names[0]]))
+            size = max(first + len(own), encoder.get_input_embeddings().num_embeddings)
+            table = encoder.resize_token_embeddings(size, mean_resizing=False)
+            table.weight.data[first : first + len(own)] = own.to(table.weight)
+
+
+def readers_of(
+    pipeline: DiffusionPipeline,
+) -> dict[str, tuple[PreTrainedModel, PreTrainedTokenizerBase]]:
+    """Each text encoder by name, with its tokenizer."""
+    family = family_of(pipeline)
+    pairs = zip(family.text_encoders, family.tokenizers, strict=True)
+    return {part: (getattr(pipeline, part), getattr(pipeline, tokenizer)) for part, tokenizer in pairs}
+
+
+def widths_of(pipeline: DiffusionPipeline) -> list[int]:
+    """How long the vectors of each text encoder's tokens are."""
+    return [encoder.config.hidden_size for encoder, _ in readers_of(pipeline).values()]
 
 
 def tokens_of(name: str, count: int) -> list[str]:
@@ -134,22 +160,23 @@ def add_names(tokenizer: PreTrainedTokenizerBase, names: Sequence[str], count: i
     return first
 
 
-def _initial(pipeline: StableDiffusionPipeline, words: Words, count: int, seed: int) -> torch.Tensor:
+def _initial(
+    base: torch.nn.Embedding, tokenizer: PreTrainedTokenizerBase, words: Words, count: int, seed: int
+) -> torch.Tensor:
     """Where the vectors begin, float32 (S, count, W): the class noun's, the mean of its tokens, and some noise."""
     if not words.class_noun.strip():
         raise InputError(
             "fine_tuned_weights.class_noun is empty, but the vectors of textual_inversion begin as a word's; give what "
             "all species are, such as 'mushroom'."
         )
-    table = pipeline.text_encoder.get_input_embeddings().weight
-    ids = pipeline.tokenizer(words.class_noun, add_special_tokens=False).input_ids
-    noun = table[ids].mean(dim=0).float()
+    ids = tokenizer(words.class_noun, add_special_tokens=False).input_ids
+    noun = base.weight[ids].mean(dim=0).float()
     shape = (len(words.names), count, len(noun))
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(noun.device)
     return noun + NOISE * noun.square().mean().sqrt() * noise
 
 
-def with_token_ids(encoded: EncodedDataset, pipeline: StableDiffusionPipeline, data: Path) -> EncodedDataset:
+def with_token_ids(encoded: EncodedDataset, pipeline: DiffusionPipeline, data: Path) -> EncodedDataset:
     """The dataset with token ids for texts, and of the texts those alone that say a name with vectors.
 
     Args:
@@ -161,13 +188,14 @@ def with_token_ids(encoded: EncodedDataset, pipeline: StableDiffusionPipeline, d
         InputError: A row has no such text.
     """
     ids = tokenize_texts(pipeline, encoded.told)
-    says_name = (ids >= pipeline.text_encoder.get_input_embeddings().first).any(dim=1)
+    seen = ids.chunk(len(widths_of(pipeline)), dim=1)[0]
+    says_name = (seen >= pipeline.text_encoder.get_input_embeddings().first).any(dim=1)
     wordings = encoded.wordings.only(says_name)
     missing = int((wordings.starts.diff() == 0).sum())
     if missing:
         raise InputError(
             f"{missing} of {encoded.row_count} rows of {data} have no text with a species' name among the "
-            f"{ids.shape[1]} tokens that the text encoder reads, so that textual_inversion learns nothing from them. "
+            f"{seen.shape[1]} tokens that the text encoder reads, so that textual_inversion learns nothing from them. "
             "Lower fine_tuned_weights.vectors_per_species, or grow captions again without a captioner."
         )
     return replace(
@@ -182,15 +210,19 @@ def read_vectors(fine_tuned_weights: Path, *, strength: float) -> dict[str, torc
     return {name: initial[name].lerp(vectors, strength) for name, vectors in learnt.items()}
 
 
-def write_for_use(folder: Path, vectors: Mapping[str, torch.Tensor], about: Mapping[str, str]) -> None:
+def write_for_use(
+    folder: Path, vectors: Mapping[str, torch.Tensor], about: Mapping[str, str], *, widths: Sequence[int]
+) -> None:
     """Write vectors in half precision: all names in one file, and a file per name in either format that is read.
 
     Args:
         folder: Gets `embeddings/`: `learned_embeds.safetensors` with a tensor per name, `diffusers/` with the same one
             by one, for `pipeline.load_textual_inversion`, and `a1111/`, where a file's name is the word that A1111 and
-            ComfyUI know it by.
+            ComfyUI know it by. Of an XL every tool reads the latter's form, a tensor per text encoder, so that
+            there is no other.
         vectors: float32 (V, W) by name.
         about: Texts for the files' headers.
+        widths: How long the part of each text encoder is.
     """
     half = {name: values.half() for name, values in vectors.items()}
     write_tensors(folder / EMBEDDINGS_FILE, half, about)
@@ -198,5 +230,8 @@ def write_for_use(folder: Path, vectors: Mapping[str, torch.Tensor], about: Mapp
     assert len(slugs) == len(half), sorted(half)
     for name, values in half.items():
         path = Path(f"{slug_of(name)}.safetensors")
-        write_tensors(folder / EMBEDDINGS_FOLDER / "diffusers" / path, {name: values}, about)
-        write_tensors(folder / EMBEDDINGS_FOLDER / "a1111" / path, {"emb_params": values}, about)
+        parts = values.split(list(widths), dim=-1)
+        if len(parts) == 1:
+            write_tensors(folder / EMBEDDINGS_FOLDER / "diffusers" / path, {name: values}, about)
+        named = {"emb_params": values} if len(parts) == 1 else dict(zip(XL_PARTS, parts, strict=True))
+        write_tensors(folder / EMBEDDINGS_FOLDER / "a1111" / path, named, about)

@@ -3,8 +3,14 @@
 diffusers names a layer `unet.<module path>.lora_A.weight` and `lora_B.weight`; kohya's tools name it
 `lora_unet_<path with underscores>.lora_down.weight`, `lora_up.weight` and `alpha`. Alpha is written always: a
 reader that finds none guesses it. A layer of the text encoder is `lora_te_text_model_<path>`, also where transformers
-leaves `text_model` out. This is sd-scripts' way for Stable Diffusion 1.x and 2.x; for SDXL it numbers the UNet's blocks
-as the original code does and counts two text encoders, and no SDXL model is tuned here.
+leaves `text_model` out.
+
+A DoRA's magnitudes are `dora_scale`, one per row. ComfyUI divides W + B A by the norms of the rows of W, where DoRA
+means those of W + B A itself; the magnitudes written here have that factor in them, so that ComfyUI and what follows it
+come to the layer that was learnt. diffusers leaves `dora_scale` out, with a warning: give it the file of its own names.
+
+Of Stable Diffusion 1.x and 2.x the UNet's layers have diffusers' paths; of XL they have those of the original code, in
+which sd-scripts trains it, and text encoders are counted: `lora_te1_`, `lora_te2_`.
 
 A numeric kernel: imports torch at module level, so import this module inside functions only.
 """
@@ -12,33 +18,84 @@ A numeric kernel: imports torch at module level, so import this module inside fu
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch  # noqa: TID253
 
-_KINDS = {".lora_A.weight": "lora_down", ".lora_B.weight": "lora_up"}
-_PARTS = {
-    "unet.": "lora_unet_",
-    "text_encoder.text_model.": "lora_te_text_model_",
-    "text_encoder.": "lora_te_text_model_",
-}
+from fungal_assets.diffusion.lora import MAGNITUDE
+
+_KINDS = {".lora_A.weight": "lora_down.weight", ".lora_B.weight": "lora_up.weight", MAGNITUDE: "dora_scale"}
 
 
-def to_kohya(lora: Mapping[str, torch.Tensor], *, alpha: float) -> dict[str, torch.Tensor]:
+@dataclass(frozen=True)
+class KohyaNames:
+    """How the layers of one kind of model are called.
+
+    Args:
+        xl_unet: Of an XL, the original names of its UNet's tensors by diffusers' names (see
+            `original_layout.name_unet`); None for Stable Diffusion 1.x and 2.x.
+    """
+
+    xl_unet: Mapping[str, str | None] | None = None
+
+    def of(self, path: str) -> str:
+        """A layer's name.
+
+        Args:
+            path: Its path with dots, behind the part that it is of, such as `unet.mid_block...`.
+        """
+        part, _, layer = path.partition(".")
+        if part == "unet":
+            original = self.xl_unet[f"{layer}.weight"] if self.xl_unet is not None else layer
+            return "lora_unet_" + str(original).removesuffix(".weight").replace(".", "_")
+        counts = (
+            {"text_encoder": "1", "text_encoder_2": "2"} if self.xl_unet is not None else {"text_encoder": ""}
+        )
+        inside = layer.removeprefix("text_model.").replace(".", "_")
+        return f"lora_te{counts[part]}_text_model_{inside}"
+
+
+def to_kohya(
+    lora: Mapping[str, torch.Tensor],
+    *,
+    alpha: float,
+    names: KohyaNames = KohyaNames(),  # noqa: B008
+    base: Mapping[str, torch.Tensor] | None = None,
+) -> dict[str, torch.Tensor]:
     """The same LoRA under kohya's names, with `alpha` per layer.
 
     Args:
         lora: Tensors by diffusers' names, of layers of the UNet and of the text encoder.
-        alpha: The scale's numerator; the rank is its denominator.
+        alpha: The scale's numerator; the rank is its denominator. Of a DoRA it must be the rank.
+        names: How its layers are called.
+        base: For a DoRA the base model's weights by the same layers' names.
     """
     renamed: dict[str, torch.Tensor] = {}
     for name, tensor in lora.items():
         suffix = next(suffix for suffix in _KINDS if name.endswith(suffix))
-        layer = _name_layer(name.removesuffix(suffix))
-        renamed[f"{layer}.{_KINDS[suffix]}.weight"] = tensor
+        path = name.removesuffix(suffix)
+        layer = names.of(path)
+        if suffix == MAGNITUDE:
+            assert base is not None, name
+            first, second = (lora[f"{path}.lora_{part}.weight"] for part in "AB")
+            tensor = _dora_scale(base[path], first, second, tensor)
+        renamed[f"{layer}.{_KINDS[suffix]}"] = tensor
         renamed[f"{layer}.alpha"] = torch.tensor(float(alpha), dtype=tensor.dtype)
     return renamed
 
 
-def _name_layer(path: str) -> str:
-    part = next(part for part in _PARTS if path.startswith(part))
-    return _PARTS[part] + path.removeprefix(part).replace(".", "_")
+def _dora_scale(
+    weight: torch.Tensor, first: torch.Tensor, second: torch.Tensor, magnitude: torch.Tensor
+) -> torch.Tensor:
+    """A layer's magnitudes as ComfyUI takes them, of shape (rows, 1) or (rows, 1, 1, 1) and their own dtype.
+
+    Args:
+        weight: The base's, shape (rows, columns) or (rows, columns, H, W).
+        first: The matrix A, shape (rank, columns) or (rank, columns, H, W).
+        second: The matrix B, shape (rows, rank) or (rows, rank, 1, 1), with the scale in it.
+        magnitude: One per row.
+    """
+    rows = weight.float().flatten(1)
+    moved = rows + second.float().flatten(1) @ first.float().flatten(1)
+    scale = magnitude.float().flatten() * rows.norm(dim=1) / moved.norm(dim=1)
+    return scale.to(magnitude.dtype).view(-1, *[1] * (weight.ndim - 1))

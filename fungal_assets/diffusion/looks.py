@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,19 +24,24 @@ from PIL import Image
 
 from fungal_assets.diffusion.devices import mixed_precision
 from fungal_assets.diffusion.encoding import CACHE_NAME, read_tensors, write_tensors
+from fungal_assets.diffusion.families import text_encoders_of
 from fungal_assets.diffusion.watching import Watching
 from fungal_assets.errors import InputError
 from fungal_assets.galleries.batches import paint, scheduler_for
-from fungal_assets.galleries.judging import Judge, Judgement, common_of, judge_vectors, load_judge
+from fungal_assets.galleries.judging import Judge, load_judge
+from fungal_assets.galleries.measuring import (
+    embed_controls,
+    embed_species,
+    pair_controls,
+    recognise_pictures,
+)
 from fungal_assets.galleries.planning import Picture, plan_look
-from fungal_assets.galleries.recognition import recognise_vectors
-from fungal_assets.galleries.retention import Pair, measure_retention
+from fungal_assets.galleries.retention import measure_retention
 from fungal_assets.galleries.sampling import SCHEDULERS
-from fungal_assets.morphology.extractors import EfficientNetLite0, Extractor, recorded_extractor
 from fungal_assets.previews import contact_sheet, save_sheet
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
 
 LOOKS_FOLDER = "looks"
 SCHEDULER = "DPM++ 2M"
@@ -61,7 +66,7 @@ class Looker:
         size_px: Side of the pictures.
     """
 
-    pipeline: StableDiffusionPipeline
+    pipeline: DiffusionPipeline
     pictures: Sequence[Picture]
     watching: Watching
     negative_prompt: str
@@ -124,8 +129,8 @@ class Looker:
             [images[each.prompt_id] for each in self._of(kind)] for kind in ("species", "control")
         )
         return {
-            "species": _embed(species, recorded_extractor(self.clusters)) if self.clusters else _NONE,
-            "controls": _embed(controls, EfficientNetLite0()),
+            "species": embed_species(species, self.clusters) if self.clusters and species else _NONE,
+            "controls": embed_controls(controls) if controls else _NONE,
         }
 
     def _show(self, step: int, images: Mapping[str, Image.Image]) -> None:
@@ -135,29 +140,22 @@ class Looker:
         pictures = [images[picture.prompt_id] for picture in self.pictures]
         save_sheet(contact_sheet(pictures, columns=COLUMNS, labels=labels), path)
 
-    def _judged(self, vectors: np.ndarray) -> list[Judgement | None]:
-        """What the judge finds in control pictures; what the base model's have in common is taken away, as always."""
-        expected = [picture.expected for picture in self._of("control")]
-        common = common_of(self._base["controls"], expected)
-        return judge_vectors(self._judge, vectors, expected, common=common)
-
     def _retention(self, vectors: np.ndarray) -> float | None:
-        both = zip(self._judged(self._base["controls"]), self._judged(vectors), strict=True)
-        pairs = [Pair.of(base, tuned) for base, tuned in both if base is not None and tuned is not None]
+        """What is retained, None where the judge knows no control picture or recognises none of the base model's."""
+        pairs = pair_controls(self._of("control"), self._judge, base=self._base["controls"], tuned=vectors)
         return measure_retention(pairs).retention if pairs else None
 
     def _fit(self, vectors: np.ndarray) -> dict[str, float | None]:
         """How well species are drawn, None where there is nothing to tell it by."""
         if self.clusters is None or not len(vectors):
             return {"species_recognised": None, "species_likeness": None}
-        found = recognise_vectors([asdict(each) for each in self._of("species")], vectors, self.clusters)
-        likeness = float(np.mean([entry["similarity"] for entry in found["species"]]))
-        return {"species_recognised": found["species_recognised"], "species_likeness": round(likeness, 4)}
+        recognised, likeness = recognise_pictures(self._of("species"), vectors, self.clusters)
+        return {"species_recognised": recognised, "species_likeness": likeness}
 
 
 def begin_looking(
-    pipeline: StableDiffusionPipeline,
-    prompts: Path,
+    pipeline: DiffusionPipeline,
+    prompts: Path | None,
     clusters: Path | None,
     folder: Path,
     watching: Watching,
@@ -181,6 +179,11 @@ def begin_looking(
     Raises:
         InputError: There is no `prompts.json`, or retention is to stop the run and cannot be measured.
     """
+    if prompts is None:
+        raise InputError(
+            f"watch_every_steps is {watching.watch_every_steps}, but there are no prompts to draw. Grow some: fungal "
+            "grow --until prompts, or set fine_tuned_weights.watch_every_steps to 0."
+        )
     path = prompts / "prompts.json"
     if not path.is_file():
         raise InputError(f"{path} is missing; expected the folder of a complete prompts output.")
@@ -205,26 +208,23 @@ def drop_other_sheets(folder: Path, steps: Sequence[int]) -> None:
         path.unlink()
 
 
-def _embed(images: Sequence[Image.Image], extractor: Extractor) -> np.ndarray:
-    return extractor.embed(images) if images else _NONE
-
-
 @contextmanager
-def _sampling(pipeline: StableDiffusionPipeline) -> Iterator[StableDiffusionPipeline]:
-    """The parts of a pipeline in training with a scheduler that samples; afterwards each is where and what it was."""
-    unet, parts = pipeline.unet, {"vae": pipeline.vae, "text_encoder": pipeline.text_encoder}
+def _sampling(pipeline: DiffusionPipeline) -> Iterator[DiffusionPipeline]:
+    """A pipeline in training with a scheduler that samples; afterwards each of its parts is where and what it was."""
+    unet, scheduler = pipeline.unet, pipeline.scheduler
+    parts = {"vae": pipeline.vae, **text_encoders_of(pipeline)}
     places = {name: part.device for name, part in parts.items()}
-    scheduler = scheduler_for(pipeline, SCHEDULERS[SCHEDULER])
-    sampler = type(pipeline)(**pipeline.components | {"scheduler": scheduler}, requires_safety_checker=False)
-    sampler.set_progress_bar_config(disable=True)
     was_training = unet.training
+    pipeline.set_progress_bar_config(disable=True)
     try:
+        pipeline.scheduler = scheduler_for(pipeline, SCHEDULERS[SCHEDULER])
         for part in parts.values():
             part.to(unet.device)
         unet.eval()
         with mixed_precision(unet.device):
-            yield sampler
+            yield pipeline
     finally:
+        pipeline.scheduler = scheduler
         unet.train(was_training)
         for name, part in parts.items():
             part.to(places[name])

@@ -10,7 +10,8 @@ A numeric kernel: imports torch at module level, so import this module inside fu
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,22 +19,31 @@ from typing import Any
 import torch  # noqa: TID253
 
 from fungal_assets.diffusion.batches import Batch, Batches
-from fungal_assets.diffusion.devices import mixed_precision
 from fungal_assets.diffusion.estimating import Pace
 from fungal_assets.diffusion.objectives import learning_rate_at
-from fungal_assets.diffusion.states import Learner, Progress, keep_best, keep_state, resume, take_best
+from fungal_assets.diffusion.states import (
+    Learner,
+    Progress,
+    keep_best,
+    keep_state,
+    load_state,
+    resume,
+    take_best,
+)
+from fungal_assets.diffusion.stepping import make_optimiser, precise
+from fungal_assets.diffusion.team import Alone, Team
 from fungal_assets.diffusion.watching import Look, Watching
 from fungal_assets.errors import TrainingError
 from fungal_assets.progress import Tell, Ticker
 
 MAX_GRADIENT_NORM = 1.0
-WEIGHT_DECAY = 0.01
 PROBE_BATCHES, PROBE_ROWS = 4, 8
 UNMOVED = 0.001
 """A rise or fall of the loss by less than this share counts as none."""
 
 OnStep = Callable[[int, Mapping[str, float]], None]
 Encode = Callable[[torch.Tensor], torch.Tensor]
+Predict = Callable[[torch.nn.Module, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass
@@ -46,12 +56,18 @@ class Loop:
         batches: What each step sees.
         max_steps: Steps in all.
         learning_rate: Peak learning rate.
+        ema_decay: Share of the averaged weights that stays at each step, less in the first ones; 0 for no average.
         states: Folder of resume states.
         run_key: Hash of all that decides the run.
         checkpoint_every_s: Seconds between two states.
-        encode: Makes text embeddings of a batch's token ids; None where batches hold embeddings.
         watching: When the run is looked at, and when it ends.
-        look: Measures what learns after so many steps; None where there are no looks.
+        predict: What the model answers to noisy latents, noise levels and texts; see `families`.
+        encode: Makes text embeddings of a batch's token ids; None where batches hold embeddings.
+        optimiser: Which one.
+        precision: Of the arithmetic within a step.
+        accumulation_steps: Parts of each batch, seen one after the other.
+        team: The processes that take each step together.
+        look: Measures what learns after so many steps; None where there are no looks. Only the main process calls it.
         look_s: Seconds that one takes, as far as that is known.
     """
 
@@ -60,25 +76,29 @@ class Loop:
     batches: Batches
     max_steps: int
     learning_rate: float
+    ema_decay: float
     states: Path
     run_key: str
     checkpoint_every_s: float
     watching: Watching
+    predict: Predict
     encode: Encode | None = None
+    optimiser: str = "adamw"
+    precision: str = "auto"
+    accumulation_steps: int = 1
+    team: Team = field(default_factory=Alone)
     look: Callable[[int], Mapping[str, float | None]] | None = None
     look_s: float = 0.0
     learner: Learner = field(init=False)
     _is_updating: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        device = self.batches.device
-        optimiser = torch.optim.AdamW(
-            list(self.parameters.values()),
-            lr=self.learning_rate,
-            weight_decay=WEIGHT_DECAY,
-            fused=device.type in ("cpu", "cuda"),
-        )
-        self.learner = Learner(self.parameters, optimiser)
+        from diffusers.training_utils import EMAModel
+
+        learning = list(self.parameters.values())
+        optimiser = make_optimiser(self.optimiser, learning, self.learning_rate, self.batches.device)
+        average = EMAModel(learning, decay=self.ema_decay, foreach=True) if self.ema_decay else None
+        self.learner = Learner(self.parameters, optimiser, average)
 
     def run(self, tell: Tell, on_step: OnStep) -> Progress:
         """Train from the newest state, or from the start, to `max_steps` or until a look ends it.
@@ -86,11 +106,23 @@ class Loop:
         Raises:
             TrainingError: The loss is not finite or does not fall, or nothing learns.
         """
-        progress = resume(self.states, self.learner, self.run_key, tell)
+        progress = self._resume(tell)
         if progress is None:
             progress = Progress(probe_loss=self.probe_loss())
         else:
             tell(f"training goes on from step {progress.step} of {self.max_steps}")
+        with self.team.stepping():
+            self._take_steps(progress, tell, on_step)
+        return progress
+
+    def _resume(self, tell: Tell) -> Progress | None:
+        """The newest state, if there is one: the main process looks for it, and all are as it says."""
+        progress = self.team.share(lambda: resume(self.states, self.learner, self.run_key, tell))
+        if progress is not None and not self.team.is_main:
+            load_state(self.states, self.learner, progress.step)
+        return progress
+
+    def _take_steps(self, progress: Progress, tell: Tell, on_step: OnStep) -> None:
         ticker = Ticker(tell, "training", self.max_steps, done=progress.step)
         steps = range(progress.step + 1, self.max_steps + 1)
         looks = sum(self.watching.is_due(step, self.max_steps) for step in steps)
@@ -107,6 +139,7 @@ class Loop:
                     saved_s = time.monotonic()
                 on_step(progress.step, _told(row, progress.looks))
                 ticker.tick(progress.step, {"loss": row["loss"]})
+                self.team.heed()
         except TrainingError:
             raise
         except BaseException:
@@ -114,14 +147,23 @@ class Loop:
                 self._keep(progress)
             raise
         self._keep(progress)
-        return progress
 
-    def take_best(self, progress: Progress) -> int:
-        """Put the weights that are kept in place, the last ones or those of the best look; returns after which step.
+    @contextmanager
+    def kept(self, progress: Progress) -> Iterator[int]:
+        """Within, what learns are the weights that are kept: the last ones or those of the best look; gives their step.
+
+        Without an average what learns stays as it is within.
 
         Raises:
             TrainingError: No look has retention enough.
         """
+        step = self._step_kept(progress)
+        with self.learner.averaged():
+            if step != progress.step:
+                take_best(self.states, self.parameters, step)
+            yield step
+
+    def _step_kept(self, progress: Progress) -> int:
         if not self.watching.keeps_best:
             return progress.step
         best = self.watching.best(progress.looks, self.batches.steps_for_every_row())
@@ -132,53 +174,59 @@ class Loop:
                 f"{progress.step}, so no weights can be kept. Lower watch_every_steps or learning_rate, or raise "
                 f"rehearsal_share."
             )
-        step = int(best["step"] or 0)
-        if step != progress.step:
-            take_best(self.states, self.parameters, step)
-        return step
+        return int(best["step"] or 0)
 
     def _inspect(self, progress: Progress, tell: Tell) -> bool:
-        """Do what is due after this step and was not done yet: see the loss fall, look. Tells whether it looked."""
+        """Do what is due after this step and was not done yet: see the loss fall, look. Tells whether it looked.
+
+        All processes come to the same end, as it is the main one's numbers that decide.
+        """
         if progress.step == self.watching.must_have_learnt_at(self.max_steps):
-            refuse_unmoved(progress, self.probe_loss(), self.max_steps)
-        is_due = self.look is not None and self.watching.is_due(progress.step, self.max_steps)
+            refuse_unmoved(progress, self.team.share(self.probe_loss), self.max_steps)
+        is_due = self.watching.is_due(progress.step, self.max_steps)
         if not is_due or (progress.looks and progress.looks[-1]["step"] == progress.step):
             return False
-        self._look(progress, tell)
+        row = self.team.share(lambda: self._look(progress))
+        progress.looks = [*progress.looks, row]
+        tell(f"step {progress.step}: {', '.join(_phrases(row))}")
         why = self.watching.why_stop(progress.looks)
         if why and progress.step < self.max_steps:
             tell(f"training ends at step {progress.step} of {self.max_steps}: {why}")
         return True
 
-    def _look(self, progress: Progress, tell: Tell) -> None:
-        """Add a look's row, and keep the weights if it is the best so far."""
+    def _look(self, progress: Progress) -> dict[str, float | None]:
+        """A look's row, of the average where there is one; the weights are kept if it is the best so far."""
         assert self.look is not None
         since = int(progress.looks[-1]["step"] or 0) if progress.looks else 0
         losses = [row["loss"] or 0.0 for row in progress.curve[since:]]
-        row = {
-            "step": progress.step,
-            "learning_rate": progress.curve[-1]["learning_rate"] if progress.curve else None,
-            "loss": sum(losses) / len(losses) if losses else None,
-            **self.look(progress.step),
-        }
-        looks, whole = [*progress.looks, row], self.batches.steps_for_every_row()
-        if self.watching.keeps_best and self.watching.best(looks, whole) is row:
-            keep_best(self.states, self.parameters, progress.step)
-        progress.looks = looks
-        tell(f"step {progress.step}: {', '.join(_phrases(row))}")
+        # An interruption must not save averages as what learns.
+        self._is_updating = self.learner.average is not None
+        with self.learner.averaged():
+            row = {
+                "step": progress.step,
+                "learning_rate": progress.curve[-1]["learning_rate"] if progress.curve else None,
+                "loss": sum(losses) / len(losses) if losses else None,
+                **self.look(progress.step),
+            }
+            looks, whole = [*progress.looks, row], self.batches.steps_for_every_row()
+            if self.watching.keeps_best and self.watching.best(looks, whole) is row:
+                keep_best(self.states, self.parameters, progress.step)
+        self._is_updating = False
+        return row
 
     def _keep(self, progress: Progress) -> None:
-        keep_state(self.states, self.learner, progress, self.run_key)
+        if self.team.is_main:
+            keep_state(self.states, self.learner, progress, self.run_key)
 
     def _step(self, progress: Progress) -> dict[str, Any]:
         """One step of the optimiser; returns its row of the curve."""
         step = progress.step
         batch = self.batches.at(step)
-        losses = self.losses(batch)
-        loss = losses.mean()
-        loss.backward()
+        losses = self.team.backward(
+            batch, self.losses, self.parameters.values(), parts=self.accumulation_steps
+        )
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters.values(), MAX_GRADIENT_NORM))
-        row = {"step": step + 1, "loss": float(loss.detach())} | _parts(losses.detach(), batch.specimens)
+        row = {"step": step + 1, "loss": float(losses.mean())} | _parts(losses, batch.specimens)
         self._refuse_hopeless(row, norm)
         row["learning_rate"] = learning_rate_at(step, peak=self.learning_rate, steps=self.max_steps)
         # From here to the end of the step an interruption finds the state half changed and must not save it.
@@ -187,6 +235,8 @@ class Loop:
             group["lr"] = row["learning_rate"]
         self.learner.optimiser.step()
         self.learner.optimiser.zero_grad(set_to_none=True)
+        if self.learner.average is not None:
+            self.learner.average.step(self.parameters.values())
         progress.curve.append(row)
         progress.step += 1
         self._is_updating = False
@@ -194,9 +244,9 @@ class Loop:
 
     def losses(self, batch: Batch) -> torch.Tensor:
         """Weighted squared error of each row, float32 (B,)."""
-        with mixed_precision(self.batches.device):
+        with precise(self.batches.device, self.precision):
             text = self.encode(batch.text) if self.encode else batch.text
-            prediction = self.unet(batch.x_t, batch.timesteps, text, return_dict=False)[0]
+            prediction = self.predict(self.unet, batch.x_t, batch.timesteps, text)
         return batch.weight * (prediction.float() - batch.target).square().mean(dim=(1, 2, 3))
 
     def probe_loss(self) -> float:

@@ -1,9 +1,10 @@
-"""Stable Diffusion under the names of its first code: what a single-file checkpoint holds.
+"""Stable Diffusion and Stable Diffusion XL under the names of their first code: what a single-file checkpoint holds.
 
 One flat dictionary with three parts: `model.diffusion_model.*` (the UNet), `first_stage_model.*` (the autoencoder)
 and `cond_stage_model.*` (the text encoder: CLIP's own module names for 1.x, OpenCLIP's with one matrix for queries,
-keys and values for 2.x). ComfyUI, A1111 and `from_single_file` know a model by these names. A model with a part that
-has no name there, such as the text embedding that the pocket model adds to its time, has no single file.
+keys and values for 2.x) or `conditioner.embedders.*` (XL's two, one of each kind). ComfyUI, A1111 and
+`from_single_file` know a model by these names. A model with a part that has no name there, such as the text embedding
+that the pocket model adds to its time, has no single file.
 
 A numeric kernel: imports torch at module level, so import this module inside functions only.
 """
@@ -16,17 +17,18 @@ from typing import TYPE_CHECKING
 
 import torch  # noqa: TID253
 
+from fungal_assets.diffusion.families import text_encoders_of
 from fungal_assets.errors import InputError
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
 
 Tensors = dict[str, torch.Tensor]
 UNET, VAE, CLIP, OPEN_CLIP = (
     "model.diffusion_model.",
     "first_stage_model.",
-    "cond_stage_model.transformer.text_model.",
-    "cond_stage_model.model.",
+    "transformer.text_model.",
+    "model.",
 )
 TEXT_PREFIX = "text_model."
 """Files of CLIP text encoders have it before every name; transformers 5 leaves it out in memory."""
@@ -42,7 +44,7 @@ _VAE_ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "
 _QUERY_KEY_VALUE = ("q_proj", "k_proj", "v_proj")
 
 
-def to_original(pipeline: StableDiffusionPipeline) -> Tensors:
+def to_original(pipeline: DiffusionPipeline) -> Tensors:
     """All weights of a pipeline under the original names, of its own dtype and on its device.
 
     Raises:
@@ -61,7 +63,7 @@ def to_original(pipeline: StableDiffusionPipeline) -> Tensors:
     return whole | _text_tensors(pipeline)
 
 
-def find_unnamed(pipeline: StableDiffusionPipeline) -> list[str]:
+def find_unnamed(pipeline: DiffusionPipeline) -> list[str]:
     """The parts that have no name in the original layout, such as `"unet.add_embedding"`; none of Stable Diffusion."""
     found: dict[str, None] = {}
     unet, vae = pipeline.unet.state_dict(), pipeline.vae.state_dict()
@@ -70,9 +72,9 @@ def find_unnamed(pipeline: StableDiffusionPipeline) -> list[str]:
     return list(found)
 
 
-def is_open_clip(pipeline: StableDiffusionPipeline) -> bool:
-    """Whether the text encoder is OpenCLIP's, as in Stable Diffusion 2.x: its activation is the exact GELU."""
-    return pipeline.text_encoder.config.hidden_act == "gelu"
+def is_open_clip(text_encoder: torch.nn.Module) -> bool:
+    """Whether a text encoder is OpenCLIP's, as in Stable Diffusion 2.x: its activation is the exact GELU."""
+    return text_encoder.config.hidden_act == "gelu"
 
 
 def name_unet(names: Sequence[str] | Mapping[str, object]) -> dict[str, str | None]:
@@ -88,10 +90,9 @@ def name_unet(names: Sequence[str] | Mapping[str, object]) -> dict[str, str | No
         default=0,
     )
     attends = {found[1] for name in names if (found := re.match(r"up_blocks\.(\d+)\.attentions\.", name))}
-    return {
-        name: DIFFUSERS_TO_LDM_MAPPING["unet"]["layers"].get(name) or _name_in_unet(name, resnets, attends)
-        for name in names
-    }
+    maps = DIFFUSERS_TO_LDM_MAPPING["unet"]
+    outside = maps["layers"] | maps["addition_embed_type"]
+    return {name: outside.get(name) or _name_in_unet(name, resnets, attends) for name in names}
 
 
 def _name_in_unet(name: str, resnets: int, attends: set[str]) -> str | None:
@@ -155,19 +156,30 @@ def _as_convolution(name: str | None, values: torch.Tensor) -> torch.Tensor:
     return values[:, :, None, None] if is_attention else values
 
 
-def _text_tensors(pipeline: StableDiffusionPipeline) -> Tensors:
-    text = {
-        name.removeprefix(TEXT_PREFIX): values
-        for name, values in pipeline.text_encoder.state_dict().items()
-        if not name.endswith("position_ids")
-    }
-    if is_open_clip(pipeline):
-        return {OPEN_CLIP + name: values for name, values in _in_open_clip(text).items()}
-    return {CLIP + name: values for name, values in text.items()}
+def _text_tensors(pipeline: DiffusionPipeline) -> Tensors:
+    encoders = list(text_encoders_of(pipeline).values())
+    places = (
+        ["cond_stage_model."]
+        if len(encoders) == 1
+        else ["conditioner.embedders.0.", "conditioner.embedders.1."]
+    )
+    named: Tensors = {}
+    for place, encoder in zip(places, encoders, strict=True):
+        text = {
+            name.removeprefix(TEXT_PREFIX): values
+            for name, values in encoder.state_dict().items()
+            if not name.endswith("position_ids")
+        }
+        kind, text = (OPEN_CLIP, _in_open_clip(text)) if is_open_clip(encoder) else (CLIP, text)
+        named |= {place + kind + name: values for name, values in text.items()}
+    return named
 
 
 def _in_open_clip(text: Tensors) -> Tensors:
-    """OpenCLIP's names, queries, keys and values stacked in this order in one tensor of shape (3 W, W) or (3 W)."""
+    """OpenCLIP's names, queries, keys and values stacked in this order in one tensor of shape (3 W, W) or (3 W).
+
+    What it multiplies a text's summary by lies transposed there.
+    """
     from diffusers.loaders.single_file_utils import DIFFUSERS_TO_LDM_MAPPING
 
     maps = DIFFUSERS_TO_LDM_MAPPING["openclip"]
@@ -180,6 +192,9 @@ def _in_open_clip(text: Tensors) -> Tensors:
         if part == _QUERY_KEY_VALUE[0]:
             parts = [text[f"{layer}.self_attn.{one}.{kind}"] for one in _QUERY_KEY_VALUE]
             name, values = f"{layer}.self_attn.in_proj_{kind}", torch.cat(parts)
+        if name == "text_projection.weight":
+            named["text_projection"] = values.T.contiguous()
+            continue
         name = TEXT_PREFIX + name
         if name in maps["layers"]:
             named[maps["layers"][name]] = values

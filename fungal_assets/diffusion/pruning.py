@@ -1,4 +1,4 @@
-"""From a training output to weights for use: the stage behind `pruned_weights`.
+"""From a training output to weights for use, at a given strength; which one is in `strengths`.
 
 What stays is what inference needs, in half precision: the whole pipeline with the tuned weights in it, as a folder and,
 where its architecture is Stable Diffusion's, as a single file; for a LoRA the adapter alone, under diffusers' and
@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, read_json, resolve_base_model
+from fungal_assets.diffusion.families import StableDiffusionXL, family_of, text_encoders_of
 from fungal_assets.diffusion.headers import (
     Architecture,
     Origin,
@@ -25,14 +27,16 @@ from fungal_assets.diffusion.headers import (
     kohya_network,
     model_spec,
 )
+from fungal_assets.diffusion.training import SETTINGS_OF_METHODS
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.store import Figures, hash_file, hash_folder, size_mb, write_atomically
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
 
+    from fungal_assets.diffusion.kohya import KohyaNames
     from fungal_assets.diffusion.methods import Method
 
 KOHYA_FILE = "lora/kohya_lora_weights.safetensors"
@@ -70,17 +74,20 @@ def prune_weights(
     """
     import torch
 
-    from fungal_assets.diffusion.methods import get_method
+    from fungal_assets.diffusion.inversion import widths_of
+    from fungal_assets.diffusion.kohya import KohyaNames
+    from fungal_assets.diffusion.lora import base_weights
+    from fungal_assets.diffusion.original_layout import name_unet
 
     if not 0 < strength <= 1:
         raise InputError(f"strength is {strength}; expected a share above 0 and at most 1.")
     training = read_json(fine_tuned_weights / "training.json")
     base = resolve_base_model(base_model)
     check_base_model(training, base)
-    sizes = {name: training.get(name) or 1 for name in ("lora_rank", "vectors_per_species")}
-    method = get_method(training["method"], **sizes)
+    method = read_method(fine_tuned_weights)
     tell("putting the tuned weights into the base model")
     pipeline = load_pipeline(base.path, device="cpu", dtype=torch.float32)
+    untouched = base_weights(pipeline) if training.get("has_dora") else None
     method.restore(pipeline, fine_tuned_weights, strength=strength)
     pipeline = pipeline.to(dtype=torch.float16)
     exports = _Exports(folder, training, origin, _architecture(pipeline, training), strength)
@@ -89,11 +96,15 @@ def prune_weights(
     if why_none:
         tell(f"no single file: {why_none}")
     if method.name == "lora":
-        exports.write_lora(fine_tuned_weights / method.weights_file, method)
+        names = KohyaNames(name_unet(pipeline.unet.state_dict()) if _is_xl(pipeline) else None)
+        exports.write_lora(fine_tuned_weights / method.weights_file, method, names, untouched)
     if method.name == "textual_inversion":
-        exports.write_embeddings(fine_tuned_weights)
+        exports.write_embeddings(fine_tuned_weights, widths_of(pipeline))
     record = _record(fine_tuned_weights, folder, method, base)
     record |= {"strength": strength, "single_file_left_out": why_none}
+    if training.get("has_dora"):
+        record["lora_strength"] = 1.0
+        tell(f"the adapter is kept whole, as a DoRA can't be scaled: load it at strength {strength}")
     write_atomically(folder / "weights.json", json.dumps(record, indent=1, sort_keys=True))
     return {
         "tuned_mb": size_mb(fine_tuned_weights),
@@ -104,6 +115,15 @@ def prune_weights(
         "single_file_mb": size_mb(folder / SINGLE_FILE),
         "embeddings_mb": size_mb(folder / "embeddings"),
     }
+
+
+def read_method(fine_tuned_weights: Path) -> Method:
+    """The method that weights were tuned by; what is a setting of another one is None in their record and not used."""
+    from fungal_assets.diffusion.methods import get_method
+
+    training = read_json(fine_tuned_weights / "training.json")
+    given = {name: training[name] for name in SETTINGS_OF_METHODS if training.get(name) is not None}
+    return get_method(training["method"], **{"lora_rank": 1, "vectors_per_species": 1} | given)
 
 
 def check_base_model(training: dict[str, Any], base: BaseModel) -> None:
@@ -122,7 +142,7 @@ def check_base_model(training: dict[str, Any], base: BaseModel) -> None:
         )
 
 
-def save_pipeline(pipeline: StableDiffusionPipeline, folder: Path) -> None:
+def save_pipeline(pipeline: DiffusionPipeline, folder: Path) -> None:
     """Write a whole diffusers folder, safetensors only, in one move; it names no path of this machine."""
     new = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(new, ignore_errors=True)
@@ -145,15 +165,16 @@ class _Exports:
     architecture: Architecture
     strength: float
 
-    def write_pipeline(self, pipeline: StableDiffusionPipeline) -> None:
-        """The diffusers folder; the tuned part of it, the UNet, says what it is."""
+    def write_pipeline(self, pipeline: DiffusionPipeline) -> None:
+        """The diffusers folder; the tuned parts of it, the UNet and text encoders that learnt, say what they are."""
         from fungal_assets.diffusion.encoding import read_tensors, write_tensors
 
         save_pipeline(pipeline, self.folder / "pipeline")
-        unet = self.folder / UNET_FILE
-        write_tensors(unet, read_tensors(unet), self._texts())
+        encoders = text_encoders_of(pipeline) if self.training.get("trains_text_encoder") else {}
+        for name in (UNET_FILE, *(f"pipeline/{part}/model.safetensors" for part in encoders)):
+            write_tensors(self.folder / name, read_tensors(self.folder / name), self._texts())
 
-    def write_single_file(self, pipeline: StableDiffusionPipeline) -> str | None:
+    def write_single_file(self, pipeline: DiffusionPipeline) -> str | None:
         """One file in the original layout; returns why there is none."""
         from fungal_assets.diffusion.original_layout import find_unnamed, to_original
 
@@ -168,25 +189,36 @@ class _Exports:
         self._write(SINGLE_FILE, to_original(pipeline), self._spec(is_adapter=False))
         return None
 
-    def write_lora(self, tuned: Path, method: Method) -> None:
-        """The adapter under both naming schemes, its second matrices times the strength."""
+    def write_lora(
+        self, tuned: Path, method: Method, names: KohyaNames, base: dict[str, torch.Tensor] | None
+    ) -> None:
+        """The adapter under both naming schemes, its second matrices times the strength; a DoRA's as they are.
+
+        Args:
+            tuned: The file that training left.
+            method: That tuned it.
+            names: What kohya's tools call its layers.
+            base: For a DoRA the base model's weights, by `base_weights`.
+        """
         from fungal_assets.diffusion.encoding import read_tensors
         from fungal_assets.diffusion.kohya import to_kohya
+        from fungal_assets.diffusion.lora import is_dora, scale_second
 
-        half = {
-            name: (tensor * self.strength if ".lora_B." in name else tensor).half()
-            for name, tensor in read_tensors(tuned).items()
-        }
+        lora = read_tensors(tuned)
+        exports = replace(self, strength=1.0) if is_dora(lora) else self
+        half = {name: tensor.half() for name, tensor in scale_second(lora, exports.strength).items()}
         spec = self._spec(is_adapter=True)
-        self._write(method.weights_file, half, spec)
+        exports._write(method.weights_file, half, spec)
         network = kohya_network(self.training, self.architecture)
-        self._write(KOHYA_FILE, to_kohya(half, alpha=self.training["lora_rank"]), spec | network)
+        kohya = to_kohya(half, alpha=self.training["lora_rank"], names=names, base=base)
+        exports._write(KOHYA_FILE, kohya, spec | network)
 
-    def write_embeddings(self, fine_tuned_weights: Path) -> None:
+    def write_embeddings(self, fine_tuned_weights: Path, widths: Sequence[int]) -> None:
         """The vectors of every name, in the formats that people load."""
         from fungal_assets.diffusion.inversion import read_vectors, write_for_use
 
-        write_for_use(self.folder, read_vectors(fine_tuned_weights, strength=self.strength), self._texts())
+        vectors = read_vectors(fine_tuned_weights, strength=self.strength)
+        write_for_use(self.folder, vectors, self._texts(), widths=widths)
 
     def _write(self, name: str, tensors: dict[str, torch.Tensor], spec: dict[str, str]) -> None:
         from fungal_assets.diffusion.encoding import write_tensors
@@ -201,13 +233,18 @@ class _Exports:
         return model_spec(self.training, self.origin, self.architecture, is_adapter=is_adapter)
 
 
-def _architecture(pipeline: StableDiffusionPipeline, training: dict[str, Any]) -> Architecture:
+def _is_xl(pipeline: DiffusionPipeline) -> bool:
+    return isinstance(family_of(pipeline), StableDiffusionXL)
+
+
+def _architecture(pipeline: DiffusionPipeline, training: dict[str, Any]) -> Architecture:
     from fungal_assets.diffusion.original_layout import find_unnamed, is_open_clip
 
     return Architecture.of(
         training["base_model"]["id"],
         is_stable_diffusion=not find_unnamed(pipeline),
-        is_open_clip=is_open_clip(pipeline),
+        is_open_clip=is_open_clip(pipeline.text_encoder),
+        is_xl=_is_xl(pipeline),
         prediction_type=training["prediction_type"],
     )
 

@@ -22,6 +22,7 @@ import torch  # noqa: TID253
 
 from fungal_assets.diffusion.base_models import check_family, load_single_file, resolve_base_model
 from fungal_assets.diffusion.encoding import read_tensors, write_tensors
+from fungal_assets.diffusion.families import parts_of
 from fungal_assets.diffusion.original_layout import UNET
 from fungal_assets.diffusion.pruning import save_pipeline
 from fungal_assets.errors import InputError
@@ -216,10 +217,9 @@ def _write_folder(single: Path, output: Path, like: str) -> None:
             f"the checkpoint is not of the architecture of {configuration.id!r}: {_first_line(error)} Give another one "
             "by --like."
         ) from error
-    parts = {"unet": pipeline.unet, "vae": pipeline.vae, "text_encoder": pipeline.text_encoder}
     empty = [
         f"{part}.{name}"
-        for part, whole in parts.items()
+        for part, whole in parts_of(pipeline).items()
         for name, at in whole.named_parameters()
         if at.is_meta
     ]

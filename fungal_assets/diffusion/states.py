@@ -1,4 +1,4 @@
-"""The whole state of a training run on disk: what learns, what the optimiser remembers, and how far it is.
+"""The whole state of a training run on disk: what learns, what optimiser and average remember, and how far it is.
 
 One state is a folder with `state.safetensors` and `state.json`, written under a hidden name and renamed, so a
 run that is killed at any moment leaves whole states only; the two newest are kept, and a damaged one is
@@ -12,16 +12,23 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch  # noqa: TID253
+from safetensors import SafetensorError
 
 from fungal_assets.diffusion.encoding import read_tensors, write_tensors
+from fungal_assets.diffusion.stepping import memory_tensors, restore_memory
+from fungal_assets.errors import TrainingError
 from fungal_assets.progress import Tell
 from fungal_assets.store import hash_file, write_atomically
+
+if TYPE_CHECKING:
+    from diffusers.training_utils import EMAModel
 
 KEPT_STATES = 2
 TENSORS_NAME, JSON_NAME = "state.safetensors", "state.json"
@@ -46,29 +53,50 @@ class Progress:
 
 @dataclass(frozen=True)
 class Learner:
-    """What learns and the optimiser over it, in the same order."""
+    """What learns, the optimiser over it and the average of it, in the same order.
+
+    Args:
+        parameters: What learns, by name.
+        optimiser: Moves it.
+        average: The average over the steps (Polyak and Juditsky 1992), exponential, or None.
+    """
 
     parameters: Mapping[str, torch.nn.Parameter]
     optimiser: torch.optim.Optimizer
+    average: EMAModel | None = None
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within, what learns is its average; unchanged where there is none."""
+        if self.average is None:
+            yield
+            return
+        self.average.store(self.parameters.values())
+        self.average.copy_to(self.parameters.values())
+        try:
+            yield
+        finally:
+            self.average.restore(self.parameters.values())
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Everything that changes in training, by name."""
         found: dict[str, torch.Tensor] = {f"weights.{name}": param for name, param in self.parameters.items()}
-        memory = self.optimiser.state_dict()["state"]
-        for index, name in enumerate(self.parameters):
-            found |= {f"{key}.{name}": value for key, value in memory.get(index, {}).items()}
+        found |= memory_tensors(self.optimiser, list(self.parameters))
+        if self.average is not None:
+            shadows = zip(self.parameters, self.average.shadow_params, strict=True)
+            found |= {f"average.{name}": shadow for name, shadow in shadows}
+            found["averaged_steps"] = torch.tensor(self.average.optimization_step)
         return found
 
     def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Put back what `tensors` gave."""
-        memory: dict[int, dict[str, torch.Tensor]] = {}
-        for index, (name, param) in enumerate(self.parameters.items()):
+        for name, param in self.parameters.items():
             param.data.copy_(tensors[f"weights.{name}"])
-            keys = ("step", "exp_avg", "exp_avg_sq")
-            memory[index] = {key: tensors[f"{key}.{name}"] for key in keys if f"{key}.{name}" in tensors}
-        groups = self.optimiser.state_dict()["param_groups"]
-        state = {index: values for index, values in memory.items() if values}
-        self.optimiser.load_state_dict({"state": state, "param_groups": groups})
+        restore_memory(self.optimiser, self.parameters, tensors)
+        if self.average is not None:
+            for name, shadow in zip(self.parameters, self.average.shadow_params, strict=True):
+                shadow.copy_(tensors[f"average.{name}"])
+            self.average.optimization_step = int(tensors["averaged_steps"])
 
 
 def write_state(folder: Path, learner: Learner, progress: Progress, run_key: str) -> None:
@@ -80,16 +108,43 @@ def write_state(folder: Path, learner: Learner, progress: Progress, run_key: str
 
 
 def keep_state(states: Path, learner: Learner, progress: Progress, run_key: str) -> None:
-    """Add a state to the folder of states and drop all but the newest two."""
-    final = states / f"step-{progress.step:08d}"
+    """Add a state to the folder of states and drop all but the newest two.
+
+    Raises:
+        TrainingError: It can't be written, as on a full disk; the states before it are as they were.
+    """
+    final = _place(states, progress.step)
     if final.exists():
         return
     new = states / ".new"
     shutil.rmtree(new, ignore_errors=True)
-    write_state(new, learner, progress, run_key)
-    new.rename(final)
+    try:
+        write_state(new, learner, progress, run_key)
+        new.rename(final)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(new, ignore_errors=True)
+        raise TrainingError(_not_kept(states, learner, progress, error)) from error
     for old in sorted(states.glob("step-*"))[:-KEPT_STATES]:
         shutil.rmtree(old)
+
+
+def load_state(states: Path, learner: Learner, step: int) -> None:
+    """Load the state of a step, which another process has found to be whole."""
+    learner.load(read_tensors(_place(states, step) / TENSORS_NAME))
+
+
+def _place(states: Path, step: int) -> Path:
+    return states / f"step-{step:08d}"
+
+
+def _not_kept(states: Path, learner: Learner, progress: Progress, error: Exception) -> str:
+    needed = sum(tensor.nbytes for tensor in learner.tensors().values())
+    kept = [path.name for path in sorted(states.glob("step-*"))]
+    return (
+        f"the state of step {progress.step} could not be written to {states}: {error}. It needs {needed / 1e6:.1f} MB, "
+        f"{shutil.disk_usage(states).free / 1e6:.1f} MB are free; kept are {kept!r}. Free some and type the same "
+        "command again: training goes on from the newest of these."
+    )
 
 
 def resume(states: Path, learner: Learner, run_key: str, tell: Tell) -> Progress | None:

@@ -116,6 +116,20 @@ class Watching:
         return retention is not None and retention < self.stops_below_retention
 
 
+UNWATCHED = Watching(
+    watch_every_steps=0,
+    watched_species=0,
+    watched_controls=0,
+    watch_inference_steps=1,
+    watch_guidance_scale=1.0,
+    judge="",
+    stops_below_retention=0.0,
+    patience_looks=0,
+    must_learn_within=0.0,
+)
+"""No looks, and no early end, for whoever only wants the weights."""
+
+
 def tell_of_looks(looks: Sequence[Look], step_kept: int) -> dict[str, float | int]:
     """How many looks there were, and what the one at the weights that are kept found."""
     names = ("retention", "species_recognised", "species_likeness")

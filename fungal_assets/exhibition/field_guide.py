@@ -31,6 +31,7 @@ def build_field_guide(
     prompts: Path,
     sample_galleries: Path,
     forgetting_report: Path,
+    species_report: Path,
     forms_3d: Path,
     videos_3d: Path,
     folder: Path,
@@ -41,16 +42,17 @@ def build_field_guide(
     """Build the guide.
 
     Args:
-        species: Output of the stage of that name; the next seven likewise, each with its record.
+        species: Output of the stage of that name; the next eight likewise, each with its record.
         clusters: With `montage.webp`, from which the specimens are cut.
         captions: With `captions.parquet`.
         prompts: With `prompts.json`.
         sample_galleries: With `gallery.parquet` and the pictures.
         forgetting_report: With `report.json` and `scores.parquet`; `side_by_side.webp` where it was drawn.
+        species_report: With `report.json` and its three sheets.
         forms_3d: One folder per species that was grown as an object.
         videos_3d: One folder per species that was filmed.
-        folder: Where `index.html`, `species/`, `forgetting.html`, `provenance.html`, `guide.css`, `guide.json`
-            and `media/` go.
+        folder: Where `index.html`, `species/`, `forgetting.html`, `species-report.html`, `provenance.html`,
+            `guide.css`, `guide.json` and `media/` go.
         title: Title of the guide.
         tell: Told how far it is.
 
@@ -61,7 +63,17 @@ def build_field_guide(
         InputError: A file of an input is missing or does not fit the others.
         ProvenanceError: An input has no record.
     """
-    inputs = (species, clusters, captions, prompts, sample_galleries, forgetting_report, forms_3d, videos_3d)
+    inputs = (
+        species,
+        clusters,
+        captions,
+        prompts,
+        sample_galleries,
+        forgetting_report,
+        species_report,
+        forms_3d,
+        videos_3d,
+    )
     ancestors, growth = gather_ancestors(inputs), read_growth(*inputs)
     shelf = Shelf(folder)
     plates = _set_plates(growth, clusters, shelf, tell)
@@ -85,6 +97,13 @@ def build_field_guide(
         report=growth.report,
         rows=tally_controls(growth.scores),
         sheet=shelf.put_picture(open_picture(sheet), "forgetting-side-by-side") if sheet.is_file() else None,
+    )
+    site.write_page(
+        "species-report.html",
+        "species-report.html",
+        looks=growth.looks,
+        sheets=_put_sheets(species_report, shelf),
+        plate_of={plate.facts.species_id: plate for plate in plates},
     )
     site.write_page(
         "provenance.html",
@@ -113,6 +132,14 @@ def _set_plates(growth: Growth, clusters: Path, shelf: Shelf, tell: Tell) -> lis
         set_plate(facts, number, tiles[rows[facts.cluster_id]], shelf)
         for number, facts in enumerate(follow(growth.species, tell, "plates", len(growth.species)), 1)
     ]
+
+
+def _put_sheets(species_report: Path, shelf: Shelf) -> dict[str, str]:
+    """Links of the sheets of a species report, by what they show."""
+    return {
+        name: shelf.put_picture(open_picture(species_report / f"{name}.webp"), f"species-report-{name}")
+        for name in ("real_and_painted", "originals", "confusion")
+    }
 
 
 def _partition_of(ancestors: Sequence[Ancestor]) -> str:

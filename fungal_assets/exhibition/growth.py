@@ -102,6 +102,7 @@ class Growth:
         clusters: `clusters.json`.
         recognition: `recognition.json`, or empty.
         report: `report.json` of the forgetting report.
+        looks: `report.json` of the species report.
         scores: Rows of `scores.parquet`.
     """
 
@@ -110,6 +111,7 @@ class Growth:
     clusters: Mapping[str, Any]
     recognition: Mapping[str, Any]
     report: Mapping[str, Any]
+    looks: Mapping[str, Any]
     scores: list[dict[str, Any]]
 
 
@@ -120,6 +122,7 @@ def read_growth(
     prompts: Path,
     sample_galleries: Path,
     forgetting_report: Path,
+    species_report: Path,
     forms_3d: Path,
     videos_3d: Path,
 ) -> Growth:
@@ -158,9 +161,10 @@ def read_growth(
     ]
     strays = [each for owner, each in wordings if owner is None]
     report = read_json(forgetting_report / "report.json")
-    return Growth(
-        facts, strays, grouped, recognition, report, read_table(forgetting_report / "scores.parquet")
-    )
+    looks = read_json(species_report / "report.json")
+    _refuse_other_species(looks, named)
+    scores = read_table(forgetting_report / "scores.parquet")
+    return Growth(facts, strays, grouped, recognition, report, looks, scores)
 
 
 def read_json(path: Path) -> Any:
@@ -194,6 +198,17 @@ def _refuse_bad_slugs(named: Sequence[Mapping[str, Any]]) -> None:
             f"species.json names {len(slugs)} species; slugs that are no file name: {bad!r}; slugs used twice: "
             f"{twice!r}; expected at least one species, each with its own file name. "
             "Name them again: fungal grow --until species"
+        )
+
+
+def _refuse_other_species(looks: Mapping[str, Any], named: Sequence[Mapping[str, Any]]) -> None:
+    unknown = sorted(
+        {entry["species_id"] for entry in looks["species"]} - {row["species_id"] for row in named}
+    )
+    if unknown:
+        raise InputError(
+            f"the species report tells of {unknown!r}, but species.json names {len(named)} others. Make it again: "
+            "fungal grow --until species_report"
         )
 
 

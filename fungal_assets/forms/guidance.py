@@ -19,12 +19,14 @@ import numpy as np
 import torch  # noqa: TID253
 import torch.nn.functional as F  # noqa: TID253
 
-from fungal_assets.diffusion.encoding import encode_tokens, tokenize_texts
+from fungal_assets.diffusion.base_models import load_pipeline
+from fungal_assets.diffusion.encoding import embed_texts
+from fungal_assets.diffusion.families import family_of, parts_of
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.store import hash_folder
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
 
 
 _PAINTED_AT_ONCE = 8
@@ -51,7 +53,7 @@ class Guide(Protocol):
 
 
 class DiffusionGuide:
-    """A Stable Diffusion pipeline, frozen, as a guide.
+    """A pipeline of a known family, frozen, as a guide.
 
     Args:
         pipeline: Any whose scheduler predicts epsilon, v or the sample.
@@ -61,7 +63,7 @@ class DiffusionGuide:
         InputError: The scheduler predicts something else.
     """
 
-    def __init__(self, pipeline: StableDiffusionPipeline, *, negative_prompt: str = "") -> None:
+    def __init__(self, pipeline: DiffusionPipeline, *, negative_prompt: str = "") -> None:
         self.pipeline = pipeline
         self.prediction = pipeline.scheduler.config.prediction_type
         if self.prediction not in ("epsilon", "v_prediction", "sample"):
@@ -69,7 +71,8 @@ class DiffusionGuide:
                 f"the guide's scheduler predicts {self.prediction!r}; expected 'epsilon', 'v_prediction' or 'sample'. "
                 "Tune a Stable Diffusion model."
             )
-        for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
+        self.family = family_of(pipeline)
+        for part in parts_of(pipeline).values():
             part.requires_grad_(False).eval()
         self.native_px = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
         self.alpha_bars = pipeline.scheduler.alphas_cumprod.float()
@@ -79,8 +82,7 @@ class DiffusionGuide:
     @torch.no_grad()
     def embed(self, texts: Sequence[str]) -> torch.Tensor:
         """Text embeddings: float, shape (n, tokens, width)."""
-        ids = tokenize_texts(self.pipeline, texts).to(self.pipeline.text_encoder.device)
-        return encode_tokens(self.pipeline, ids).to("cpu", torch.float32)
+        return embed_texts(self.pipeline, texts)
 
     def paint(
         self, text: str, seeds: Sequence[int], *, guidance_scale: float, steps: int = 12
@@ -89,7 +91,7 @@ class DiffusionGuide:
         from diffusers import DPMSolverMultistepScheduler
 
         self.pipeline.scheduler = DPMSolverMultistepScheduler.from_config(self.pipeline.scheduler.config)
-        self.pipeline.set_progress_bar_config(disable=True)
+        self.pipeline.vae.to(self.pipeline.unet.dtype)
         at_once = _PAINTED_AT_ONCE if self.native_px <= 256 else 1
         pictures: list[np.ndarray] = []
         for start in range(0, len(seeds), at_once):
@@ -114,6 +116,8 @@ class DiffusionGuide:
                 pictures, size, mode="bilinear", antialias=pictures.shape[-1] > self.native_px
             )
         vae = self.pipeline.vae
+        if self.family.has_fragile_vae:
+            vae.to(torch.float32)
         moments = vae.encode((2 * pictures - 1).to(vae.device, vae.dtype)).latent_dist
         return (moments.mean * vae.config.scaling_factor).to(pictures.device, torch.float32)
 
@@ -137,9 +141,7 @@ class DiffusionGuide:
         x_t = alpha_bar.sqrt() * latents + (1 - alpha_bar).sqrt() * noise
         context = torch.cat([embeddings, unconditional_text.expand_as(embeddings)]).to(unet.dtype)
         doubled = torch.cat([x_t, x_t]).to(unet.dtype)
-        output = unet(
-            doubled, torch.cat([timesteps, timesteps]), encoder_hidden_states=context
-        ).sample.float()
+        output = self.family.predict(unet, doubled, torch.cat([timesteps, timesteps]), context).float()
         conditional, unconditional = self._as_noise(
             output, torch.cat([x_t, x_t]), torch.cat([alpha_bar] * 2)
         ).chunk(2)
@@ -161,13 +163,9 @@ def load_guide(
 
     Forms stay where they are: what the guide is asked is brought to its device, and its answer back.
     """
-    from diffusers import StableDiffusionPipeline
-
     dtype = torch.float32 if torch.device(device).type == "cpu" else torch.float16
-    pipeline = StableDiffusionPipeline.from_pretrained(
-        folder, dtype=dtype, safety_checker=None, requires_safety_checker=False
-    )
-    return DiffusionGuide(pipeline.to(device), negative_prompt=negative_prompt)
+    pipeline = load_pipeline(folder, device=device, dtype=dtype)
+    return DiffusionGuide(pipeline, negative_prompt=negative_prompt)
 
 
 def prove_guide(pruned_weights: Path) -> str:

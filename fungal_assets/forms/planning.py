@@ -256,15 +256,16 @@ def choose_species(
 def species_prompts(
     prompts: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
 ) -> dict[str, str]:
-    """Text of the first prompt of kind 'species', by species id.
+    """Text of the first prompt of kind 'form', or of kind 'species' where there is none, by species id.
 
     Raises:
         InputError: A species has none.
     """
     texts: dict[str, str] = {}
-    for prompt in prompts:
-        if prompt["kind"] == "species":
-            texts.setdefault(prompt["species_id"], prompt["text"])
+    for kind in ("form", "species"):
+        for prompt in prompts:
+            if prompt["kind"] == kind:
+                texts.setdefault(prompt["species_id"], prompt["text"])
     missing = [row["common_name"] for row in rows if row["species_id"] not in texts]
     if missing:
         raise InputError(

@@ -12,6 +12,7 @@ Belongs here: denoising and the PNG with its parameters. What is asked for is in
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -25,15 +26,22 @@ from fungal_assets.galleries.planning import Picture
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
 
 PARAMETERS = "parameters"
 _CACHED_PROMPTS = 64
-Embeddings = tuple["torch.Tensor", "torch.Tensor"]
+Embeddings = dict[str, "torch.Tensor"]
+Settings = Mapping[str, Any]
 
 
 def make_pictures(
-    pictures: Sequence[Picture], weights: Path, sha256: str, folder: Path, settings: Mapping[str, Any]
+    pictures: Sequence[Picture],
+    weights: Path,
+    sha256: str,
+    folder: Path,
+    settings: Settings,
+    *,
+    pipeline: DiffusionPipeline | None = None,
 ) -> Iterator[Picture]:
     """Make pictures with one model and write them; the model is loaded only if there is something to make.
 
@@ -42,21 +50,24 @@ def make_pictures(
         weights: Diffusers folder of the model.
         sha256: Its proven hash, for the pictures' parameters.
         folder: The gallery.
-        settings: What decides a picture beside its prompt and seed, as `parameters_of` takes it.
+        settings: What decides a picture beside its prompt and seed, as `parameters_of` takes it. With `again` (0 to
+            1) the pictures begin as those at the paths `first`, enlarged, noised as of the last part of the way, and
+            denoised with as many steps.
+        pipeline: The model where it is loaded already, by `load_sampler`.
 
     Yields:
         Each picture once it is on disk.
     """
     if not pictures:
         return
-    pipeline = _load(weights, settings["scheduler"])
-    for picture, image in paint(pipeline, pictures, settings):
+    model = pipeline or load_sampler(weights, settings["scheduler"])
+    for picture, image in paint(model, pictures, settings, folder):
         save_picture(folder / picture.path, image, parameters_of(picture, settings, sha256))
         yield picture
 
 
 def paint(
-    pipeline: StableDiffusionPipeline, pictures: Sequence[Picture], settings: Mapping[str, Any]
+    pipeline: DiffusionPipeline, pictures: Sequence[Picture], settings: Settings, folder: Path | None = None
 ) -> Iterator[tuple[Picture, Image.Image]]:
     """Make pictures with a loaded model, one batch after the other, in memory.
 
@@ -64,23 +75,29 @@ def paint(
         pipeline: The model, with the scheduler that samples.
         pictures: What to make.
         settings: As of `make_pictures`.
+        folder: Where the pictures lie that these begin as; needed with `again` only.
     """
     embed = lru_cache(_CACHED_PROMPTS)(lambda text: _embed(pipeline, text, settings["negative_prompt"]))
     size = settings["batch_size"]
     for start in range(0, len(pictures), size):
         batch = pictures[start : start + size]
-        images = _denoise(pipeline, [*batch, *batch[-1:] * (size - len(batch))], embed, settings)
+        filled = [*batch, *batch[-1:] * (size - len(batch))]
+        if folder is not None and "again" in settings:
+            images = _denoise_again(pipeline, filled, embed, folder, settings)
+        else:
+            images = _denoise(pipeline, filled, embed, settings)
         yield from zip(batch, images, strict=False)
 
 
-def scheduler_for(pipeline: StableDiffusionPipeline, name: str) -> Any:
+def scheduler_for(pipeline: DiffusionPipeline, name: str) -> Any:
     """The scheduler of that class of diffusers' for a model; the model keeps its own."""
     import diffusers
 
     return getattr(diffusers, name).from_config(pipeline.scheduler.config)
 
 
-def _load(weights: Path, scheduler: str) -> StableDiffusionPipeline:
+def load_sampler(weights: Path, scheduler: str) -> DiffusionPipeline:
+    """A model on the fastest device, with a scheduler of diffusers by its class name."""
     import torch
 
     from fungal_assets.diffusion.base_models import load_pipeline
@@ -93,35 +110,76 @@ def _load(weights: Path, scheduler: str) -> StableDiffusionPipeline:
     return pipeline
 
 
-def _embed(pipeline: StableDiffusionPipeline, text: str, negative_prompt: str) -> Embeddings:
-    """Text embeddings of a prompt and of the negative prompt, each of shape (1, L, D)."""
+def _embed(pipeline: DiffusionPipeline, text: str, negative_prompt: str) -> Embeddings:
+    """What the pipeline is called with for a prompt and the negative prompt, by argument, tensors of one row each.
+
+    An empty negative prompt is left to the pipeline, as in a plain call.
+    """
     import torch
 
+    from fungal_assets.diffusion.families import family_of
+
     with torch.inference_mode():
-        return pipeline.encode_prompt(text, pipeline.device, 1, True, negative_prompt)
+        embedded = pipeline.encode_prompt(
+            prompt=text,
+            device=pipeline.device,
+            num_images_per_prompt=1,
+            do_classifier_free_guidance=True,
+            negative_prompt=negative_prompt or None,
+        )
+    return dict(zip(family_of(pipeline).prompt_arguments, embedded, strict=True))
 
 
 def _denoise(
-    pipeline: StableDiffusionPipeline,
+    pipeline: DiffusionPipeline,
     batch: Sequence[Picture],
     embed: Callable[[str], Embeddings],
-    settings: Mapping[str, Any],
+    settings: Settings,
 ) -> list[Image.Image]:
+    sides = {name: settings[name] for name in ("width", "height")}
+    steps = settings["num_inference_steps"]
+    return pipeline(**_asked(batch, embed, settings), **sides, num_inference_steps=steps).images
+
+
+def _denoise_again(
+    pipeline: DiffusionPipeline,
+    batch: Sequence[Any],
+    embed: Callable[[str], Embeddings],
+    folder: Path,
+    settings: Settings,
+) -> list[Image.Image]:
+    """Enlarge the pictures at `first`, and denoise them from part of the way."""
+    from diffusers import AutoPipelineForImage2Image
+
+    again = AutoPipelineForImage2Image.from_pipe(pipeline)
+    again.set_progress_bar_config(disable=True)
+    sides, share = (settings["width"], settings["height"]), settings["again"]
+    firsts = [_open_enlarged(folder / picture.first, sides) for picture in batch]
+    steps = math.ceil(settings["num_inference_steps"] / share)
+    asked = _asked(batch, embed, settings)
+    return again(image=firsts, strength=share, num_inference_steps=steps, **asked).images
+
+
+def _open_enlarged(path: Path, sides: tuple[int, int]) -> Image.Image:
+    with Image.open(path) as image:
+        return image.convert("RGB").resize(sides, Image.Resampling.LANCZOS)
+
+
+def _asked(
+    batch: Sequence[Picture], embed: Callable[[str], Embeddings], settings: Settings
+) -> dict[str, Any]:
+    """What a pipeline of diffusers is told of a batch: texts, each picture's own noise, and guidance."""
     import torch
 
-    positive, negative = zip(*(embed(picture.text) for picture in batch), strict=True)
-    return pipeline(
-        prompt_embeds=torch.cat(positive),
-        negative_prompt_embeds=torch.cat(negative),
-        generator=[torch.Generator().manual_seed(picture.seed) for picture in batch],
-        num_inference_steps=settings["num_inference_steps"],
-        guidance_scale=settings["guidance_scale"],
-        width=settings["width"],
-        height=settings["height"],
-    ).images
+    embedded = [embed(picture.text) for picture in batch]
+    return {
+        **{name: torch.cat([one[name] for one in embedded]) for name in embedded[0]},
+        "generator": [torch.Generator().manual_seed(picture.seed) for picture in batch],
+        "guidance_scale": settings["guidance_scale"],
+    }
 
 
-def parameters_of(picture: Picture, settings: Mapping[str, Any], sha256: str) -> dict[str, Any]:
+def parameters_of(picture: Picture, settings: Settings, sha256: str) -> dict[str, Any]:
     """All that decides a picture, as its PNG keeps it."""
     return {
         "prompt": picture.text,
@@ -149,7 +207,7 @@ def read_parameters(path: Path) -> dict[str, Any]:
         return json.loads(image.info.get(PARAMETERS, "{}"))
 
 
-def is_made(folder: Path, picture: Picture, settings: Mapping[str, Any], sha256: str) -> bool:
+def is_made(folder: Path, picture: Picture, settings: Settings, sha256: str) -> bool:
     """Whether a gallery holds this very picture: same prompt, seed, settings and weights."""
     path = folder / picture.path
     try:

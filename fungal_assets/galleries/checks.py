@@ -6,7 +6,6 @@ Belongs here: verdicts on what lies in the folders. Nothing is made again and no
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from fungal_assets.galleries.batches import read_parameters
 from fungal_assets.galleries.flaws import MAX_GRID_EXCESS, MAX_SILENT_SHARE, MIN_CONTRAST, Flaws, find_flaws
 from fungal_assets.galleries.planning import BASE, TUNED, plan_gallery, read_prompts
 from fungal_assets.galleries.reading import open_picture, read_gallery
+from fungal_assets.galleries.recognition import chance_of_at_least
 from fungal_assets.verdicts import Verdict
 
 MAX_PIXELATED_SHARE, MAX_PIXELATED_OF_A_PROMPT = 0.1, 0.5
@@ -158,14 +158,6 @@ def check_knowledge_kept(forgetting_report: Path) -> Verdict:
     passed = retention is not None and retention >= min_retention
     return Verdict(
         passed, report["verdict"] if passed else f"{report['verdict']} {report['advice']}", figures
-    )
-
-
-def chance_of_at_least(hits: int, trials: int, chance: float) -> float:
-    """Probability of `hits` or more in `trials` independent guesses, each right with probability `chance`."""
-    return sum(
-        math.comb(trials, count) * chance**count * (1 - chance) ** (trials - count)
-        for count in range(hits, trials + 1)
     )
 
 

@@ -7,6 +7,7 @@ judged in `forgetting`.
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -133,3 +134,11 @@ def summarise(
         "pictures": len(rows),
         "species": entries,
     }
+
+
+def chance_of_at_least(hits: int, trials: int, chance: float) -> float:
+    """Probability of `hits` or more in `trials` independent guesses, each right with probability `chance`."""
+    return sum(
+        math.comb(trials, count) * chance**count * (1 - chance) ** (trials - count)
+        for count in range(hits, trials + 1)
+    )

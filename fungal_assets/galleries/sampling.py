@@ -20,6 +20,7 @@ from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.galleries.grids import write_grids
 from fungal_assets.galleries.planning import BASE, COLUMNS, TUNED, Picture, plan_gallery, read_prompts
 from fungal_assets.galleries.recognition import recognise_species
+from fungal_assets.galleries.sizes import sample_sizes
 from fungal_assets.progress import Tell, Ticker, stay_silent
 from fungal_assets.shards import write_table
 from fungal_assets.store import Figures, hash_folder, write_atomically
@@ -64,6 +65,7 @@ def sample_gallery(
     scheduler: str,
     batch_size: int,
     size_px: int,
+    sizes: Sequence[int],
     seed: int,
     tell: Tell = stay_silent,
 ) -> Figures:
@@ -83,6 +85,8 @@ def sample_gallery(
         batch_size: Pictures denoised at a time. A batch always has this size, so that a picture has the same
             bytes whatever is beside it; between two batch sizes it may differ by a grey level here and there.
         size_px: Side of the pictures, a multiple of 8.
+        sizes: Sides at which the first picture of each species and control prompt is made too, multiples of 8; see
+            `sizes`.
         seed: Seed of the run.
         tell: Gets lines of progress.
 
@@ -93,7 +97,9 @@ def sample_gallery(
         InputError: A setting is out of range, or an input file is missing.
         ProvenanceError: Weights are not those that `weights.json` names.
     """
-    class_name = _refuse_bad_settings(num_inference_steps, guidance_scale, scheduler, batch_size, size_px)
+    class_name = _refuse_bad_settings(
+        num_inference_steps, guidance_scale, scheduler, batch_size, [size_px, *sizes]
+    )
     content = read_prompts(prompts)
     plan = plan_gallery(content["prompts"], images_per_prompt=images_per_prompt, controls=controls, seed=seed)
     weights = prove_weights(pruned_weights, base_model)
@@ -116,6 +122,8 @@ def sample_gallery(
     write_grids(folder, rows)
     recognition = recognise_species(folder, rows, clusters)
     write_atomically(folder / "recognition.json", json.dumps(recognition, indent=1))
+    tuned = weights[TUNED]
+    sample_sizes(plan, sizes, tuned.path, tuned.sha256, clusters, folder, settings, tell)
     return _figures(plan, recognition)
 
 
@@ -181,7 +189,7 @@ def _make_all(
 
 
 def _refuse_bad_settings(
-    num_inference_steps: int, guidance_scale: float, scheduler: str, batch_size: int, size_px: int
+    num_inference_steps: int, guidance_scale: float, scheduler: str, batch_size: int, sizes: Sequence[int]
 ) -> str:
     """Check the settings, all faults at once; returns the scheduler's class name."""
     class_name = SCHEDULERS.get(scheduler, scheduler)
@@ -194,8 +202,7 @@ def _refuse_bad_settings(
         )
     if guidance_scale < 0:
         faults.append(f"guidance_scale={guidance_scale!r} must be 0 or more")
-    if size_px < 8 or size_px % 8:
-        faults.append(f"size_px={size_px!r} must be a multiple of 8")
+    faults += [f"size_px={size!r} must be a multiple of 8" for size in sizes if size < 8 or size % 8]
     if faults:
         raise InputError(f"The gallery cannot be sampled: {'; '.join(faults)}. Change the settings.")
     return class_name

@@ -73,12 +73,17 @@ def measure(image: Image.Image, *, group_chance: float | None = None) -> Attribu
     return Attributes(
         colour_names=main_colours(colour_shares(subject.lab[subject.mask]), least_share=_COLOUR_SHARE),
         size_in_frame=_size(subject.share),
-        habitat=guess_habitat(subject, least_score=_HABITAT_SCORE),
+        habitat=find_habitat(subject),
         count="a group" if _is_group(subject, group_chance) else None,
         closeness=_closeness(subject),
         light=_light(subject),
         is_cluttered=roughness(subject) >= _CLUTTER,
     )
+
+
+def find_habitat(subject: Subject) -> str | None:
+    """Where it grows, such as `"in moss"`, or None where that is not sure."""
+    return guess_habitat(subject, least_score=_HABITAT_SCORE)
 
 
 def _is_group(subject: Subject, chance: float | None) -> bool:

@@ -1,7 +1,8 @@
 """Prompts: what the tuned model is asked for.
 
-Species by name and main colours, subspecies (a name with one more word), mutants (words of several names recombined),
-species in a context, and control prompts, which have nothing to do with fungi and show what was forgotten. Others
+Species by name, main colours and place, their forms without the place, subspecies (a name with one more word), mutants
+(words of several names recombined), species in a context, and control prompts, which have nothing to do with fungi and
+show what was forgotten. Others
 like them are rehearsed while a model is tuned; none is both, for a model that practised the questions proves nothing
 by answering them. Both stand in `controls.csv`, the artist's three first, and the sentences of the others in
 `templates.csv`; these files are edited without code. Every prompt says what it is for. Belongs here: the texts.
@@ -95,6 +96,7 @@ def write_prompts(
     write = _Writer(lines, class_noun)
     prompts = [
         *(write.of("species", one.common_name, one) for one in kinds),
+        *(write.of("form", one.common_name, one) for one in kinds if of_kind(lines, "form")),
         *(write.of("subspecies", name, one) for name, one in _subspecies(kinds, lexicon, rng, lines)),
         *(write.of("mutant", name) for name in _mutants(kinds, lexicon, mutants, rng, lines)),
         *(write.in_context(line, one) for line, one in _contexts(kinds, contexts, rng)),
@@ -111,7 +113,7 @@ def write_prompts(
     tell(f"prompts: {len(prompts)}")
     counts = {
         kind: sum(one["kind"] == kind for one in prompts)
-        for kind in ("species", "subspecies", "mutant", "context", "rehearsal")
+        for kind in ("species", "form", "subspecies", "mutant", "context", "rehearsal")
     }
     controls_count = sum(one["kind"] == "control" for one in prompts)
     return {"prompts": len(prompts), "controls": controls_count, **counts, **told}
@@ -232,7 +234,7 @@ class _Writer:
             "prompt_id": f"{template.kind}-{slug_of(told)}",
             "kind": template.kind,
             "species_id": species.species_id if species else None,
-            "text": template.fill(subject, colours),
+            "text": template.fill(subject, colours, (species and species.habitat) or ""),
             "purpose": template.purpose,
         }
 

@@ -2,16 +2,17 @@
 
 The names of a cluster are drawn with a seed of its medoid, so that the same clusters and seed give the same names; a
 cluster that goes on from one of an earlier growth (`persistence`) keeps its names, as long as they are still new and
-true. Belongs here: measuring a cluster's colours and naming it. Its form, the grammar, the Latin and the test of
-novelty stand in their own modules.
+true. Belongs here: measuring a cluster's colours and ground and naming it. Its form, the grammar, the Latin and the
+test of novelty stand in their own modules.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,6 +22,7 @@ import numpy as np
 from fungal_assets.collection.decoding import read_specimen
 from fungal_assets.morphology.extractors import EfficientNetLite0
 from fungal_assets.morphology.features import vectors_by
+from fungal_assets.nomenclature.attributes import find_habitat
 from fungal_assets.nomenclature.colours import COLOUR_TERMS, colour_shares, main_colours
 from fungal_assets.nomenclature.grammar import coin_common_name, reads_well
 from fungal_assets.nomenclature.latin import Genera, coin_binomial, fits, may_be_said
@@ -28,6 +30,7 @@ from fungal_assets.nomenclature.lexicon import Lexicon, read_lexicon
 from fungal_assets.nomenclature.morphotypes import likely_morphotypes
 from fungal_assets.nomenclature.novelty import KnownNames
 from fungal_assets.nomenclature.persistence import match_clusters
+from fungal_assets.nomenclature.places import word_place
 from fungal_assets.nomenclature.subjects import MEASURED_PX, find_subject
 from fungal_assets.progress import Tell, follow, stay_silent
 from fungal_assets.shards import read_rows, read_table, write_table
@@ -35,6 +38,8 @@ from fungal_assets.store import Figures, write_atomically
 
 MEASURED_MEMBERS = 24
 _COLOUR_SHARE = 0.25
+_HABITAT_SHARE = 0.6
+"""Share of the measured members in one habitat from which on that is where the species grows."""
 _FITTING_SHARE = 0.3
 _KEPT_SHARE = 0.1
 """A kept name may say a colour that is less than a main one by now, but not one that is hardly there."""
@@ -57,6 +62,7 @@ class Species:
         morphotype: The form that it is most like, such as `"bolete"`.
         colour_names: Its main colours, basic terms, the greatest first.
         size: How many specimens it has.
+        habitat: Where most of them are, such as `"in moss"`; None where they are in several places or that is not sure.
     """
 
     species_id: str
@@ -67,6 +73,7 @@ class Species:
     morphotype: str
     colour_names: list[str]
     size: int
+    habitat: str | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +128,7 @@ def name_species(
     )
     assignments, lexicon = read_table(clusters / "assignments.parquet"), read_lexicon(name_lexicon)
     members = _nearest_members(assignments)
-    shares = _measure_colours(raw_images, members, tell)
+    shares, habitats = _measure(raw_images, members, tell)
     likely = likely_morphotypes(_vectors_of(members, feature_vectors, raw_images), least_share=_KEPT_LIKENESS)
     forms = {cluster: own[0] for cluster, own in likely.items()}
     persisting = find_persisting(earlier, _members_by(assignments, "cluster_id")) if earlier else {}
@@ -132,6 +139,7 @@ def name_species(
         if _still_holds(one, shares[cluster], likely[cluster], lexicon, real)
     }
     species = _name_all(found, shares, forms, lexicon, real, seed, kept)
+    species = [replace(one, habitat=habitats[one.cluster_id]) for one in species]
     write_atomically(
         folder / "species.json", json.dumps({"species": [asdict(one) for one in species]}, indent=1)
     )
@@ -164,9 +172,10 @@ def count_shared_images(earlier: Iterable[Path], clusters: Path) -> list[int]:
 
 
 def read_species(species: Path) -> list[Species]:
-    """Read a `species` output back, in the order of the clusters; what older code wrote besides is left out."""
+    """Read a `species` output back, in the order of the clusters; older code wrote other fields and no habitat."""
     rows = json.loads((species / "species.json").read_text())["species"]
-    return [Species(**{field.name: row[field.name] for field in fields(Species)}) for row in rows]
+    names = [field.name for field in fields(Species)]
+    return [Species(**{name: row[name] for name in names if name in row}) for row in rows]
 
 
 def slug_of(name: str) -> str:
@@ -184,20 +193,29 @@ def _nearest_members(assignments: Iterable[Mapping[str, Any]]) -> dict[int, list
     return members
 
 
-def _measure_colours(
+def _measure(
     raw_images: Path, members: Mapping[int, Sequence[str]], tell: Tell
-) -> dict[int, dict[str, float]]:
-    """Mean colour shares of the subjects of each cluster's members."""
+) -> tuple[dict[int, dict[str, float]], dict[int, str | None]]:
+    """Mean colour shares of the subjects of each cluster's members, and where most of these are."""
     cluster_of = {image_id: cluster for cluster, ids in members.items() for image_id in ids}
     totals = {cluster: dict.fromkeys(COLOUR_TERMS, 0.0) for cluster in members}
-    pictures = read_rows(raw_images, ["image", "image_id", "focus"])
+    places: dict[int, Counter[str | None]] = {cluster: Counter() for cluster in members}
+    pictures = read_rows(raw_images, ["image", "image_id", "focus", "habitat", "substrate"])
     rows = (row for row in pictures if row["image_id"] in cluster_of)
     for row in follow(rows, tell, "measuring colours", len(cluster_of)):
-        total = totals[cluster_of[row["image_id"]]]
+        cluster = cluster_of[row["image_id"]]
         subject = find_subject(read_specimen(row, MEASURED_PX))
         for term, share in colour_shares(subject.lab[subject.mask]).items():
-            total[term] += share / len(members[cluster_of[row["image_id"]]])
-    return totals
+            totals[cluster][term] += share / len(members[cluster])
+        told = word_place(habitat=row.get("habitat"), substrate=row.get("substrate"))
+        places[cluster][told or find_habitat(subject)] += 1
+    return totals, {cluster: _usual(found) for cluster, found in places.items()}
+
+
+def _usual(places: Counter[str | None]) -> str | None:
+    """The place of most, or None."""
+    place, count = places.most_common(1)[0]
+    return place if count >= _HABITAT_SHARE * places.total() else None
 
 
 def _vectors_of(

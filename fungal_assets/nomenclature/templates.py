@@ -2,7 +2,8 @@
 
 They stand in `templates.csv`, which is edited without code; a person's own file may take its place. A line has the kind
 of prompt, a group that settings choose context lines by, the template, and what such a prompt is for. In a template
-`{subject}` is the name with its article and class noun, and `{colours}` the main colours; a phrase between commas that
+`{subject}` is the name with its article and class noun, `{colours}` the main colours and `{place}` where the species
+grows; a phrase between commas that
 comes out empty is left out. Belongs here: reading and filling templates. Which names are asked for is not (`prompts`).
 """
 
@@ -18,8 +19,8 @@ from fungal_assets.nomenclature.bad_lines import BadLine, list_bad_lines, refuse
 from fungal_assets.nomenclature.tables import read_csv
 
 TEMPLATES_PATH = Path(__file__).with_name("templates.csv")
-KINDS = ("species", "subspecies", "mutant", "context")
-PLACEHOLDERS = ("{subject}", "{colours}")
+KINDS = ("species", "form", "subspecies", "mutant", "context")
+PLACEHOLDERS = ("{subject}", "{colours}", "{place}")
 _IN_BRACES = re.compile(r"\{[^{}]*\}|[{}]")
 
 
@@ -30,7 +31,7 @@ class Template:
     Args:
         kind: One of `KINDS`.
         group: What a context line is about, such as `"habitat"`; empty for the other kinds.
-        text: With `{subject}` once, and `{colours}` where they go.
+        text: With `{subject}` once, and `{colours}` and `{place}` where they go.
         purpose: What a prompt of it is for.
     """
 
@@ -39,9 +40,10 @@ class Template:
     text: str
     purpose: str
 
-    def fill(self, subject: str, colours: str) -> str:
-        """The prompt of a subject, such as `"an amber hollow bonnet mushroom"`, and its colours, which may be empty."""
-        filled = (part.format(subject=subject, colours=colours).strip() for part in self.text.split(","))
+    def fill(self, subject: str, colours: str, place: str = "") -> str:
+        """The prompt of a subject, such as `"an amber hollow bonnet mushroom"`; its colours and place may be empty."""
+        said = {"subject": subject, "colours": colours, "place": place}
+        filled = (part.format(**said).strip() for part in self.text.split(","))
         return ", ".join(part for part in filled if part)
 
     @property

@@ -201,6 +201,7 @@ def paint(
     *,
     size_px: int = IMAGE_PX,
     steps: int = STEPS,
+    guidance_scale: float = GUIDANCE_SCALE,
     tell: Tell,
 ) -> list[Image.Image]:
     """One picture of `size_px` per prompt, its seed its place in the list."""
@@ -215,7 +216,7 @@ def paint(
         images += pipeline(
             batch,
             num_inference_steps=steps,
-            guidance_scale=GUIDANCE_SCALE,
+            guidance_scale=guidance_scale,
             generator=generators,
             height=size_px,
             width=size_px,

@@ -3,14 +3,16 @@
 Each step looks at what is there first, so a push that was killed anywhere is gone on with by pushing again, and a push
 of what is there makes no commit. Files are told apart by their hashes. A branch holds files of three kinds: those that
 go up now, those that an earlier publication sent and that are no longer among them, which go, and foreign ones, which
-stay and are named. Foreign files that whoever loads the dataset would read with it are refused.
+stay and are named. Foreign files that whoever loads the dataset would read with it are refused. The provenance comes
+with the last commit; where there are several, the first one announces what is to come, so that the files of a push that
+ended between two are known as ours by whatever is pushed next.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fungal_assets.errors import InputError, PublicationError
@@ -22,6 +24,8 @@ from fungal_assets.publication.record import Publication, shown
 from fungal_assets.store import RECORD_NAME
 
 MAIN = "main"
+ANNOUNCEMENT = ".publishing.json"
+"""On a branch between the first and the last of several commits: the hashes of all that is ours or will be, by path."""
 READ_BACK_BYTES = 10_000_000
 """Files up to this size are fetched and hashed; of larger ones the hash that the hub keeps of their bytes counts."""
 
@@ -110,6 +114,14 @@ class _Sent:
 
 
 @dataclass(frozen=True)
+class _Seen:
+    """A look at a commit: what it lacks and has beside, and the hashes that it says publications sent, by path."""
+
+    difference: Difference
+    claims: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
 class _Push:
     """One push of some contents to one place."""
 
@@ -135,7 +147,7 @@ class _Push:
         if was_private is not None:
             branches, _ = self.hub.refs(self.place)
             head = branches.get(self.place.branch) or branches.get(MAIN) or ""
-        before = self._look(head)
+        before = self._look(head).difference
         self._refuse_read_with(() if self.deletes_foreign else before.foreign)
         is_complete = not (before.missing or before.outdated)
         publication = self.told(
@@ -152,7 +164,8 @@ class _Push:
         commits = 0
         for _ in range(self.hub.patience.attempts):
             head = self.hub.refs(self.place)[0][self.place.branch]
-            now = self._look(head)
+            seen = self._look(head)
+            now = seen.difference
             first = first or now
             unwanted = set(first.foreign) if self.deletes_foreign else set()
             self._refuse_read_with([path for path in now.foreign if path not in unwanted])
@@ -161,39 +174,58 @@ class _Push:
                 if now is first:
                     self.tell("all files are there already; no commit is made")
                 return _Sent(first, head, now.foreign, commits)
-            commits += self._commit(head, now.missing, gone)
+            commits += self._commit(head, now.missing, gone, seen.claims)
         raise PublicationError(
             f"the branch {self.place.branch!r} of {self.place.repo_id!r} does not come to rest: somebody else is "
             "pushing to it, or the hub leaves files out. Publish again later, or to another branch."
         )
 
-    def _commit(self, head: str, missing: Sequence[str], gone: Sequence[str]) -> int:
+    def _commit(
+        self, head: str, missing: Sequence[str], gone: Sequence[str], claims: Mapping[str, Sequence[str]]
+    ) -> int:
         """Commit in bounded steps, the cards last; stops where another's commit came between. Returns how many."""
         batches = list(batched({path: self.contents.files[path] for path in missing})) or [{}]
+        announced = {ANNOUNCEMENT: self._announce(claims)} if len(batches) > 1 else {}
         for number, batch in enumerate(batches, 1):
+            is_first, is_last = number == 1, number == len(batches)
             sent_mb = sum(file.size_bytes for file in batch.values()) / 1e6
             self.tell(f"commit {number} of {len(batches)}: {len(batch)} files, {sent_mb:.2f} MB")
             made = self.hub.commit(
                 self.place,
                 parent=head,
                 message=f"Publish {self.contents.tag}, {number} of {len(batches)}",
-                added={path: file.source for path, file in batch.items()},
-                deleted=gone if number == len(batches) else (),
+                added={path: file.source for path, file in batch.items()} | (announced if is_first else {}),
+                deleted={*gone, *announced} if is_last else (),
             )
             if made is None:
                 return number - 1
             head = made
         return len(batches)
 
-    def _look(self, head: str) -> Difference:
+    def _announce(self, claims: Mapping[str, Sequence[str]]) -> bytes:
+        """What the branch claims as ours already, and what is to come."""
+        ours = {path: {*hashes} for path, hashes in claims.items()}
+        for path, file in self.contents.files.items():
+            ours.setdefault(path, set()).add(file.sha256)
+        return json.dumps(
+            {"sent": {path: sorted(hashes) for path, hashes in sorted(ours.items())}}, indent=1
+        ).encode()
+
+    def _look(self, head: str) -> _Seen:
         """What a commit lacks and has beside; none of no commit."""
         found = self.hub.files(self.place, head) if head else {}
-        return compare(self.contents, found, self._own(head, found))
+        claims = self._claims(head, found)
+        own = {
+            path
+            for path, hashes in claims.items()
+            if path in found and any(self._holds(head, path, found[path], sha256) for sha256 in hashes)
+        }
+        records = {path for path in (RECORD_NAME, ANNOUNCEMENT) if path in found} if claims else set()
+        return _Seen(compare(self.contents, found, own | records), claims)
 
     def _refuse_read_with(self, foreign: Sequence[str]) -> None:
         """Raise if whoever loads the contents would read some of these files with them."""
-        patterns = self.contents.read_with
-        read_with = [path for path in foreign if any(fnmatch.fnmatch(path, pattern) for pattern in patterns)]
+        read_with = self._read_with(foreign)
         if read_with:
             raise PublicationError(
                 f"the branch holds {len(read_with)} foreign files that would be read as part of the "
@@ -201,21 +233,19 @@ class _Push:
                 "away with deletes_foreign=true."
             )
 
-    def _own(self, head: str, found: Mapping[str, Remote]) -> set[str]:
-        """The paths whose bytes are those that an earlier publication sent, as its provenance on the branch says."""
-        if RECORD_NAME not in found or found[RECORD_NAME].size_bytes > READ_BACK_BYTES:
-            return set()
-        try:
-            sent = json.loads(self.hub.read(self.place, head, RECORD_NAME))["files"]
-            hashes = {str(path): str(entry["sha256"]) for path, entry in sent.items()}
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return set()  # somebody else's file of that name
-        own = {
-            path
-            for path in hashes.keys() & found.keys()
-            if self._holds(head, path, found[path], hashes[path])
-        }
-        return own | {RECORD_NAME}
+    def _read_with(self, paths: Iterable[str]) -> list[str]:
+        """Those that whoever loads the contents would read with them."""
+        patterns = self.contents.read_with
+        return sorted(path for path in paths if any(fnmatch.fnmatch(path, pattern) for pattern in patterns))
+
+    def _claims(self, head: str, found: Mapping[str, Remote]) -> dict[str, list[str]]:
+        """The hashes that publications sent, by path, as provenance and announcement on the branch say."""
+        claims: dict[str, list[str]] = {}
+        for name in (RECORD_NAME, ANNOUNCEMENT):
+            if name in found and found[name].size_bytes <= READ_BACK_BYTES:
+                for path, hashes in _read_claims(self.hub.read(self.place, head, name)).items():
+                    claims.setdefault(path, []).extend(hashes)
+        return claims
 
     def _holds(self, head: str, path: str, remote: Remote, sha256: str) -> bool:
         """Whether a file of the hub has that hash; small ones are fetched, unless they are to be there anyway."""
@@ -251,10 +281,14 @@ class _Push:
         if tag not in tags:
             self.hub.create_tag(self.place, tag, head)
             tags = self.hub.refs(self.place)[1]
-        if tag not in tags or find_faults(self.contents, self.hub.files(self.place, tags[tag])):
+        found = self.hub.files(self.place, tags[tag]) if tag in tags else {}
+        faults = find_faults(self.contents, found) + [
+            f"{path} would be read too" for path in self._read_with(found.keys() - self.contents.files.keys())
+        ]
+        if faults:
             raise PublicationError(
-                f"the tag {tag!r} of {self.place.repo_id!r} does not name these files. Delete it on the page of the "
-                "repository and publish again."
+                f"the tag {tag!r} of {self.place.repo_id!r} does not name these files: {shown(faults)}. Delete it on "
+                "the page of the repository and publish again."
             )
         return tags[tag]
 
@@ -279,6 +313,17 @@ class _Push:
             overwritten=list(before.overwritten),
             commits=sent.commits,
         )
+
+
+def _read_claims(data: bytes) -> dict[str, list[str]]:
+    """The hashes by path of a provenance or an announcement; nothing of somebody else's file of that name."""
+    try:
+        record = json.loads(data)
+        if "sent" in record:
+            return {str(path): [str(sha256) for sha256 in hashes] for path, hashes in record["sent"].items()}
+        return {str(path): [str(entry["sha256"])] for path, entry in record["files"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def find_faults(contents: Contents, found: Mapping[str, Remote]) -> list[str]:

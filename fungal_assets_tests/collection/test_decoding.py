@@ -81,6 +81,7 @@ def test_float_pictures_keep_their_tones(top):
 def test_cmyk_becomes_the_colours_that_it_means():
     data = encode(quarters().convert("CMYK"), "JPEG", quality=95)
     assert np.allclose(corners(read_square(data, 48).image), CORNERS, atol=30)
+    assert decode(open_image(data), data, 48).damage is None, "what only Pillow decodes is not damaged"
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
@@ -105,6 +106,26 @@ def test_a_colour_profile_is_converted_to_srgb():
     square = read_square(encode(in_lab, "TIFF", icc_profile=lab), 48)
     assert not square.is_profile_ignored
     assert np.allclose(corners(square.image), CORNERS, atol=12)
+
+
+def _swapped_profile() -> bytes:
+    """The profile of sRGB with the primaries of red and blue, and their curves, exchanged."""
+    data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for one, other in ((b"rXYZ", b"bXYZ"), (b"rTRC", b"bTRC")):
+        assert data.count(one) == data.count(other) == 1
+        data = data.replace(one, b"????").replace(other, one).replace(b"????", other)
+    return data
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}], ids=["baseline", "progressive"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_profile_of_a_plain_picture_counts_whatever_decodes_it(kind, options):
+    """Where red and blue are exchanged, a picture whose red and blue are exchanged shows what it means."""
+    stored = Image.merge("RGB", quarters().split()[::-1])
+    options = options if kind == "JPEG" else {}
+    square = read_square(encode(stored, kind, icc_profile=_swapped_profile(), quality=95, **options), 48)
+    assert not square.is_profile_ignored
+    assert np.allclose(corners(square.image), CORNERS, atol=30)
 
 
 def test_a_profile_that_cannot_be_used_is_told():

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fungal_assets.collection.scaling import scale_by_pillow, scale_by_torch, single_thread
+from fungal_assets.collection.scaling import (
+    REDUCING_GAP,
+    scale_by_pillow,
+    scale_by_torch,
+    single_thread,
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +37,30 @@ def test_both_ways_of_scaling_are_one(image, box, size_px):
     assert (found.mode, found.size) == ("RGB", (size_px, size_px))
     assert apart.max() <= 2
     assert apart.mean() < 0.02
+
+
+def weigh(length_px, size_px):
+    """The weights of the formula, of shape (size_px, length_px)."""
+    scale = length_px / size_px
+    middles = (np.arange(size_px)[:, None] + 0.5) * scale - 0.5
+    apart = (np.arange(length_px) - middles) / max(scale, 1)
+    weights = np.where(np.abs(apart) < 3, np.sinc(apart) * np.sinc(apart / 3), 0)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("size_px", [64, 150, 256])
+@pytest.mark.parametrize("scale", [scale_by_pillow, scale_by_torch])
+def test_a_square_is_that_of_the_formula(image, scale, size_px):
+    """But for the outermost pixels, into which Pillow lets what lies next to the square."""
+    left, upper, right, lower = BOXES["inside"]
+    assert right - left < 2 * REDUCING_GAP * size_px, "not reduced before"
+    square = np.asarray(image, float)[upper:lower, left:right]
+    weights = weigh(right - left, size_px)
+    expected = np.clip(np.einsum("yj,xk,jkc->yxc", weights, weights, square), 0, 255)
+    with single_thread():
+        found = np.asarray(scale(image, BOXES["inside"], size_px), float)
+    apart = np.abs(found - expected)[4:-4, 4:-4]
+    assert apart.max() <= 2 and apart.mean() < 0.4
 
 
 def test_what_is_scaled_down_far_is_left_to_pillow(image):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dagster as dg
+import numpy as np
 import pytest
 
 from fungal_assets.defs.nomenclature import captions
 from fungal_assets.defs.resources import ProfileResource, StoreResource
+from fungal_assets.diffusion.cards import find_card
+from fungal_assets.nomenclature import counting
 from fungal_assets.store import Store
 from fungal_assets_tests.defs.test_keeping_names import put
 from fungal_assets_tests.nomenclature.growths import grow
@@ -40,6 +43,27 @@ def test_captions_are_made_again_when_the_files_of_the_captioner_change(store, t
     assert again.config == first.config and again.fingerprint != first.fingerprint
     assert again.inputs["captioner"] != first.inputs["captioner"]
     assert "captioner" not in caption(store).inputs
+
+
+def test_captions_are_made_again_when_the_weights_that_tell_groups_change(store, tmp_path, monkeypatch):
+    first = caption(store)
+    with np.load(counting.COUNTS_PATH) as arrays:
+        np.savez(tmp_path / "counts.npz", **{**arrays, "bias": arrays["bias"] + 1})
+    monkeypatch.setattr(counting, "COUNTS_PATH", tmp_path / "counts.npz")
+    again = caption(store)
+    assert again.config == first.config and again.fingerprint != first.fingerprint
+
+
+def test_captions_of_a_captioner_with_a_card_carry_its_licence(store, tmp_path, monkeypatch):
+    """A tiny model lies where the hub's cache would have the card's revision."""
+    card = find_card("blip-image-captioning-large", role="captioner")
+    kept = tmp_path / f"models--{card.hub_id.replace('/', '--')}" / "snapshots" / card.revision
+    kept.mkdir(parents=True)
+    write_blip(kept)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    assert card.licence not in caption(store).licences
+    assert card.licence in caption(store, captioner=card.name).licences
 
 
 @pytest.mark.parametrize(

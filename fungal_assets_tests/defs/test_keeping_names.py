@@ -140,6 +140,26 @@ def test_more_words_in_the_lexicon_change_no_name(store, growth, tmp_path):
     assert names(name(store)) == names(first)
 
 
+def test_names_that_older_code_gave_are_kept_by_newer(store):
+    """The same inputs and settings do not make it the same work."""
+    first = name(store)
+    older = store.make(
+        "species",
+        None,
+        inputs=[store.get(one) for one in ("clusters", "raw_images", "feature_vectors", "name_lexicon")],
+        sources={"tables": first.record.inputs["tables"]},
+        config=first.record.config,
+        code_version="0",
+        build=lambda folder: shutil.copytree(first.path, folder, dirs_exist_ok=True) and {"names_kept": 0},
+    ).output
+    shutil.rmtree(first.path)
+    path = older.path / "species.json"
+    assert path.exists() and store.get("species").path == older.path
+    second = name(store)
+    assert second.record.inputs[EARLIER] == older.record.content_hash
+    assert second.record.figures["names_kept"] == 3
+
+
 @pytest.mark.parametrize("settings", [{"seed": 5}, {"keeps_names": False}], ids=["seed", "asked for"])
 def test_all_names_can_be_had_anew(store, growth, tmp_path, settings):
     first = name(store)

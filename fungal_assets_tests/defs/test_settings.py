@@ -1,6 +1,6 @@
 """Settings: an asset's config fields are exactly the keyword-only arguments of the function that it calls.
 
-The arguments `recipe` and `watching` stand for the fields of their classes.
+The arguments `recipe`, `trials` and `watching` stand for the fields of their classes.
 """
 
 import importlib
@@ -11,9 +11,13 @@ import pytest
 from fungal_assets.defs.building import build_definitions
 from fungal_assets.defs.keeping import config_of
 
-GIVEN_BY_THE_STEP = {"tell", "method", "on_step", "known", "earlier"}
-READ_BY_THE_STEP = {"forms_3d": {"max_species"}, "species": {"keeps_names"}}
-"""They decide which species are grown and which names are kept, before the fingerprint is taken."""
+GIVEN_BY_THE_STEP = {"tell", "method", "on_step", "known", "earlier", "team"}
+READ_BY_THE_STEP = {
+    "forms_3d": {"max_species"},
+    "species": {"keeps_names"},
+    "fine_tuned_weights": {"processes"},
+}
+"""They decide which species are grown and which names are kept, before the fingerprint is taken, and who trains."""
 STAGES = {
     "raw_images": ("collection.admission", "admit_images", ()),
     "prepared_images": ("collection.preparation", "prepare_images", ("size_px", "larger")),
@@ -24,10 +28,13 @@ STAGES = {
     "captions": ("nomenclature.captions", "caption_images", ()),
     "prompts": ("nomenclature.prompts", "write_prompts", ()),
     "captioned_dataset": ("dataset.building", "build_dataset", ("records",)),
+    "rehearsal": ("diffusion.rehearsal", "rehearse", ("size_px",)),
     "fine_tuned_weights": ("diffusion.training", "tune", ()),
-    "pruned_weights": ("diffusion.pruning", "prune_weights", ()),
+    "pruned_weights": ("diffusion.strengths", "export_weights", ()),
     "sample_galleries": ("galleries.sampling", "sample_gallery", ("size_px",)),
     "forgetting_report": ("galleries.forgetting", "report_forgetting", ()),
+    "species_report": ("galleries.species_report", "report_species", ()),
+    "resolution_atlas": ("galleries.atlas.building", "draw_atlas", ("size_px",)),
     "forms_3d": ("forms.growing", "grow_forms", ()),
     "videos_3d": ("forms.filming", "film_forms", ()),
     "field_guide": ("exhibition.field_guide", "build_field_guide", ()),
@@ -46,7 +53,7 @@ def _arguments(function):
     """What is given to it by name, a recipe's fields one by one."""
     found = {}
     for item in inspect.signature(function).parameters.values():
-        if item.name in ("recipe", "watching"):
+        if item.name in ("recipe", "trials", "watching"):
             kind = getattr(importlib.import_module(function.__module__), item.annotation)
             found |= inspect.signature(kind).parameters
         elif item.kind is item.KEYWORD_ONLY:

@@ -20,14 +20,27 @@ SETTINGS = {
     "method": "lora",
     "max_steps": 6,
     "batch_size": 4,
+    "accumulation_steps": 1,
     "learning_rate": 3e-3,
     "lora_rank": 4,
+    "lora_alpha": 0.0,
+    "lora_targets": "transformer",
+    "has_dora": False,
+    "trains_text_encoder": False,
     "vectors_per_species": 2,
     "class_noun": "mushroom",
     "rehearsal_prompts": 2,
     "rehearsal_share": 0.25,
     "class_share": 0.2,
     "min_snr_gamma": 5.0,
+    "ema_decay": 0.0,
+    "noise_offset": 0.0,
+    "crops": 0,
+    "optimiser": "adamw",
+    "precision": "auto",
+    "checkpoints_gradients": False,
+    "is_channels_last": False,
+    "compiles": False,
     "checkpoint_every_s": 0.0,
     "seed": 3,
 }
@@ -62,13 +75,14 @@ def write_dataset(
     folder: Path, rows: int, *, shards: int = 2, held_out: int = 0, class_texts: tuple = ("a mushroom",)
 ) -> Path:
     """Training rows with their caption, another wording and `class_texts`, and behind them rows that are held out."""
-    _write_split(folder, "train", range(rows), shards, class_texts)
+    write_split(folder, "train", range(rows), shards, class_texts)
     if held_out:
-        _write_split(folder, "test", range(rows, rows + held_out), 1, class_texts)
+        write_split(folder, "test", range(rows, rows + held_out), 1, class_texts)
     return folder
 
 
-def _write_split(folder: Path, split: str, numbers: range, shards: int, class_texts: tuple) -> None:
+def write_split(folder: Path, split: str, numbers: range, shards: int, class_texts: tuple) -> None:
+    """The rows of one split, a number deciding each one's picture and name."""
     lists = dict.fromkeys(("texts", "class_texts"), pa.list_(pa.string()))
     schema = image_schema({"image_id": pa.string(), "text": pa.string(), "species": pa.string()} | lists)
     with ShardWriter(folder / "data", schema, shards=shards, stem=split) as writer:
@@ -126,17 +140,34 @@ def prompts_dir(tmp_path_factory):
     return write_prompts(tmp_path_factory.mktemp("prompts"))
 
 
+@functools.cache
+def rehearse(prompts: Path, base_model: str, count: int) -> Path:
+    """The folder of a rehearsal of so many prompts, beside these, made once."""
+    from fungal_assets.diffusion import rehearsal
+    from fungal_assets.diffusion.encoding import key_of
+
+    folder = prompts / f".rehearsal-{key_of(base_model, count)}"
+    if (folder / rehearsal.ABOUT_FILE).is_file():
+        return folder
+    how = {"num_inference_steps": 12, "guidance_scale": 3.0, "size_px": SIDE_PX, "seed": SETTINGS["seed"]}
+    rehearsal.rehearse(prompts, folder, base_model=base_model, rehearsal_prompts=count, **how)
+    return folder
+
+
 def tune(dataset: Path, prompts: Path, folder: Path, *, method: str, base_model: str, **settings):
-    """Tune as the settings say; the figures."""
+    """Tune as the settings say, with so many `rehearsal_prompts`, if any; the figures."""
     from fungal_assets.diffusion import training
 
+    count = settings.pop("rehearsal_prompts")
+    rehearsal = rehearse(prompts, base_model, count) if count and Path(base_model).is_dir() else None
     given = ("checkpoint_every_s", "tell", "on_step", "clusters", "logs")
     how = {name: settings.pop(name) for name in given if name in settings}
     watching = Watching(**{name: settings.pop(name, value) for name, value in UNWATCHED.items()})
     return training.tune(
         dataset,
-        prompts,
+        rehearsal,
         folder,
+        prompts,
         method=method,
         base_model=base_model,
         recipe=Recipe(**settings),
@@ -150,9 +181,10 @@ def tuned_by(base_dir, dataset_dir, prompts_dir, tmp_path_factory):
     """One unbroken run of each method that is asked for."""
 
     @functools.cache
-    def tuned(method):
+    def tuned(method, ema_decay=0.0):
         folder = tmp_path_factory.mktemp(f"tuned-{method}")
-        tune(dataset_dir, prompts_dir, folder, base_model=str(base_dir), **SETTINGS | {"method": method})
+        settings = SETTINGS | {"method": method, "ema_decay": ema_decay}
+        tune(dataset_dir, prompts_dir, folder, base_model=str(base_dir), **settings)
         return folder
 
     return tuned
@@ -215,6 +247,74 @@ def stable_diffusion(version: int):
             )
         )
     return assemble(vae, unet, text_encoder, tokenizer)
+
+
+def stable_diffusion_xl():
+    """A pipeline with the blocks, and so the names, of Stable Diffusion XL at small widths, random weights."""
+    import torch
+    from diffusers import AutoencoderKL, StableDiffusionXLPipeline, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    from fungal_assets.pocket.architecture import build_scheduler, train_tokenizer
+
+    told = ["a photo of a golden bonnet, of an ashen cap!"]
+    tokenizer, tokenizer_2 = (train_tokenizer(told, vocabulary=600) for _ in range(2))
+    tokenizer_2.pad_token = "!"
+    text = {
+        "vocab_size": len(tokenizer),
+        "num_attention_heads": 4,
+        "max_position_embeddings": 32,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(10)
+        unet = UNet2DConditionModel(
+            sample_size=SIDE_PX // 8,
+            block_out_channels=(16, 32, 64),
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            transformer_layers_per_block=(1, 2, 3),
+            attention_head_dim=(1, 2, 4),
+            cross_attention_dim=32 + 40,
+            norm_num_groups=8,
+            use_linear_projection=True,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=40 + 6 * 8,
+        )
+        vae = AutoencoderKL(
+            block_out_channels=(4, 8, 16, 16),
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            layers_per_block=2,
+            norm_num_groups=4,
+            sample_size=SIDE_PX,
+        )
+        small = CLIPTextConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=2, **text)
+        large = {"hidden_size": 40, "intermediate_size": 80, "num_hidden_layers": 3, "projection_dim": 40}
+        large_config = CLIPTextConfig(**large, hidden_act="gelu", **text)
+        encoders = {
+            "text_encoder": CLIPTextModel(small),
+            "text_encoder_2": CLIPTextModelWithProjection(large_config),
+        }
+    return StableDiffusionXLPipeline(
+        vae=vae,
+        unet=unet,
+        tokenizer=tokenizer,
+        tokenizer_2=tokenizer_2,
+        scheduler=build_scheduler(),
+        add_watermarker=False,
+        **encoders,
+    )
+
+
+@pytest.fixture(scope="session")
+def xl_dir(tmp_path_factory):
+    """A folder of Stable Diffusion XL in small."""
+    folder = tmp_path_factory.mktemp("sd") / "sdxl"
+    stable_diffusion_xl().save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from fungal_assets.diffusion.estimating import (
     counted,
     foresee,
     refuse_too_much,
+    rows_at_once,
 )
 from fungal_assets.errors import TrainingError
 from fungal_assets.profiles import METHODS
@@ -31,13 +32,14 @@ def loop_by(base_dir):
     from fungal_assets.diffusion.base_models import load_pipeline
     from fungal_assets.diffusion.batches import Batches
     from fungal_assets.diffusion.encoding import Choices, EncodedDataset, encode_tokens
+    from fungal_assets.diffusion.families import family_of
     from fungal_assets.diffusion.inversion import Words
     from fungal_assets.diffusion.loop import Loop
     from fungal_assets.diffusion.methods import get_method
     from fungal_assets.diffusion.objectives import Objective
     from fungal_assets.diffusion.watching import Watching
 
-    def make(name, batch_size=4):
+    def make(name, batch_size=4, **settings):
         device = torch.device("cpu")
         pipeline = load_pipeline(base_dir, device=device, dtype=torch.float32)
         method = get_method(name, lora_rank=4, vectors_per_species=2)
@@ -57,11 +59,14 @@ def loop_by(base_dir):
             Batches(encoded, None, objective, batch_size, 0.0, 0.0, 0, device),
             max_steps=4,
             learning_rate=1e-3,
+            ema_decay=settings.pop("ema_decay", 0.0),
             states=Path("nowhere"),
             run_key="",
             checkpoint_every_s=1e9,
             watching=Watching(**UNWATCHED),
+            predict=family_of(pipeline).predict,
             encode=partial(encode_tokens, pipeline) if method.learns_texts else None,
+            **settings,
         )
         return loop, [pipeline.unet, pipeline.vae, pipeline.text_encoder]
 
@@ -94,6 +99,23 @@ def test_gradients_and_what_the_optimiser_remembers_are_as_large_as_after_a_step
     assert need.optimiser == pytest.approx(remembered, rel=0.02)
 
 
+def test_an_average_counts_as_weights_and_less_is_remembered_in_rows_and_columns(loop_by):
+    plain, averaged = (foresee(*loop_by("full", **how)) for how in ({}, {"ema_decay": 0.9}))
+    assert averaged.weights - plain.weights == plain.gradients
+    factored = foresee(*loop_by("full", optimiser="adafactor"))
+    assert factored.optimiser < 0.02 * plain.optimiser
+
+
+def test_a_step_in_parts_needs_less_for_activations_and_holds_gradients_beside_them(loop_by):
+    loop, parts = loop_by("full", batch_size=8, accumulation_steps=4)
+    need = foresee(loop, parts)
+    assert rows_at_once(loop) == 2
+    assert need.more(2) == need.optimiser + need.gradients + need.activations(2)
+    free = need.more(5) + need.row // 2
+    assert need.rows_in(free) == 5
+    assert rows_at_once(loop_by("lora", batch_size=8)[0]) == 8
+
+
 def test_each_storage_that_autograd_keeps_is_counted_once_and_the_weights_not_at_all():
     weight = torch.ones(8, 8, requires_grad=True)
     x = torch.ones(4, 8, requires_grad=True)
@@ -120,9 +142,17 @@ def test_a_run_that_fits_is_let_be_and_the_rows_that_are_named_do_fit():
 @pytest.mark.parametrize(
     ("method", "free", "message"),
     [
-        ("full", 9 * GB, "only 9.00 GB are free. Set batch_size to 4; or use method 'lora'"),
-        ("lora", 9 * GB, "Set batch_size to 4; or use a smaller resolution"),
-        ("lora", GB, "only 1.00 GB are free. Use a smaller resolution"),
+        (
+            "full",
+            9 * GB,
+            "only 9.00 GB are free. Set batch_size to 4 and raise accumulation_steps; or use method 'lora'",
+        ),
+        (
+            "lora",
+            9 * GB,
+            "Set batch_size to 4 and raise accumulation_steps; or set checkpoints_gradients; or use a smaller",
+        ),
+        ("lora", GB, "only 1.00 GB are free. Set checkpoints_gradients; or use a smaller resolution"),
     ],
 )
 def test_a_run_that_cannot_fit_is_refused_with_what_would(method, free, message):

@@ -21,6 +21,7 @@ from fungal_assets.diffusion.encoding import (
     tokenize_texts,
     write_tensors,
 )
+from fungal_assets.diffusion.headers import read_header
 from fungal_assets.diffusion.inversion import (
     EMBEDDINGS_FILE,
     INITIAL_FILE,
@@ -32,12 +33,21 @@ from fungal_assets.diffusion.inversion import (
     tokens_of,
     write_for_use,
 )
+from fungal_assets.diffusion.methods import get_method
+from fungal_assets.diffusion.pruning import SINGLE_FILE
 from fungal_assets.errors import InputError
 from fungal_assets.forms.guidance import DiffusionGuide
 from fungal_assets.galleries.batches import _embed
+from fungal_assets.profiles import METHODS, METHODS_OF_NAMES
 from fungal_assets.shards import ShardWriter, image_schema
 from fungal_assets.store import hash_folder
-from fungal_assets_tests.diffusion.conftest import SETTINGS, picture, prune, tune
+from fungal_assets_tests.diffusion.conftest import ORIGIN, SETTINGS, picture, prune, tune
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_methods_of_names_are_those_that_learn_texts(name):
+    assert get_method(name, lora_rank=1, vectors_per_species=1).learns_texts == (name in METHODS_OF_NAMES)
+
 
 NAMES = ["ashen cap", "golden bonnet"]
 PLAIN_PROMPTS = ["", "a girl holding a basket", "a golden cup", "bonnet", "a photo of a mushroom in a field"]
@@ -191,7 +201,7 @@ def test_galleries_and_forms_read_a_name_as_training_does(pruned, base, strongly
     (vectors,) = TextualInversion(2).attach(base, Words(NAMES, "mushroom"), seed=0).values()
     vectors.data.copy_(torch.stack([read_tensors(strongly_tuned / EMBEDDINGS_FILE)[name] for name in NAMES]))
     trained = encode_tokens(base, tokenize_texts(base, NAMED_PROMPTS)).detach()
-    gallery = torch.cat([_embed(grown, prompt, "")[0] for prompt in NAMED_PROMPTS])
+    gallery = torch.cat([_embed(grown, prompt, "")["prompt_embeds"] for prompt in NAMED_PROMPTS])
     torch.testing.assert_close(gallery, trained, rtol=5e-3, atol=5e-3)
     torch.testing.assert_close(DiffusionGuide(grown).embed(NAMED_PROMPTS), gallery, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(embed_texts(grown, NAMED_PROMPTS), gallery)
@@ -222,6 +232,31 @@ def test_each_name_has_a_file_in_either_format_in_half_precision(pruned, strongl
             assert torch.equal(found, vectors[name].half())
 
 
+def test_every_file_of_vectors_says_what_they_were_learnt_on(pruned, base_dir):
+    files = sorted((pruned / "embeddings").rglob("*.safetensors"))
+    assert len(files) == 1 + 2 * len(NAMES)
+    for path in files:
+        header = read_header(path)
+        assert (header["base_model"], header["base_model_sha256"]) == ("tiny", hash_folder(base_dir)), path
+        assert json.loads(header["trigger_names"]) == NAMES
+        assert (header["dataset_sha256"], header["licence"]) == (ORIGIN.dataset_sha256, "Apache-2.0, CC0-1.0")
+
+
+def test_words_learnt_on_stable_diffusion_make_no_single_file_either(
+    sd_dirs, dataset_dir, prompts_dir, tmp_path
+):
+    """Its layout has a name for every tensor, but a loader that brings its own tokenizer would not know the words."""
+    tuned, pruned = tmp_path / "tuned", tmp_path / "pruned"
+    tune_on(dataset_dir, sd_dirs[1], prompts_dir, tuned, max_steps=1)
+    figures = prune(tuned, pruned, sd_dirs[1])
+    record = json.loads((pruned / "weights.json").read_text())
+    assert record["single_file_sha256"] is None and "words of its own" in record["single_file_left_out"]
+    assert not (pruned / SINGLE_FILE).exists() and figures["single_file_mb"] == 0
+    kept = sum(path.stat().st_size for path in (pruned / "embeddings").rglob("*.safetensors"))
+    assert figures["embeddings_mb"] == round(kept / 1e6, 3) > 0
+    assert check_pruned_from_tuned(pruned, tuned).passed and check_pruned_loads(pruned).passed
+
+
 def test_the_record_names_the_names_and_the_hash_of_their_vectors(pruned, strongly_tuned):
     record = json.loads((pruned / "weights.json").read_text())
     assert record["names"] == NAMES and record["lora_sha256"] is None
@@ -232,7 +267,7 @@ def test_the_record_names_the_names_and_the_hash_of_their_vectors(pruned, strong
 
 def test_a_foreign_file_of_vectors_is_found(pruned, strongly_tuned, tmp_path):
     shutil.copytree(pruned, tmp_path / "pruned")
-    write_for_use(tmp_path / "pruned", {name: torch.ones(2, 32) for name in NAMES}, {})
+    write_for_use(tmp_path / "pruned", {name: torch.ones(2, 32) for name in NAMES}, {}, widths=[32])
     verdict = check_pruned_from_tuned(tmp_path / "pruned", strongly_tuned)
     assert not verdict.passed and "hashes differ for: embeddings" in verdict.finding
 

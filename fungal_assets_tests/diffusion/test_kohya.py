@@ -4,7 +4,7 @@ import torch
 
 from fungal_assets.diffusion.encoding import read_tensors
 from fungal_assets.diffusion.kohya import to_kohya
-from fungal_assets.diffusion.methods import LORA_TARGETS
+from fungal_assets.diffusion.lora import UNET_LAYERS
 from fungal_assets_tests.diffusion.conftest import stable_diffusion
 
 RANK = 4
@@ -56,7 +56,7 @@ def lora_of(model, targets, folder, **layers):
 def test_every_name_and_shape_of_a_lora_of_stable_diffusion_is_that_of_sd_scripts(tmp_path):
     for version, is_linear in ((1, False), (2, True)):
         unet = stable_diffusion(version).unet
-        lora = lora_of(unet, LORA_TARGETS, tmp_path / str(version), unet_lora_layers=None)
+        lora = lora_of(unet, UNET_LAYERS["transformer"], tmp_path / str(version), unet_lora_layers=None)
         found = {name: tuple(values.shape) for name, values in to_kohya(lora, alpha=RANK).items()}
         expected = expected_shapes(is_linear=is_linear)
         assert found == expected

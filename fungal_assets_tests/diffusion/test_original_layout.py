@@ -59,7 +59,7 @@ def test_the_names_and_shapes_are_those_of_the_published_checkpoints(small, vers
     whole = to_original(small)
     found = {name: tuple(whole[name].shape) for name in PUBLISHED[version] if name in whole}
     assert found == PUBLISHED[version]
-    assert is_open_clip(small) == (version == 2)
+    assert is_open_clip(small.text_encoder) == (version == 2)
 
 
 def test_there_are_as_many_tensors_as_in_the_published_checkpoints(small):

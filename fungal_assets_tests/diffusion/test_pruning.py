@@ -1,10 +1,6 @@
 import json
-import os
 import shutil
-import subprocess
-import sys
 
-import numpy as np
 import pytest
 import torch
 
@@ -19,49 +15,17 @@ from fungal_assets.diffusion.checks import (
 )
 from fungal_assets.diffusion.encoding import read_tensors, write_tensors
 from fungal_assets.diffusion.headers import read_header
-from fungal_assets.diffusion.inversion import Words
-from fungal_assets.diffusion.methods import LORA_TARGETS, Full, get_method
+from fungal_assets.diffusion.lora import UNET_LAYERS
+from fungal_assets.diffusion.methods import Full
 from fungal_assets.diffusion.pruning import KOHYA_FILE, SINGLE_FILE, UNET_FILE
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.shards import read_table, write_table
 from fungal_assets.store import hash_file, hash_folder
 from fungal_assets_tests.diffusion.conftest import ORIGIN, SETTINGS, prune, tune, write_dataset
+from fungal_assets_tests.diffusion.exported import TOLERANCE, differ, draw_plainly, write_tuned
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 LORA = "lora/pytorch_lora_weights.safetensors"
-PLAIN = """
-import sys
-from pathlib import Path
-sys.modules["fungal_assets"] = None
-import numpy as np
-import torch
-from diffusers import StableDiffusionPipeline
-
-base, pruned, out = sys.argv[1:4]
-
-def load(folder):
-    return StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32, safety_checker=None)
-
-def draw(pipeline):
-    noise = torch.Generator().manual_seed(0)
-    settings = {"num_inference_steps": 5, "guidance_scale": 2.0, "output_type": "np"}
-    return pipeline("a photo", generator=noise, **settings).images[0]
-
-pictures = {"base": draw(load(base)), "fused": draw(load(pruned + "/pipeline"))}
-for folder in sys.argv[4:]:
-    pictures[Path(folder).name] = draw(load(folder))
-for file in sorted(Path(pruned, "lora").glob("*.safetensors")):
-    pipeline = load(base)
-    pipeline.load_lora_weights(pruned + "/lora", weight_name=file.name)
-    pictures[file.name.split("_")[0]] = draw(pipeline)
-for file in Path(pruned, "single_file").glob("*.safetensors"):
-    settings = {"config": base, "local_files_only": True, "safety_checker": None, "dtype": torch.float32}
-    pictures["single"] = draw(StableDiffusionPipeline.from_single_file(str(file), **settings))
-np.savez(out, **pictures)
-assert not [name for name in sys.modules if name.startswith("fungal_assets.")]
-"""
-# Half precision keeps 11 bits: after 5 steps of a model at random weights less than a grey level of 255.
-TOLERANCE = 1 / 255
 
 
 @pytest.fixture(scope="session")
@@ -83,21 +47,6 @@ def pruned_dir(strongly_tuned_dir, base_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pruned")
     prune(strongly_tuned_dir, folder, base_dir)
     return folder
-
-
-def draw_plainly(base, pruned, place, *others):
-    """Pictures by all formats there are, drawn where nobody can import this package; float, 0 to 1, by name."""
-    places = [str(path) for path in (base, pruned, place / "pictures.npz", *others)]
-    settings = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        [sys.executable, "-c", PLAIN, *places], capture_output=True, text=True, cwd=place, env=settings
-    )
-    assert done.returncode == 0, done.stderr
-    return dict(np.load(place / "pictures.npz"))
-
-
-def differ(one, other):
-    return float(np.abs(one - other).max())
 
 
 def test_plain_diffusers_draws_the_same_from_the_pipeline_the_lora_and_the_kohya_lora(
@@ -136,36 +85,6 @@ def test_a_wholly_tuned_stable_diffusion_draws_the_same_by_every_format(version,
     assert differ(pictures["whole"], pictures["base"]) > 20 * TOLERANCE
     assert differ(pictures["fused"], pictures["whole"]) < TOLERANCE
     assert differ(pictures["single"], pictures["fused"]) == 0
-
-
-def write_tuned(base, folder, *, method):
-    """Tuned weights of a base model as training leaves them, far enough from it for all to see."""
-    pipeline = load_pipeline(base, device="cpu", dtype=torch.float32)
-    chosen = get_method(method, lora_rank=4, vectors_per_species=1)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for name, values in chosen.attach(pipeline, Words([], "mushroom"), seed=0).items():
-            noise = torch.randn(values.shape, generator=generator)
-            if method == "full":
-                values.add_(noise * values.abs().mean() * 0.04)
-            elif "lora_B" in name:
-                values.copy_(noise * 0.02)
-    chosen.save(pipeline, folder)
-    training = {
-        "base_model": {"id": base.name, "sha256": hash_folder(base)},
-        "method": method,
-        "weights_file": chosen.weights_file,
-        "lora_rank": 4 if method == "lora" else None,
-        "prediction_type": "v_prediction",
-        "resolution_px": 64,
-        "rows": 13,
-        "steps": 6,
-        "step_kept": 6,
-        "learning_rate": 3e-3,
-        "seed": 3,
-    }
-    (folder / "training.json").write_text(json.dumps(training))
-    return folder
 
 
 def test_each_fused_layer_is_the_base_plus_up_times_down(strongly_tuned_dir, base_dir, pruned_dir):
@@ -209,7 +128,7 @@ def test_a_strength_that_is_no_share_is_refused(strongly_tuned_dir, base_dir, tm
 
 
 def is_target(key: str) -> bool:
-    return key.endswith(tuple(f".{target}.weight" for target in LORA_TARGETS))
+    return key.endswith(tuple(f".{target}.weight" for target in UNET_LAYERS["transformer"]))
 
 
 def test_a_lora_that_does_not_fit_layer_by_layer_is_refused(strongly_tuned_dir, base_dir, tmp_path):
@@ -264,6 +183,36 @@ def pruned_sd(sd_dirs, tmp_path_factory):
         return prune(tuned, folder, sd_dirs[1], **changes)
 
     return place / "pruned", prune_again, prune_again(place / "pruned")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        (LORA, "lora"),
+        (KOHYA_FILE, "kohya_lora"),
+        (SINGLE_FILE, "single_file"),
+        (UNET_FILE, "pipeline"),
+    ],
+    ids=["lora", "kohya lora", "single file", "pipeline"],
+)
+def test_a_file_that_was_changed_after_pruning_is_named(pruned_sd, tmp_path, name, kind):
+    folder, _, _ = pruned_sd
+    shutil.copytree(folder, tmp_path / "pruned")
+    path = tmp_path / "pruned" / name
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    verdict = check_pruned_from_tuned(tmp_path / "pruned", folder.parent / "tuned")
+    assert not verdict.passed and verdict.finding.startswith(f"hashes differ for: {kind}. ")
+
+
+@pytest.mark.parametrize("name", [LORA, KOHYA_FILE, SINGLE_FILE, UNET_FILE])
+def test_a_file_that_says_nothing_of_its_base_model_is_named(pruned_sd, tmp_path, name):
+    folder, _, _ = pruned_sd
+    shutil.copytree(folder, tmp_path / "pruned")
+    write_tensors(tmp_path / "pruned" / name, read_tensors(folder / name))
+    verdict = check_pruned_loads(tmp_path / "pruned")
+    assert not verdict.passed and f"the header of {name} does not name the base model" in verdict.finding
 
 
 def test_every_file_says_what_it_is_made_of_and_a_second_build_is_the_same_bytes(

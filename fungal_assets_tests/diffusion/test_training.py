@@ -6,14 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fungal_assets.diffusion.checks import check_class_share
+from fungal_assets.diffusion.training import HELD_OUT_ROWS
 from fungal_assets.errors import InputError, ProvenanceError, TrainingError
 from fungal_assets.profiles import METHODS
-from fungal_assets.shards import read_table
+from fungal_assets.shards import read_table, shard_paths
 from fungal_assets.store import hash_files, hash_folder
-from fungal_assets_tests.diffusion.conftest import SETTINGS, tune, write_dataset
+from fungal_assets_tests.diffusion.conftest import SETTINGS, tune, write_dataset, write_split
 
 KILLED = """
 import json, os, signal, sys
@@ -29,11 +32,12 @@ tune(Path(dataset), Path(prompts), Path(folder), base_model=base, on_step=die, *
 """
 
 
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9], ids=["plain", "averaged"])
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_killed_and_called_again_ends_bit_equal_to_an_unbroken_one(
-    method, base_dir, dataset_dir, prompts_dir, tuned_by, tmp_path
+    method, ema_decay, base_dir, dataset_dir, prompts_dir, tuned_by, tmp_path
 ):
-    settings = SETTINGS | {"method": method}
+    settings = SETTINGS | {"method": method, "ema_decay": ema_decay}
     places = [str(path) for path in (dataset_dir, prompts_dir, tmp_path, base_dir)]
     killed = subprocess.run([sys.executable, "-c", KILLED, *places, json.dumps(settings)], env=os.environ)
     assert killed.returncode == -signal.SIGKILL
@@ -41,7 +45,7 @@ def test_a_run_killed_and_called_again_ends_bit_equal_to_an_unbroken_one(
     lines = []
     tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **settings, tell=lines.append)
     assert "training goes on from step 3 of 6" in lines
-    assert hash_files(tmp_path) == hash_files(tuned_by(method))
+    assert hash_files(tmp_path) == hash_files(tuned_by(method, ema_decay))
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit, RuntimeError])
@@ -129,6 +133,27 @@ def test_the_loss_on_held_out_pictures_begins_as_that_of_the_base_model(
     assert one["held_out_loss_after"] != other["held_out_loss_after"]
 
 
+def test_the_loss_on_held_out_pictures_is_of_these_and_of_no_others(base_dir, prompts_dir, tmp_path):
+    """Other rows to train on do not change the base model's loss on them; other held-out pictures do."""
+    before = []
+    for trained_on, held_out in (((0, 9), (20, 23)), ((40, 49), (20, 23)), ((0, 9), (60, 63))):
+        place = tmp_path / f"{trained_on} {held_out}"
+        write_split(place, "train", range(*trained_on), 2, ("a mushroom",))
+        write_split(place, "test", range(*held_out), 1, ("a mushroom",))
+        settings = SETTINGS | {"max_steps": 3, "rehearsal_prompts": 0, "rehearsal_share": 0.0}
+        figures = tune(place, prompts_dir, place / "tuned", base_model=str(base_dir), **settings)
+        before.append(figures["held_out_loss_before"])
+    assert before[0] == pytest.approx(before[1], rel=1e-6)
+    assert before[0] != pytest.approx(before[2], rel=1e-4)
+
+
+def test_of_many_held_out_pictures_as_many_are_encoded_as_are_measured_over(base_dir, prompts_dir, tmp_path):
+    dataset = write_dataset(tmp_path, 4, held_out=HELD_OUT_ROWS + 2)
+    settings = SETTINGS | {"max_steps": 2}
+    figures = tune(dataset, prompts_dir, tmp_path / "tuned", base_model=str(base_dir), **settings)
+    assert figures["held_out_rows"] == HELD_OUT_ROWS
+
+
 def test_rehearsal_starts_at_no_loss_because_the_base_model_agrees_with_itself(tuned_dir):
     first = read_table(tuned_dir / "loss.parquet")[0]
     assert first["rehearsal_loss"] < 1e-9 < first["specimen_loss"]
@@ -184,7 +209,8 @@ def test_a_missing_shard_is_named(base_dir, prompts_dir, tmp_path):
         ({"method": "textual_inversion", "class_noun": ""}, "class_noun is empty.*such as 'mushroom'"),
         ({"method": "hypernetwork"}, "not known; use one of"),
         ({"max_steps": 0, "rehearsal_share": 1.0}, "max_steps is 0.*rehearsal_share is 1.0"),
-        ({"rehearsal_prompts": 0}, "set both or neither"),
+        ({"rehearsal_prompts": 0}, "rehearsal_share is 0.25, but there is no rehearsal.*--until rehearsal"),
+        ({"ema_decay": 1.0}, "ema_decay is 1.0, 0 to below 1 expected"),
         ({"class_share": -0.1}, "class_share is -0.1, 0 to below 1 expected"),
         ({"base_model": "nowhere"}, "not a folder, not a card and not a hub id"),
     ],
@@ -207,6 +233,42 @@ def test_a_share_without_names_that_no_row_can_meet_is_refused(base_dir, prompts
         **SETTINGS | {"class_share": 0.0, "max_steps": 2},
     )
     assert figures["class_texts_drawn"] == 0
+
+
+def test_few_rows_without_a_wording_that_says_no_name_are_counted(base_dir, prompts_dir, tmp_path):
+    dataset = write_dataset(tmp_path / "dataset", 9)
+    shard = shard_paths(dataset / "data", "train")[0]
+    table = pq.read_table(shard)
+    empty = pa.array([[]] * table.num_rows, pa.list_(pa.string()))
+    pq.write_table(table.set_column(table.schema.get_field_index("class_texts"), "class_texts", empty), shard)
+    with pytest.raises(InputError, match=f" {table.num_rows} of 9 rows .* have no class_texts"):
+        tune(dataset, prompts_dir, tmp_path / "tuned", base_model=str(base_dir), **SETTINGS)
+    assert 0 < table.num_rows < 9
+
+
+def test_held_out_rows_need_no_wording_without_a_name(base_dir, prompts_dir, tmp_path):
+    write_split(tmp_path, "train", range(4), 1, ("a mushroom",))
+    write_split(tmp_path, "test", range(4, 6), 1, ())
+    settings = SETTINGS | {"max_steps": 2}
+    figures = tune(tmp_path, prompts_dir, tmp_path / "tuned", base_model=str(base_dir), **settings)
+    assert (figures["held_out_rows"], figures["class_texts_drawn"]) == (2, 1)
+
+
+def test_too_few_steps_become_as_many_as_see_every_row_and_all_of_them_are_told(
+    base_dir, dataset_dir, prompts_dir, tmp_path
+):
+    """A step of 4 has 3 rows of the dataset's 13 and one of rehearsal."""
+    lines = []
+    settings = SETTINGS | {"max_steps": 2}
+    figures = tune(
+        dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **settings, tell=lines.append
+    )
+    assert "5 steps instead of 2, so that all 13 rows are seen" in lines
+    assert figures["rows_trained_on"] == figures["rows"] == 13
+    told = [figures[name] for name in ("steps", "specimens_drawn", "class_texts_drawn")]
+    assert told == [5, 15, 3] and figures["epochs"] == round(15 / 13, 3)
+    assert json.loads((tmp_path / "training.json").read_text())["max_steps"] == 5
+    assert [row["step"] for row in read_table(tmp_path / "loss.parquet")] == [1, 2, 3, 4, 5]
 
 
 def test_a_method_that_learns_names_draws_no_text_without_one_whatever_the_share(tuned_by):

@@ -18,7 +18,7 @@ from fungal_assets.store import Output, Store
 
 PARTITION = "lora|128"
 WHOLE = ("species", "clusters", "captions", "prompts")
-GROWN = ("sample_galleries", "forgetting_report", "forms_3d", "videos_3d")
+GROWN = ("sample_galleries", "forgetting_report", "species_report", "forms_3d", "videos_3d")
 NAMES = (
     ("golden field bonnet", "Aurimyces pratensis", "golden-field-bonnet"),
     ('witch\'s <b>"ear"</b> & cup', "Otidella œdipus", "witchs-ear"),
@@ -118,6 +118,11 @@ class GrowthWriter:
             self._make(asset, inputs, lambda folder, name=asset: (folder / "x.txt").write_text(name))
         self._make("sample_galleries", ["pruned_weights", "prompts", "clusters"], self._gallery)
         self._make("forgetting_report", ["sample_galleries"], self._report)
+        self._make(
+            "species_report",
+            ["sample_galleries", "pruned_weights", "captioned_dataset", "clusters"],
+            self._species_report,
+        )
         self._make("forms_3d", ["pruned_weights", "species", "prompts", "clusters"], self._forms)
         self._make("videos_3d", ["forms_3d"], self._videos)
         return self.outputs
@@ -299,6 +304,44 @@ class GrowthWriter:
         }
         _write_json(folder / "report.json", report)
         self.paint("control", 0, 0).resize((768, 256)).save(folder / "side_by_side.webp")
+
+    def _species_report(self, folder: Path) -> None:
+        entries = [
+            {
+                "species_id": f"species-{number:02d}",
+                "recognised": 0.5,
+                "nearest_other": None if len(self.names) == 1 else 0,
+                "distance_to_other": 0.81,
+                "reach": 0.34,
+                "variety": None if number else 0.62,
+                "variety_floor": None if number else 0.75,
+                "kid": None if number else 3.21,
+                "kid_floor": None if number else 0.44,
+                "kid_of_others": 2.95,
+                "copies": number,
+                "faults": ["copied", "not itself"] if number else [],
+            }
+            for number in reversed(range(len(self.names)))
+        ]
+        figures = {
+            "species": len(entries),
+            "pictures": 6,
+            "themselves": 1,
+            "new": 3,
+            "varied": 1,
+            "copies": 3,
+        }
+        report = {
+            "figures": figures,
+            "verdict": "Of 3 species 1 is itself.",
+            "advice": "Lower max_steps of fine_tuned_weights.",
+            "min_variety": 0.3,
+            "chance": 0.33,
+            "species": entries,
+        }
+        _write_json(folder / "report.json", report)
+        for name in ("real_and_painted", "originals", "confusion"):
+            self.paint("views", 0, len(name)).resize((256, 256)).save(folder / f"{name}.webp")
 
     def _forms(self, folder: Path) -> None:
         forms = []

@@ -26,7 +26,7 @@ def test_figures_count_what_is_in_the_folder(inputs, tmp_path):
     figures = build(inputs, tmp_path)
     assert figures["species"] == 3
     assert figures["forms"] == 1
-    assert figures["pages"] == len(list(tmp_path.rglob("*.html"))) == 6
+    assert figures["pages"] == len(list(tmp_path.rglob("*.html"))) == 7
     assert figures["pictures"] == len(list((tmp_path / "media").glob("*.webp")))
     assert figures["size_mb"] == pytest.approx(sum(map(len, hashes(tmp_path).values())) / 1e6, abs=1e-3)
 
@@ -110,7 +110,7 @@ def test_a_form_that_was_not_filmed_and_a_gallery_without_its_pictures_are_shown
     for path in guide_inputs(growth):
         copies.append(tmp_path / "inputs" / path.parent.parent.name)
         shutil.copytree(path, copies[-1])
-    shutil.rmtree(copies[7] / "golden-field-bonnet")
+    shutil.rmtree(copies[8] / "golden-field-bonnet")
     (copies[4] / "recognition.json").unlink()
     (copies[5] / "side_by_side.webp").unlink()
     build(copies, tmp_path / "guide")
@@ -151,7 +151,7 @@ def test_the_index_for_machines_names_files_that_are_there(built):
     index = json.loads((built / "guide.json").read_text())
     assert [entry["common_name"] for entry in index["species"]] == [name for name, _, _ in NAMES]
     assert index["headline"]["retention"] == 0.7778
-    assert len(index["inputs"]) == 8
+    assert len(index["inputs"]) == 9
     assert set(index["pages"]) == {page.name for page in read_pages(built)}
 
 
@@ -181,3 +181,30 @@ def test_a_slug_that_is_no_file_name_is_refused(growth, tmp_path, slug):
     (copy / "species.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match="no file name"):
         build([copy, *guide_inputs(growth)[1:]], tmp_path / "guide")
+
+
+def test_the_species_report_has_a_row_for_each_species_the_worst_first_and_its_sheets(built):
+    page = read_page(built, built / "species-report.html")
+    leads = [link.path for link in page.links if link.path.startswith("species/")]
+    assert leads == [
+        "species/élans-coral.html",
+        "species/witchs-ear.html",
+        "species/golden-field-bonnet.html",
+    ]
+    text = (built / "species-report.html").read_text()
+    assert text.count("copied, not itself") == 2
+    assert "real ≥ 75" in text and "halves ≤ 0.44, others 2.95" in text
+    for name in ("real_and_painted", "originals", "confusion"):
+        assert f'src="media/species-report-{name}.webp"' in text
+    assert 'href="species-report.html"' in (built / "index.html").read_text().split("</header>")[0]
+
+
+def test_a_species_report_of_other_species_is_refused(growth, tmp_path):
+    copy = tmp_path / "species_report"
+    shutil.copytree(growth["species_report"].path, copy)
+    report = json.loads((copy / "report.json").read_text())
+    report["species"][0]["species_id"] = "species-77"
+    (copy / "report.json").write_text(json.dumps(report))
+    inputs = [copy if "species_report" in str(path) else path for path in guide_inputs(growth)]
+    with pytest.raises(InputError, match=r"tells of \['species-77'\]"):
+        build(inputs, tmp_path / "guide")

@@ -241,6 +241,17 @@ def test_a_species_without_a_prompt_is_refused(named_world):
         species_prompts([], read_species(named_world / "species")[:1])
 
 
+def test_a_form_is_asked_for_by_its_own_prompt_where_there_is_one(named_world):
+    one = read_species(named_world / "species")[:1]
+    named = {"species_id": one[0]["species_id"]}
+    species, form = (
+        {"kind": "species", "text": "in snow"} | named,
+        {"kind": "form", "text": "anywhere"} | named,
+    )
+    assert set(species_prompts([species, form], one).values()) == {"anywhere"}
+    assert set(species_prompts([species], one).values()) == {"in snow"}
+
+
 def test_seeds_differ_by_species_and_by_seed():
     seeds = {species_seed(seed, slug) for seed in (0, 1) for slug in ("a", "b")}
     assert len(seeds) == 4 and all(0 <= seed < 2**31 for seed in seeds)

@@ -1,8 +1,10 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
+from diffusers import DPMSolverMultistepScheduler
 
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.forms.guidance import DiffusionGuide, load_guide, prove_guide
@@ -72,6 +74,23 @@ def test_another_kind_of_prediction_is_refused():
     other.scheduler.register_to_config(prediction_type="flow")
     with pytest.raises(InputError, match="predicts 'flow'"):
         DiffusionGuide(other)
+
+
+@pytest.mark.parametrize("negative_prompt", ["", "a red mushroom"], ids=["plain", "led away"])
+def test_first_guesses_are_what_plain_diffusers_draws_one_by_one(negative_prompt):
+    """More than are painted at once, by DPM++ 2M in the asked steps; so a guess is the same in any batch."""
+    guide = DiffusionGuide(_predicting("epsilon"), negative_prompt=negative_prompt)
+    seeds = [3, 1, 4, 15, 9, 2, 6, 5, 35]
+    found = guide.paint("a cup", seeds, guidance_scale=3.0, steps=4)
+    plain = _predicting("epsilon")
+    plain.scheduler = DPMSolverMultistepScheduler.from_config(plain.scheduler.config)
+    plain.set_progress_bar_config(disable=True)
+    for seed, picture in zip(seeds, found, strict=True):
+        settings = {"num_inference_steps": 4, "guidance_scale": 3.0, "height": 64, "width": 64}
+        noise = torch.Generator().manual_seed(seed)
+        (expected,) = plain("a cup", negative_prompt=negative_prompt, generator=noise, **settings).images
+        assert np.abs(picture.astype(int) - np.asarray(expected, int)).max() <= 2
+    assert min(np.abs(one.astype(int) - found[0]).max() for one in found[1:]) > 20
 
 
 @pytest.mark.parametrize("side_px", [32, 64, 96])

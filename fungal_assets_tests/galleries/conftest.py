@@ -24,6 +24,7 @@ SETTINGS = {
     "scheduler": "DDIM",
     "batch_size": 4,
     "size_px": SIDE_PX,
+    "sizes": [],
     "seed": 5,
 }
 ASKED = {name: SETTINGS[name] for name in ("images_per_prompt", "controls")}

@@ -54,10 +54,17 @@ def test_what_a_source_says_becomes_a_place(habitat, substrate, words):
         "log book",
         "car park",
         "Anna's house",
+        "driftwood",
     ],
 )
 def test_a_text_without_a_noun_of_the_vocabulary_tells_nothing(text):
     assert word_place(habitat=text, substrate=text) is None
+
+
+@pytest.mark.parametrize("text", ["wood", "mixed hardwood", "wood edge"])
+def test_a_wood_is_no_piece_of_wood(text):
+    assert word_place(habitat=text, substrate=None) is None
+    assert word_place(habitat=None, substrate=text) == "on wood"
 
 
 @pytest.mark.parametrize(

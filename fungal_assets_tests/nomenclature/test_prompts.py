@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from fungal_assets.diffusion.rehearsal import rehearsal_prompts
+from fungal_assets.diffusion.rehearsal import texts_to_rehearse
 from fungal_assets.errors import InputError
 from fungal_assets.galleries.planning import plan_gallery
 from fungal_assets.nomenclature.bad_lines import read_bad_lines
@@ -43,16 +43,17 @@ def test_every_prompt_and_the_view_words_say_what_they_are_for(growth):
     assert found["purposes"] == PURPOSES and found["purposes"]["view_words"]
 
 
-def test_every_species_has_its_four_kinds_of_prompts(growth):
+def test_every_species_has_its_five_kinds_of_prompts(growth):
     found = _prompts(growth)["prompts"]
     for one in read_species(growth.species):
         own = {prompt["kind"]: prompt["text"] for prompt in found if prompt["species_id"] == one.species_id}
         colours = " and ".join(one.colour_names)
-        assert own["species"] == f"{depict(one.common_name, CLASS_NOUN)}, {colours}"
+        assert own["form"] == f"{depict(one.common_name, CLASS_NOUN)}, {colours}"
+        assert own["species"] == f"{own['form']}, {one.habitat}"
         assert own["subspecies"].endswith(
-            depict(one.common_name, CLASS_NOUN).split(maxsplit=4)[-1] + f", {colours}"
+            depict(one.common_name, CLASS_NOUN).split(maxsplit=4)[-1] + f", {colours}, {one.habitat}"
         )
-        assert own["context"].startswith(f"{own['species']}, ")
+        assert own["context"].startswith(f"{own['form']}, ")
 
 
 def test_mutants_are_new_names_of_words_that_species_have(growth):
@@ -162,7 +163,7 @@ def test_every_profile_measures_and_rehearses_ones_own_controls(growth, tmp_path
     asked = profile.settings["sample_galleries"]
     gallery = plan_gallery(prompts, images_per_prompt=1, controls=asked["controls"], seed=0)
     assert {"yak", *ARTISTS_CONTROLS} <= {one.text for one in gallery if one.kind == "control"}
-    assert "zebu" in rehearsal_prompts(tmp_path, profile.settings["fine_tuned_weights"]["rehearsal_prompts"])
+    assert "zebu" in texts_to_rehearse(tmp_path, profile.settings["rehearsal"]["rehearsal_prompts"])
 
 
 def test_controls_in_any_script_have_ids_of_their_own_that_name_files(tmp_path):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from fungal_assets.nomenclature.checks import check_species_are_distinct, check_species_are_new
+from fungal_assets.nomenclature.habitats import HABITAT_WORDS
 from fungal_assets.nomenclature.lexicon import compile_lexicon, read_lexicon
 from fungal_assets.nomenclature.species import MEMBERS_NAME, count_shared_images, read_species, slug_of
 from fungal_assets.shards import read_table, write_table
@@ -16,6 +17,31 @@ def test_every_cluster_has_a_species_of_its_measured_colour(growth):
     assert [one.cluster_id for one in species] == [0, 1, 2]
     assert [one.colour_names[0] for one in species] == [colour for colour, _, _ in KINDS]
     assert [one.size for one in species] == [4, 4, 4]
+
+
+def test_a_species_grows_where_most_of_its_pictures_show_it(growth):
+    assert [one.habitat for one in read_species(growth.species)] == [
+        HABITAT_WORDS[ground] for _, _, ground in KINDS
+    ]
+
+
+def test_a_species_in_several_places_has_none_of_its_own(growth, tmp_path):
+    """Half of each cluster's pictures are given to the next one."""
+    clusters = tmp_path / "clusters"
+    shutil.copytree(growth.clusters, clusters)
+    rows = read_table(growth.clusters / "assignments.parquet")
+    mixed = [{**row, "cluster_id": (row["cluster_id"] + number % 2) % 3} for number, row in enumerate(rows)]
+    write_table(clusters / "assignments.parquet", mixed)
+    name_growth(replace(growth, clusters=clusters), tmp_path, seed=7)
+    assert [one.habitat for one in read_species(tmp_path)] == [None, None, None]
+
+
+def test_what_older_code_wrote_has_no_place(growth, tmp_path):
+    rows = json.loads((growth.species / "species.json").read_text())["species"]
+    for row in rows:
+        del row["habitat"]
+    (tmp_path / "species.json").write_text(json.dumps({"species": rows}))
+    assert [one.habitat for one in read_species(tmp_path)] == [None, None, None]
 
 
 def test_no_name_says_a_colour_that_was_not_measured(growth):

@@ -35,7 +35,14 @@ def test_a_shipped_prompt_of_a_species_opens_as_its_captions_do():
     assert (
         template.fill("an amber bonnet", "brown and white") == "a photo of an amber bonnet, brown and white"
     )
+    assert template.fill("an amber bonnet", "", "in moss") == "a photo of an amber bonnet, in moss"
     assert template.fill("an amber bonnet", "") == depict("amber bonnet", "")
+
+
+def test_a_shipped_prompt_of_a_form_says_no_place():
+    """A form is shown on grounds of its own, which are said beside its prompt."""
+    template = of_kind(read_templates(TEMPLATES_PATH)[0], "form")
+    assert template.fill("an amber bonnet", "brown", "in moss") == "a photo of an amber bonnet, brown"
 
 
 def test_there_is_a_context_line_for_every_habitat_that_captions_name():
@@ -66,11 +73,11 @@ def test_the_pocket_models_context_lines_are_of_words_that_it_learnt():
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("poem,,{subject},why\n", "kind 'poem' is none of species, subspecies, mutant, context"),
-        ("mutant,,{name} of {subject},why\n", "{name} is none of {subject}, {colours}"),
+        ("poem,,{subject},why\n", "kind 'poem' is none of species, form, subspecies, mutant, context"),
+        ("mutant,,{name} of {subject},why\n", "{name} is none of {subject}, {colours}, {place}"),
         ("mutant,,{subject} and {subject},why\n", "{subject} stands 2 times"),
         ("mutant,,a mushroom,why\n", "{subject} stands 0 times"),
-        ("mutant,,{subject,why\n", "{ is none of {subject}, {colours}"),
+        ("mutant,,{subject,why\n", "{ is none of {subject}, {colours}, {place}"),
         ("mutant,,{subject},\n", "purpose is empty"),
         ("context,,{subject} in a field,why\n", "group is empty"),
         (SPECIES, "a second template of kind species"),

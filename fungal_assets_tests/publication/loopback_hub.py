@@ -49,7 +49,7 @@ class Repo:
 
 @dataclass
 class Fault:
-    """What goes wrong, `times` times, for requests of a method whose path fits a pattern."""
+    """What goes wrong, `times` times after `after` that go well, for requests of a method whose path fits a pattern."""
 
     method: str
     path: str
@@ -59,6 +59,7 @@ class Fault:
     kind: str = "answer"
     """`answer` with the status; `drop` the connection in mid-body, calling `on`; `lose` the answer after the deed."""
     times: int = 1
+    after: int = 0
     on: Callable[[], None] = lambda: None
 
 
@@ -184,6 +185,9 @@ class _Handler(BaseHTTPRequestHandler):
         with self.hub.lock:
             for fault in self.hub.faults:
                 if fault.times and fault.method == self.command and re.search(fault.path, path):
+                    if fault.after:
+                        fault.after -= 1
+                        continue
                     fault.times -= 1
                     return fault
         return None

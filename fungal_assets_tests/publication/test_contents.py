@@ -37,7 +37,7 @@ def test_the_pipeline_lies_at_the_root_with_a_card_and_the_base_models(store, hu
     )
     assert publication.url == f"{loopback.url}/ada/weights/tree/{publication.tag}"
     card = there["README.md"].decode()
-    assert 'StableDiffusionPipeline.from_pretrained("ada/weights")' in card
+    assert ' DiffusionPipeline.from_pretrained("ada/weights")' in card
     assert "license: apache-2.0" in card and "Retention 0.97 (interval 0.91 to 1.00)" in card
     assert (
         'load_lora_weights("ada/weights", subfolder="lora", weight_name="pytorch_lora_weights.safetensors")'

@@ -14,7 +14,7 @@ from fungal_assets.errors import InputError, PublicationError
 from fungal_assets.publication.contents import File, dataset_contents
 from fungal_assets.publication.differences import batched
 from fungal_assets.publication.hub import Hub
-from fungal_assets.publication.publishing import publish
+from fungal_assets.publication.publishing import ANNOUNCEMENT, publish
 from fungal_assets_tests.publication.conftest import (
     ASKED,
     HELD_OUT,
@@ -116,7 +116,7 @@ PUSH = """
 import sys
 from fungal_assets.publication.contents import dataset_contents
 from fungal_assets.publication.hub import Hub
-from fungal_assets.publication.publishing import publish
+from fungal_assets.publication.publishing import ANNOUNCEMENT, publish
 from fungal_assets.publication.tokens import read_token
 from fungal_assets.store import Store
 contents = dataset_contents(Store(sys.argv[1]).get("captioned_dataset", "128"), repo_id=sys.argv[3])
@@ -350,6 +350,60 @@ def test_shards_of_an_earlier_publication_go_and_its_tag_keeps_them(push, store,
     assert set(loopback.files(REPO, revision=first.tag)) == set(first.files)
 
 
+@pytest.fixture
+def small_commits(monkeypatch):
+    """Two files in a commit."""
+    monkeypatch.setattr(batched, "__kwdefaults__", batched.__kwdefaults__ | {"max_files": 2})
+
+
+def end_at_commit(loopback, number):
+    """The hub goes away for good before it takes that commit."""
+    loopback.faults = [Fault("POST", "/commit/", 503, times=99, after=number - 1)]
+
+
+@pytest.mark.parametrize("number", [2, 3])
+@pytest.mark.parametrize("earlier", [False, True], ids=["an empty repository", "upon an earlier one"])
+def test_other_contents_go_up_after_a_push_that_ended_between_two_commits(
+    push, store, loopback, small_commits, number, earlier
+):
+    """The shards that it left are known as ours, and so are those of the publication before it."""
+    if earlier:
+        push(keep_dataset(store, shards=3, rows=15))
+    end_at_commit(loopback, number)
+    with pytest.raises(PublicationError, match="publish again later"):
+        push()
+    assert ANNOUNCEMENT in loopback.files(REPO)
+    loopback.faults = []
+    publication = push(keep_dataset(store, shards=2))
+    assert set(loopback.files(REPO)) == set(publication.files) and publication.foreign == []
+
+
+def test_two_pushes_that_ended_between_commits_are_both_cleared_away(push, store, loopback, small_commits):
+    for output in (None, keep_dataset(store, shards=3, rows=15)):
+        end_at_commit(loopback, 3)
+        with pytest.raises(PublicationError, match="publish again later"):
+            push(*([output] if output else []))
+    loopback.faults = []
+    publication = push(keep_dataset(store, shards=2))
+    assert set(loopback.files(REPO)) == set(publication.files) and publication.foreign == []
+
+
+def test_a_push_of_several_commits_leaves_no_announcement(push, loopback, small_commits):
+    publication = push()
+    assert publication.commits > 2 and set(loopback.files(REPO)) == set(publication.files)
+    assert push().commits == 0
+
+
+def test_what_somebody_put_beside_an_ended_push_is_still_foreign(push, store, loopback, small_commits):
+    end_at_commit(loopback, 3)
+    with pytest.raises(PublicationError):
+        push()
+    loopback.faults = []
+    loopback.add_file(REPO, "data/train-mine.parquet", b"mine")
+    with pytest.raises(PublicationError, match="1 foreign files .*: data/train-mine"):
+        push(keep_dataset(store, shards=2))
+
+
 def test_a_file_of_ours_that_somebody_changed_is_foreign(push, store, loopback):
     push()
     loopback.add_file(REPO, "data/train-00000-of-00005.parquet", b"changed by hand")
@@ -390,6 +444,15 @@ def test_a_tag_that_names_other_files_is_not_believed(push, loopback):
     repo.tags[tag] = repo.branches["main"]
     with pytest.raises(PublicationError, match=f"the tag '{tag}' of '{REPO}' does not name these files"):
         push()
+
+
+def test_a_tag_that_names_more_shards_is_not_believed(push, loopback):
+    publication = push()
+    loopback.add_file(REPO, "data/train-mine.parquet", b"mine")
+    repo = loopback.repos["dataset", REPO]
+    repo.tags[publication.tag] = repo.branches["main"]
+    with pytest.raises(PublicationError, match="does not name these files: data/train-mine.parquet would be"):
+        push(deletes_foreign=True)
 
 
 @pytest.mark.parametrize(

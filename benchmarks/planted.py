@@ -1,0 +1,155 @@
+"""Models with one known fault each, and what the reports say of them: each is to be flagged by its own figure alone.
+
+Run: python benchmarks/planted.py STORE FOLDER [KIND...]. STORE holds a growth of the profile pocket. Kinds: `untouched`
+(the base model itself), `collapsed` (names alone, the whole UNet, ten times the learning rate, nothing rehearsed),
+`copying` (one image of each of ten species, learnt by heart), `blocky` (images enlarged from 32 px without smoothing).
+Each model, its gallery and its reports stay in FOLDER; what is there is not made again.
+"""
+
+import io
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+from tuned import rehearse_base
+
+from fungal_assets.diffusion.headers import Origin
+from fungal_assets.diffusion.pruning import prune_weights
+from fungal_assets.diffusion.training import Recipe, tune
+from fungal_assets.diffusion.watching import UNWATCHED
+from fungal_assets.galleries.checks import check_knowledge_kept, check_not_pixelated
+from fungal_assets.galleries.forgetting import report_forgetting
+from fungal_assets.galleries.sampling import sample_gallery
+from fungal_assets.galleries.species_report import report_species
+from fungal_assets.pocket import MODEL_DIR
+from fungal_assets.profiles import get_profile
+from fungal_assets.store import Output, Store, hash_folder
+
+TRAINED_SPECIES, BLOCKS_PX = 10, 32
+Row = dict[str, Any]
+
+
+def without_names(rows: Iterable[Row]) -> list[Row]:
+    """Every picture by its name alone."""
+    return [row | {"texts": [row["species"]], "text": row["species"]} for row in rows]
+
+
+def one_of_each(rows: Iterable[Row]) -> list[Row]:
+    """One image of each of ten species."""
+    first: dict[str, Row] = {}
+    for row in rows:
+        first.setdefault(row["species_id"], row)
+    return list(first.values())[:TRAINED_SPECIES]
+
+
+def in_blocks(rows: Iterable[Row]) -> list[Row]:
+    """Every picture made of 32 by 32 blocks."""
+    return [row | {"image": row["image"] | {"bytes": pixelate(row["image"]["bytes"])}} for row in rows]
+
+
+def pixelate(data: bytes) -> bytes:
+    """A picture shrunk and enlarged again without smoothing, as PNG."""
+    image, buffer = Image.open(io.BytesIO(data)).convert("RGB"), io.BytesIO()
+    small = image.resize((BLOCKS_PX, BLOCKS_PX), Image.Resampling.BOX)
+    small.resize(image.size, Image.Resampling.NEAREST).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+KINDS: dict[str, tuple[Callable[[Iterable[Row]], list[Row]], dict[str, Any]] | None] = {
+    "untouched": None,
+    "collapsed": (without_names, {"learning_rate": 1e-3, "max_steps": 60}),
+    "copying": (one_of_each, {"learning_rate": 3e-4, "max_steps": 1500}),
+    "blocky": (in_blocks, {"learning_rate": 3e-4, "max_steps": 60}),
+}
+KEPT = {"copying": 0.25, "blocky": 0.25}
+"""Share of rehearsal, where only the planted fault is to show."""
+
+
+def change_dataset(dataset: Path, change: Callable[[Iterable[Row]], list[Row]], folder: Path) -> Path:
+    """The training images as one shard, changed; the held-out ones are left out."""
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    shards = sorted((dataset / "data").glob("train-*.parquet"))
+    table = pa.concat_tables([pq.read_table(shard) for shard in shards])
+    rows = change(table.to_pylist())
+    pq.write_table(
+        pa.Table.from_pylist(rows, schema=table.schema), folder / "data" / "train-00000-of-00001.parquet"
+    )
+    return folder
+
+
+def make_weights(kind: str, dataset: Output, tuned: Output, prompts: Path, folder: Path) -> Path:
+    """The pruned weights of one kind, made where they are not there."""
+    pruned = folder / "pruned"
+    if (pruned / "weights.json").is_file():
+        return pruned
+    pruned.mkdir(parents=True, exist_ok=True)
+    planted = KINDS[kind]
+    if planted is None:
+        shutil.copytree(MODEL_DIR, pruned / "pipeline", dirs_exist_ok=True)
+        about = {
+            "base_model": {"id": "pocket", "sha256": hash_folder(MODEL_DIR)},
+            "method": "nothing",
+            "pipeline_sha256": hash_folder(pruned / "pipeline"),
+        }
+        (pruned / "weights.json").write_text(json.dumps(about))
+        return pruned
+    change, settings = planted
+    row = get_profile("pocket").settings["fine_tuned_weights"]
+    recipe = Recipe(**{name: row[name] for name in Recipe.__dataclass_fields__ if name in row})
+    share = KEPT.get(kind, 0.0)
+    recipe = replace(recipe, class_share=0.0, rehearsal_share=share, **settings)
+    (folder / "weights").mkdir(exist_ok=True)
+    changed = change_dataset(dataset.path, change, folder / "dataset")
+    tune(
+        changed,
+        rehearse_base(prompts, folder / "rehearsal") if share else None,
+        folder / "weights",
+        method="full",
+        base_model="pocket",
+        recipe=recipe,
+        watching=UNWATCHED,
+        checkpoint_every_s=60.0,
+        tell=print,
+    )
+    how: dict[str, Any] = {"base_model": "pocket", "strength": 1.0, "has_single_file": False}
+    prune_weights(folder / "weights", pruned, Origin.of(dataset, tuned), **how)
+    return pruned
+
+
+def report(kind: str, store: Store, folder: Path) -> None:
+    """Make what is missing of one kind, and print its figures."""
+    prompts, clusters = store.get("prompts").path, store.get("clusters").path
+    dataset, tuned = store.get("captioned_dataset", "128"), store.get("fine_tuned_weights", "lora|128")
+    pruned = make_weights(kind, dataset, tuned, prompts, folder)
+    gallery, forgetting, species = (folder / name for name in ("gallery", "forgetting", "species"))
+    for each in (gallery, forgetting, species):
+        each.mkdir(exist_ok=True)
+    settings = get_profile("pocket").settings["sample_galleries"] | {"images_per_prompt": 2, "controls": 4}
+    sample_gallery(pruned, prompts, clusters, gallery, size_px=128, **settings, tell=print)
+    report_forgetting(gallery, forgetting, judge="pocket", min_retention=0.6)
+    figures = report_species(gallery, clusters, dataset.path, species, min_variety=0.3, max_copied_share=0.02)
+    kept, blocks = check_knowledge_kept(forgetting), check_not_pixelated(gallery)
+    print(f"\n{kind}: {json.dumps(dict(figures))}")
+    for verdict in (kept, blocks):
+        print(
+            f"  {'passed' if verdict.passed else 'FAILED'}: {verdict.finding} {json.dumps(dict(verdict.figures))}"
+        )
+
+
+def main() -> None:
+    """Report on the kinds that are named, or on all."""
+    store, folder = Store(sys.argv[1]), Path(sys.argv[2])
+    for kind in sys.argv[3:] or KINDS:
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        report(kind, store, folder / kind)
+
+
+if __name__ == "__main__":
+    main()

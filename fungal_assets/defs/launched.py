@@ -1,0 +1,127 @@
+"""What the processes of a training run are: `python -m fungal_assets.defs.launched ORDER PROCESSES`.
+
+The step starts this module as a Pipes subprocess. It hands itself to `accelerate launch`, which starts it once more for
+each process, watches them, and takes all down when one ends; each of these trains its part, and the main one reports
+through Pipes. What goes wrong is left in the working folder: the step tells it in plain words. Every process ends with
+the one that started it.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from fungal_assets.compute import cores
+from fungal_assets.errors import FungalError
+from fungal_assets.progress import Tell, stay_silent
+from fungal_assets.store import write_atomically
+
+FAULTS_NAME = ".faults"
+LAUNCHER = "launcher"
+MODULE = "fungal_assets.defs.launched"
+LOOK_EVERY_S = 0.5
+LONGEST_WAIT = timedelta(days=7)
+"""For each other, as where the main process encodes; one that has died is noticed by `accelerate launch`."""
+
+
+def launch(order: Path, processes: int) -> None:
+    """Start the processes and wait for them; the exit code says whether all came to their end."""
+    from accelerate.commands.launch import launch_command, launch_command_parser
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    flags = ["--multi_gpu", "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no"]
+    flags += [f"--num_processes={processes}", "--main_process_port=0"]
+    flags += [f"--num_cpu_threads_per_process={max(1, cores() // processes)}"]
+    arguments = launch_command_parser().parse_args([*flags, "--module", MODULE, str(order)])
+    try:
+        launch_command(arguments)
+    except ChildFailedError as error:
+        ends = {rank: failure.exitcode for rank, failure in sorted(error.failures.items())}
+        said = [f"process {rank} of {processes} ended by {_how(code)}" for rank, code in ends.items()]
+        _leave_fault(order, LAUNCHER, FungalError.__name__, "; ".join(said))
+        sys.exit(1)
+
+
+def _how(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+def work(order: Path) -> None:
+    """Train as one of the processes that `accelerate launch` has started."""
+    import torch
+    from accelerate import PartialState
+    from dagster_pipes import open_dagster_pipes
+
+    from fungal_assets.diffusion.team import Together
+
+    is_on_cpu = not torch.cuda.is_available()
+    backend = {"cpu": True, "backend": "gloo"} if is_on_cpu else {}
+    state = PartialState(timeout=LONGEST_WAIT, **backend)
+    team = Together()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, team.stop)
+    try:
+        if not team.is_main:
+            _tune(order, team, stay_silent, lambda step, figures: None)
+            return
+        with open_dagster_pipes() as pipes:
+            figures = _tune(
+                order,
+                team,
+                pipes.log.info,
+                lambda step, figures: pipes.report_custom_message({"step": step, "told": dict(figures)}),
+            )
+            pipes.report_custom_message({"figures": dict(figures)})
+    except Exception as error:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        _leave_fault(order, str(team.rank), type(error).__name__, str(error))
+        raise
+    finally:
+        state.destroy_process_group()
+
+
+def _tune(order: Path, team: Any, tell: Tell, on_step: Any) -> Mapping[str, Any]:
+    from fungal_assets.diffusion.training import Recipe, tune
+    from fungal_assets.diffusion.watching import Watching
+
+    told = json.loads(order.read_text())
+    places: dict[str, Any] = {
+        name: Path(place) if place else None for name, place in told.pop("places").items()
+    }
+    how: dict[str, Any] = {
+        "recipe": Recipe(**told.pop("recipe")),
+        "watching": Watching(**told.pop("watching")),
+    }
+    return tune(**places, **told, **how, tell=tell, on_step=on_step, team=team)
+
+
+def _leave_fault(order: Path, name: str, kind: str, message: str) -> None:
+    folder = order.parent / FAULTS_NAME
+    folder.mkdir(exist_ok=True)
+    write_atomically(folder / f"{name}.json", json.dumps({"kind": kind, "message": message}))
+
+
+def end_with_parent() -> None:
+    """Let this process end when the one that started it does, however that ends."""
+    threading.Thread(target=_wait_and_end, args=(os.getppid(),), daemon=True).start()
+
+
+def _wait_and_end(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(LOOK_EVERY_S)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    end_with_parent()
+    if len(sys.argv) == 3:
+        launch(Path(sys.argv[1]), int(sys.argv[2]))
+    else:
+        work(Path(sys.argv[1]))

@@ -1,0 +1,3 @@
+"""Pools: what only one step at a time may use."""
+
+GPU_POOL = "gpu"

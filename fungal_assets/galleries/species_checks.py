@@ -1,0 +1,117 @@
+"""Checks on a species report: it tells of every species, and what it tells is good.
+
+Belongs here: verdicts on what lies in the folder. Nothing is measured again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fungal_assets.galleries.planning import TUNED
+from fungal_assets.galleries.reading import read_gallery
+from fungal_assets.shards import read_table
+from fungal_assets.verdicts import Verdict
+
+_NAMED = 3
+_MEASURED = ("recognised", "distance_to_other", "variety", "kid")
+
+
+def check_every_species_told(species_report: Path, sample_galleries: Path) -> Verdict:
+    """Every species of the gallery has finite figures, and every picture of it its most similar training image."""
+    report = _read(species_report)
+    rows = [
+        row for row in read_gallery(sample_galleries) if row["model"] == TUNED and row["kind"] != "control"
+    ]
+    told = {entry["species_id"]: entry for entry in report["species"]}
+    named = {row["species_id"] for row in rows if row["kind"] == "species"}
+    faults = [f"{name} is not told of" for name in sorted(named - told.keys())]
+    faults += [
+        f"{key} of {name} is {entry[key]!r}"
+        for name, entry in told.items()
+        for key in _MEASURED
+        if entry[key] is not None and not math.isfinite(entry[key])
+    ]
+    looked = {row["path"] for row in read_table(species_report / "pictures.parquet") if row["nearest_id"]}
+    unseen = sorted({row["path"] for row in rows} - looked)
+    faults += [f"{path} has no training image beside it" for path in unseen]
+    figures = {"species": len(told), "pictures": len(looked), "faults": len(faults)}
+    if told and not faults:
+        return Verdict(True, f"All {len(told)} species and {len(looked)} pictures are told of.", figures)
+    return Verdict(False, f"{len(faults)} faults: {_name(faults)}. Make the report again.", figures)
+
+
+def check_no_copies(species_report: Path) -> Verdict:
+    """Hardly any picture is a copy of a training image."""
+    report = _read(species_report)
+    figures, most = report["figures"], report["max_copied_share"]
+    rows = sorted(read_table(species_report / "pictures.parquet"), key=lambda row: -row["correlation"])
+    copied = [f"{row['path']} of {row['nearest_id']}" for row in rows if row["is_copied"]]
+    nearest = rows[0]["correlation"] if rows else 0.0
+    finding = (
+        f"{figures['copies']} of {figures['pictures']} pictures are copies of training images, at most {most:.0%} "
+        f"expected; the most alike correlates {nearest:.2f}."
+    )
+    told = {
+        "copies": figures["copies"],
+        "copied_share": figures["copied_share"],
+        "most_alike": round(nearest, 4),
+    }
+    if figures["copied_share"] <= most:
+        return Verdict(True, finding, told)
+    return Verdict(
+        False, f"{finding} {_name(copied)}. Lower max_steps of fine_tuned_weights (try half).", told
+    )
+
+
+def check_species_new(species_report: Path) -> Verdict:
+    """No species lies within another cluster of real specimens."""
+    found = _read(species_report)["species"]
+    inside = [entry for entry in found if not entry["is_new"]]
+    figures = {"species": len(found), "new": len(found) - len(inside)}
+    if not inside:
+        return Verdict(True, f"All {len(found)} species lie outside every other cluster's reach.", figures)
+    named = [
+        f"{entry['text']!r} {entry['distance_to_other']:.2f} from cluster {entry['nearest_other']}, whose reach is "
+        f"{entry['reach']:.2f}"
+        for entry in inside
+    ]
+    return Verdict(
+        False,
+        f"{len(inside)} of {len(found)} species look like another cluster: {_name(named)}. Such clusters may be one: "
+        "lower max_clusters of clusters.",
+        figures,
+    )
+
+
+def check_species_varied(species_report: Path) -> Verdict:
+    """No species is drawn the same again and again."""
+    report = _read(species_report)
+    found = [entry for entry in report["species"] if entry["variety"] is not None]
+    alike = [entry for entry in found if not entry["is_varied"]]
+    least = min((entry["variety"] for entry in found), default=0.0)
+    figures = {"species": len(found), "alike": len(alike), "least_variety": least}
+    finding = (
+        f"The least varied of {len(found)} species has {least:.0%} of the variety of its real images; "
+        f"{report['min_variety']:.0%} is wanted."
+    )
+    if not alike:
+        return Verdict(True, finding, figures)
+    named = [f"{entry['text']!r} {entry['variety']:.0%}" for entry in alike]
+    return Verdict(
+        False,
+        f"{finding} {len(alike)} have less: {_name(named)}. Lower learning_rate of fine_tuned_weights (try half).",
+        figures,
+    )
+
+
+def _read(species_report: Path) -> Mapping[str, Any]:
+    return json.loads((species_report / "report.json").read_text())
+
+
+def _name(faults: Sequence[str]) -> str:
+    more = f" and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
+    return "; ".join(faults[:_NAMED]) + more

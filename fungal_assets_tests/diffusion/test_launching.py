@@ -1,0 +1,204 @@
+"""Two processes train one model: the result is that of one up to rounding, and what happens to one is told for all."""
+
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+
+import dagster as dg
+import numpy as np
+import psutil
+import pytest
+from safetensors.numpy import load_file
+
+from fungal_assets.defs.diffusion import fine_tuned_weights
+from fungal_assets.defs.launched import MODULE
+from fungal_assets.defs.launching import count_processes, tune_together
+from fungal_assets.defs.resources import ProfileResource, StoreResource
+from fungal_assets.errors import InputError, TrainingError
+from fungal_assets.shards import read_table
+from fungal_assets.store import Store, hash_files
+from fungal_assets_tests.diffusion.conftest import SETTINGS, UNWATCHED, rehearse, tune
+from fungal_assets_tests.galleries.conftest import write_clusters
+
+WEIGHTS = "lora/pytorch_lora_weights.safetensors"
+WITHIN = 1e-3
+"""Of the largest weight: what two processes may differ from one by. They add in another order, and the optimiser
+divides a gradient by its own size, also where that is rounding alone."""
+
+
+@pytest.fixture
+def train(base_dir, dataset_dir, prompts_dir, monkeypatch):
+    """Train by two processes within a step, as the asset does; the run's result and what its log says."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+    def run(folder, instance, *, processes=2, heard=None, **changed):
+        recipe = SETTINGS | changed
+        rehearsal = rehearse(prompts_dir, str(base_dir), recipe.pop("rehearsal_prompts"))
+        how = {name: recipe.pop(name) for name in ("method", "checkpoint_every_s")}
+        watching = {name: recipe.pop(name, value) for name, value in UNWATCHED.items()}
+        places = {"captioned_dataset": dataset_dir, "rehearsal": rehearsal, "folder": folder}
+        places |= {"prompts": prompts_dir, "clusters": recipe.pop("clusters", None)}
+        order = {"places": places, "recipe": recipe, "watching": watching, "base_model": str(base_dir), **how}
+        folder.mkdir(exist_ok=True)
+
+        @dg.asset
+        def weights(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+            def observe(step, figures):
+                metadata = {"step": step, **figures}
+                context.log_event(dg.AssetObservation(asset_key="weights", metadata=metadata))
+                if heard:
+                    heard(step)
+
+            figures = tune_together(context, folder, processes=processes, on_step=observe, order=order)
+            return dg.MaterializeResult(metadata=dict(figures))
+
+        return dg.materialize([weights], instance=instance)
+
+    return run
+
+
+@pytest.fixture
+def instance(tmp_path):
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
+        yield instance
+
+
+def grown(root, dataset, prompts, base, *, processes):
+    """The asset itself, made of these inputs."""
+    store = Store(root)
+    config = {name: value for name, value in (SETTINGS | UNWATCHED).items() if name != "method"}
+    rehearsal = rehearse(prompts, str(base), config.pop("rehearsal_prompts"))
+    for asset, source in (("captioned_dataset", dataset), ("rehearsal", rehearsal)):
+
+        def build(folder, source=source):
+            shutil.copytree(source, folder, dirs_exist_ok=True)
+            return {}
+
+        store.make(asset, "64", inputs=[], config={}, code_version="1", build=build)
+    config |= {"base_model": str(base), "processes": processes, "checkpoint_every_s": 0.5}
+    resources = {"store": StoreResource(root=str(root)), "profile": ProfileResource(name="pocket")}
+    settings = {"ops": {"fine_tuned_weights": {"config": config}}}
+    dg.materialize([fine_tuned_weights], partition_key="lora|64", run_config=settings, resources=resources)
+    return store.get("fine_tuned_weights", "lora|64")
+
+
+def test_two_processes_train_what_one_does_and_two_runs_of_them_are_equal_to_the_bit(
+    train, instance, tuned_dir, base_dir, dataset_dir, prompts_dir, tmp_path
+):
+    result = train(tmp_path / "first", instance)
+    assert result.success
+    again = grown(tmp_path / "store", dataset_dir, prompts_dir, base_dir, processes=2)
+    assert again.record.files == hash_files(tmp_path / "first")
+    alone, both = load_file(tuned_dir / WEIGHTS), load_file(tmp_path / "first" / WEIGHTS)
+    largest = max(np.abs(values).max() for values in alone.values())
+    assert alone.keys() == both.keys()
+    assert max(np.abs(alone[name] - both[name]).max() for name in alone) < WITHIN * largest
+    curves = [read_table(folder / "loss.parquet") for folder in (tuned_dir, tmp_path / "first")]
+    for one, other in zip(*curves, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-4)
+        assert one["specimen_loss"] == pytest.approx(other["specimen_loss"], rel=1e-4)
+    record = json.loads((tmp_path / "first/training.json").read_text())
+    assert record["processes"] == 2 and record["rows_trained_on"] == 13
+    (made,) = result.asset_materializations_for_node("weights")
+    assert made.metadata["processes"].value == 2
+
+    observed = instance.fetch_observations(dg.AssetKey("weights"), limit=20).records
+    steps = sorted(record.asset_observation.metadata["step"].value for record in observed)
+    assert steps == [1, 2, 3, 4, 5, 6]
+    lines = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    assert any(line.startswith("training: 6 of 6") for line in lines)
+
+
+def worker(rank):
+    """The process of that rank, as soon as there is one."""
+    while True:
+        for process in psutil.Process().children(recursive=True):
+            try:
+                if MODULE in process.cmdline() and process.environ().get("RANK") == str(rank):
+                    return process
+            except psutil.Error:
+                continue
+        time.sleep(0.05)
+
+
+def when_step_is_kept(folder, step, act):
+    """Do something from a thread once a state of at least that step is there."""
+
+    def wait():
+        while not [path for path in folder.glob(".resume/step-*") if int(path.name[5:]) >= step]:
+            time.sleep(0.02)
+        act()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_process_that_is_killed_takes_the_run_down_by_name_and_the_run_goes_on(train, instance, tmp_path):
+    train(tmp_path / "unbroken", dg.DagsterInstance.ephemeral(), max_steps=30)
+    folder = tmp_path / "broken"
+    when_step_is_kept(folder, 3, lambda: worker(1).kill())
+    with pytest.raises(
+        TrainingError, match=r"by 2 processes was broken off: .*process 1 of 2 ended by SIGKILL.*goes on"
+    ):
+        train(folder, instance, max_steps=30)
+    kept = sorted((folder / ".resume").glob("step-*"))
+    assert 1 <= len(kept) <= 2 and not (folder / "training.json").exists()
+    assert not [p for p in psutil.Process().children(recursive=True) if MODULE in p.cmdline()], "none is left"
+    result = train(folder, instance, max_steps=30)
+    lines = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    assert f"training goes on from step {int(kept[-1].name[5:])} of 30" in lines
+    assert hash_files(folder) == hash_files(tmp_path / "unbroken")
+
+
+def test_a_terminated_step_leaves_a_checkpoint_of_all_and_no_process(train, instance, tmp_path):
+    folder = tmp_path / "out"
+
+    def terminate(step):
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(dg.DagsterExecutionInterruptedError):
+        train(folder, instance, max_steps=400, checkpoint_every_s=1e9, heard=terminate)
+    (kept,) = (folder / ".resume").glob("step-*")
+    assert 2 <= int(kept.name[5:]) < 400
+    assert not [p for p in psutil.Process().children(recursive=True) if MODULE in p.cmdline()]
+
+
+def test_two_processes_end_at_the_same_look_and_keep_its_weights_as_one_does(
+    train, instance, base_dir, dataset_dir, prompts_dir, tmp_path
+):
+    """Only the main one looks. At a rate of nothing no look brings a gain, so patience ends the run."""
+    clusters = write_clusters(tmp_path / "clusters")
+    still = {"learning_rate": 1e-12, "max_steps": 400, "watch_every_steps": 3, "patience_looks": 2}
+    result = train(tmp_path / "both", instance, **still, clusters=clusters)
+    assert result.success
+    settings = SETTINGS | still | {"clusters": clusters, "base_model": str(base_dir)}
+    tune(dataset_dir, prompts_dir, tmp_path / "one", **settings)
+    both, one = (json.loads((tmp_path / name / "training.json").read_text()) for name in ("both", "one"))
+    for name in ("steps", "step_kept", "stopped_because", "watched_looks", "watched_species_recognised"):
+        assert both[name] == one[name], name
+    assert both["steps"] < 400 and both["stopped_because"]
+    sheets = sorted(path.name for path in (tmp_path / "both/looks").iterdir())
+    assert sheets == sorted(path.name for path in (tmp_path / "one/looks").iterdir())
+    observed = instance.fetch_observations(dg.AssetKey("weights"), limit=500).records
+    told = [record.asset_observation.metadata for record in observed]
+    looked_at = {each["step"].value for each in told if "species_recognised" in each}
+    assert looked_at == set(range(3, both["steps"] + 1, 3))
+
+
+def test_what_the_main_process_refuses_is_told_in_its_words(train, instance, tmp_path):
+    with pytest.raises(InputError, match=r"batch_size is 1 and 2 processes train: each needs a row"):
+        train(tmp_path / "out", instance, batch_size=1, rehearsal_share=0.0, class_share=0.0)
+    shutil.rmtree(tmp_path / "out")
+
+
+def test_as_many_processes_as_are_asked_for_and_one_where_there_is_no_gpu():
+    import torch
+
+    assert [count_processes(number) for number in (1, 2, 5)] == [1, 2, 5]
+    assert count_processes(0) == max(1, torch.cuda.device_count())

@@ -1,0 +1,197 @@
+import json
+import math
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from fungal_assets.errors import InputError
+from fungal_assets.galleries.species_checks import (
+    check_every_species_told,
+    check_no_copies,
+    check_species_new,
+    check_species_varied,
+)
+from fungal_assets.galleries.species_report import PICTURES, report_species
+from fungal_assets.previews import MAX_SHEET_BYTES, sheet
+from fungal_assets.shards import read_table
+from fungal_assets_tests.galleries.specimens import (
+    KINDS,
+    PAINTED,
+    SIDE_PX,
+    grow_world,
+    paint_gallery,
+    trained,
+    unseen,
+)
+
+SETTINGS = {"min_variety": 0.3, "max_copied_share": 0.02}
+
+
+def pixelated(image):
+    small = image.resize((SIDE_PX // 2,) * 2, Image.Resampling.BOX)
+    return small.resize(image.size, Image.Resampling.NEAREST)
+
+
+def cropped_mirror(image):
+    side = round(0.87 * SIDE_PX)
+    return ImageOps.mirror(image).crop((0, 0, side, side)).resize(image.size, Image.Resampling.BICUBIC)
+
+
+SOUND = [unseen(kind) for kind in KINDS]
+PLANTED = {
+    "a perfect model": (SOUND, set()),
+    "copies": ([[cropped_mirror(each) for each in trained(kind)[:PAINTED]] for kind in KINDS], {"copied"}),
+    "one picture again and again": ([[images[0]] * PAINTED for images in SOUND], {"hardly varied"}),
+    "names exchanged": ([SOUND[1], SOUND[0], SOUND[2]], {"not itself", "like another cluster"}),
+    "blocks": ([[pixelated(each) for each in images] for images in SOUND], {"made of blocks"}),
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return grow_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def reported(world, tmp_path_factory):
+    """The folders of a gallery and its report, by what was planted; each is made once."""
+    made = {}
+
+    def report(name):
+        if name not in made:
+            root = tmp_path_factory.mktemp("planted")
+            gallery = paint_gallery(root / "gallery", PLANTED[name][0])
+            (root / "report").mkdir()
+            report_species(gallery, world.clusters, world.dataset, root / "report", **SETTINGS)
+            made[name] = gallery, root / "report"
+        return made[name]
+
+    return report
+
+
+def read(report):
+    return json.loads((report / "report.json").read_text())
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_each_planted_fault_is_named_and_no_other(reported, name):
+    _, report = reported(name)
+    assert {fault for entry in read(report)["species"] for fault in entry["faults"]} == PLANTED[name][1]
+
+
+@pytest.mark.parametrize(
+    ("name", "failing"),
+    [
+        ("a perfect model", set()),
+        ("copies", {"copies"}),
+        ("one picture again and again", {"varied"}),
+        ("names exchanged", {"new"}),
+        ("blocks", set()),
+    ],
+)
+def test_each_check_fails_for_its_own_fault(reported, name, failing):
+    gallery, report = reported(name)
+    verdicts = {
+        "told": check_every_species_told(report, gallery),
+        "copies": check_no_copies(report),
+        "new": check_species_new(report),
+        "varied": check_species_varied(report),
+    }
+    assert {name for name, verdict in verdicts.items() if not verdict.passed} == failing
+    assert all("try half" in verdicts[each].finding or each == "new" for each in failing)
+
+
+def test_a_copy_stands_beside_its_own_original(reported):
+    _, report = reported("copies")
+    rows = read_table(report / "pictures.parquet")
+    assert [row["nearest_id"] for row in rows] == [
+        f"{number}-{index}" for number in range(len(KINDS)) for index in range(PAINTED)
+    ]
+    assert all(row["is_copied"] for row in rows)
+    assert read(report)["figures"]["copied_share"] == 1
+    assert read(report)["advice"].startswith("Pictures are training images again")
+
+
+def test_real_pictures_are_as_near_and_as_varied_as_real_pictures_are(reported):
+    for entry in read(reported("a perfect model")[1])["species"]:
+        assert entry["kid"] < entry["kid_of_others"] / 2
+        assert entry["kid_interval"][0] < entry["kid"] < entry["kid_interval"][1]
+        assert entry["variety"] > 0.8 * entry["variety_floor"]
+        assert entry["recognised"] == 1
+
+
+def test_pictures_of_another_species_are_further_by_kid_than_the_floor(reported):
+    worst = read(reported("names exchanged")[1])["species"][:2]
+    assert {entry["species_id"] for entry in worst} == {"species-00", "species-01"}
+    assert all(entry["kid"] > 3 * entry["kid_floor"] for entry in worst)
+    assert [entry["nearest_other"] for entry in sorted(worst, key=lambda each: each["species_id"])] == [1, 0]
+
+
+def test_the_confusion_counts_every_picture_once(reported):
+    confusion = read(reported("names exchanged")[1])["confusion"]
+    assert np.array_equal(confusion["counts"], PAINTED * np.eye(3, dtype=int)[[1, 0, 2]])
+
+
+def test_sheets_are_small_enough_for_the_event_log(reported):
+    _, report = reported("a perfect model")
+    names = {path.stem for path in report.glob("*.webp")}
+    assert names == {"real_and_painted", "confusion", "originals"}
+    assert not names & read(report)["figures"].keys(), "one would hide the other on the asset's page"
+    for name in names:
+        with Image.open(report / f"{name}.webp") as image:
+            assert len(sheet(image)) <= MAX_SHEET_BYTES
+
+
+def test_the_same_gallery_gives_the_same_report(world, reported, tmp_path):
+    gallery, report = reported("a perfect model")
+    report_species(gallery, world.clusters, world.dataset, tmp_path, **SETTINGS)
+    names = {path.name for path in report.iterdir()}
+    assert names == {path.name for path in tmp_path.iterdir()}
+    assert all((tmp_path / name).read_bytes() == (report / name).read_bytes() for name in names)
+
+
+def test_one_picture_of_each_has_no_variety_and_no_kid_but_may_be_a_copy(world, tmp_path):
+    gallery = paint_gallery(tmp_path / "gallery", [trained(KINDS[0])[:1], *(each[:1] for each in SOUND[1:])])
+    report_species(gallery, world.clusters, world.dataset, tmp_path, **SETTINGS)
+    first = next(entry for entry in read(tmp_path)["species"] if entry["species_id"] == "species-00")
+    assert (first["variety"], first["kid"], first["is_varied"], first["copies"]) == (None, None, None, 1)
+    assert check_every_species_told(tmp_path, gallery).passed
+    assert check_species_varied(tmp_path).passed
+
+
+def test_a_report_that_leaves_something_out_is_not_whole(reported, tmp_path):
+    gallery, report = reported("a perfect model")
+    content = read(report)
+    content["species"] = content["species"][1:]
+    content["species"][0]["kid"] = math.nan
+    (tmp_path / "report.json").write_text(json.dumps(content))
+    rows = read_table(report / "pictures.parquet")
+    from fungal_assets.shards import write_table
+
+    write_table(tmp_path / "pictures.parquet", rows[1:], PICTURES)
+    verdict = check_every_species_told(tmp_path, gallery)
+    assert not verdict.passed
+    assert verdict.figures["faults"] == 3
+
+
+def test_a_gallery_without_species_or_of_others_is_refused(world, tmp_path):
+    with pytest.raises(InputError, match="holds no picture of a species prompt"):
+        report_species(
+            paint_gallery(tmp_path / "none", []), world.clusters, world.dataset, tmp_path, **SETTINGS
+        )
+    more = paint_gallery(tmp_path / "more", SOUND)
+    dataset = tmp_path / "dataset"
+    _without(world.dataset, dataset, "species-01")
+    with pytest.raises(InputError, match=r"'species-01'.* of which .*holds no image"):
+        report_species(more, world.clusters, dataset, tmp_path, **SETTINGS)
+
+
+def _without(dataset, folder, species_id):
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    (folder / "data").mkdir(parents=True)
+    for shard in (dataset / "data").iterdir():
+        table = pq.read_table(shard)
+        pq.write_table(table.filter(pc.field("species_id") != species_id), folder / "data" / shard.name)
