@@ -223,3 +223,98 @@ def test_a_loss_that_rises_is_told_apart_from_one_that_stays_and_one_that_falls_
     ):
         refuse_unmoved(progress, 0.25, 300)
     refuse_unmoved(progress, 0.199, 300)
+
+
+def test_what_is_looked_at_is_the_average_as_it_is_what_is_written(look_by, tmp_path):
+    how = {"learning_rate": 0.03, "watch_every_steps": 3}
+    runs = {"averaged": {"ema_decay": 0.9}, "unseen": {"ema_decay": 0.9, "watch_every_steps": 0}, "plain": {}}
+    losses = {}
+    for name, changed in runs.items():
+        look_by(tmp_path / name, **how | changed)
+        record = json.loads((tmp_path / name / "training.json").read_text())
+        losses[name] = record["held_out_loss_after"]
+    last = {name: read_table(tmp_path / name / "looks.parquet")[-1] for name in ("averaged", "plain")}
+    assert last["averaged"]["held_out_loss"] == losses["unseen"], "measured at the end, of what is written"
+    assert last["plain"]["held_out_loss"] == losses["plain"] != losses["unseen"]
+    states = [(tmp_path / name / "resume/state.safetensors").read_bytes() for name in ("averaged", "unseen")]
+    assert states[0] == states[1], "what learns goes on as if nobody had looked"
+
+
+def test_weights_of_the_best_look_of_an_averaged_run_are_the_average_of_then(judge, look_by, tmp_path):
+    """A run that ends at that very step writes the same ones."""
+    from fungal_assets.diffusion.encoding import read_tensors
+
+    how = {"judge": judge, "watch_every_steps": 1, "ema_decay": 0.9, "learning_rate": 0.03}
+    look_by(tmp_path / "kept", **how, max_steps=10, patience_looks=50)
+    record = json.loads((tmp_path / "kept/training.json").read_text())
+    step = record["step_kept"]
+    assert step < 10, "the test's run is best before its end"
+    best = read_tensors(tmp_path / f"kept/.resume/best-{step:08d}.safetensors")
+    state = read_tensors(tmp_path / "kept/resume/state.safetensors")
+    written = read_tensors(tmp_path / "kept" / record["weights_file"])
+    assert sorted(value.sum().item() for value in written.values()) == sorted(
+        value.sum().item() for value in best.values()
+    )
+    assert any(not np.array_equal(best[name], state[f"weights.{name}"]) for name in best)
+
+
+def test_an_averaged_run_killed_in_a_look_goes_on_bit_equal(look_by, tmp_path):
+    settings = {"ema_decay": 0.9, "patience_looks": 5}
+    look_by(tmp_path / "whole", **settings)
+
+    def stop(step, _figures):
+        if step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        look_by(tmp_path / "broken", **settings, on_step=stop)
+    look_by(tmp_path / "broken", **settings)
+    assert hash_files(tmp_path / "broken") == hash_files(tmp_path / "whole")
+
+
+def test_a_stop_within_a_look_at_an_average_does_not_save_it_as_what_learns(look_by, tmp_path, monkeypatch):
+    from fungal_assets.diffusion.looks import Looker
+
+    settings = {"ema_decay": 0.9, "checkpoint_every_s": 1e9}
+    look_by(tmp_path / "whole", **settings)
+    show = Looker._show
+
+    def stop(looker, step, images):
+        show(looker, step, images)
+        if step == 4:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Looker, "_show", stop)
+        with pytest.raises(KeyboardInterrupt):
+            look_by(tmp_path / "broken", **settings)
+    look_by(tmp_path / "broken", **settings)
+    assert hash_files(tmp_path / "broken") == hash_files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("method", ["lora", "textual_inversion"])
+def test_a_model_of_the_xl_family_is_looked_at_and_learns_the_same(
+    method, xl_dir, dataset_dir, prompts_dir, clusters_dir, tmp_path
+):
+    settings = SETTINGS | {"method": method, "base_model": str(xl_dir)}
+    settings |= {"trains_text_encoder": method == "lora"}
+    tune(dataset_dir, prompts_dir, tmp_path / "alone", **settings)
+    watched = settings | {"watch_every_steps": 4, "clusters": clusters_dir}
+    tune(dataset_dir, prompts_dir, tmp_path / "looked", **watched)
+    assert len(read_table(tmp_path / "looked/looks.parquet")) == 3
+    record = json.loads((tmp_path / "looked/training.json").read_text())
+    for name in (record["weights_file"], "loss.parquet", "resume/state.safetensors"):
+        assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "looked" / name).read_bytes()
+
+
+def test_looks_without_prompts_are_refused(base_dir, dataset_dir, tmp_path):
+    from fungal_assets.diffusion import training
+    from fungal_assets.diffusion.training import Recipe
+    from fungal_assets.diffusion.watching import Watching
+    from fungal_assets_tests.diffusion.conftest import UNWATCHED
+
+    fields = {name: SETTINGS[name] for name in Recipe.__dataclass_fields__}
+    how = {"recipe": Recipe(**fields | {"rehearsal_share": 0.0}), "method": "lora", "checkpoint_every_s": 1e9}
+    watching = Watching(**UNWATCHED | {"watch_every_steps": 4})
+    with pytest.raises(InputError, match="watch_every_steps is 4, but there are no prompts to draw"):
+        training.tune(dataset_dir, None, tmp_path, **how, watching=watching, base_model=str(base_dir))
