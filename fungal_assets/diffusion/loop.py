@@ -199,9 +199,7 @@ class Loop:
         assert self.look is not None
         since = int(progress.looks[-1]["step"] or 0) if progress.looks else 0
         losses = [row["loss"] or 0.0 for row in progress.curve[since:]]
-        # An interruption must not save averages as what learns.
-        self._is_updating = self.learner.average is not None
-        with self.learner.averaged():
+        with self._averaged():
             row = {
                 "step": progress.step,
                 "learning_rate": progress.curve[-1]["learning_rate"] if progress.curve else None,
@@ -211,8 +209,21 @@ class Loop:
             looks, whole = [*progress.looks, row], self.batches.steps_for_every_row()
             if self.watching.keeps_best and self.watching.best(looks, whole) is row:
                 keep_best(self.states, self.parameters, progress.step)
-        self._is_updating = False
         return row
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """As `Learner.averaged`; an interruption amid a swap finds the state half changed and must not save it."""
+        average, swaps = self.learner.averaged(), self.learner.average is not None
+        self._is_updating = swaps
+        average.__enter__()
+        self._is_updating = False
+        try:
+            yield
+        finally:
+            self._is_updating = swaps
+            average.__exit__(None, None, None)
+            self._is_updating = False
 
     def _keep(self, progress: Progress) -> None:
         if self.team.is_main:

@@ -272,23 +272,31 @@ def test_an_averaged_run_killed_in_a_look_goes_on_bit_equal(look_by, tmp_path):
     assert hash_files(tmp_path / "broken") == hash_files(tmp_path / "whole")
 
 
-def test_a_stop_within_a_look_at_an_average_does_not_save_it_as_what_learns(look_by, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("place", "step"), [("look", 4), ("swap", 3)])
+def test_a_stop_at_an_average_saves_what_learns_or_nothing(place, step, look_by, tmp_path, monkeypatch):
+    """Within a look what learns is put back and saved; amid the swap it is neither, and the state before stands."""
+    from diffusers.training_utils import EMAModel
+
     from fungal_assets.diffusion.looks import Looker
 
-    settings = {"ema_decay": 0.9, "checkpoint_every_s": 1e9}
+    settings = {"ema_decay": 0.9}
     look_by(tmp_path / "whole", **settings)
-    show = Looker._show
+    owner, name = {"look": (Looker, "_show"), "swap": (EMAModel, "copy_to")}[place]
+    does, done = getattr(owner, name), []
 
-    def stop(looker, step, images):
-        show(looker, step, images)
-        if step == 4:
+    def stop(*given):
+        does(*given)
+        done.append(given)
+        if len(done) == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Looker, "_show", stop)
+        patch.setattr(owner, name, stop)
         with pytest.raises(KeyboardInterrupt):
             look_by(tmp_path / "broken", **settings)
-    look_by(tmp_path / "broken", **settings)
+    lines = []
+    look_by(tmp_path / "broken", **settings, tell=lines.append)
+    assert f"training goes on from step {step} of 6" in lines
     assert hash_files(tmp_path / "broken") == hash_files(tmp_path / "whole")
 
 
