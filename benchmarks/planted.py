@@ -23,6 +23,7 @@ from tuned import rehearse_base
 from fungal_assets.diffusion.headers import Origin
 from fungal_assets.diffusion.pruning import prune_weights
 from fungal_assets.diffusion.training import Recipe, tune
+from fungal_assets.diffusion.watching import UNWATCHED
 from fungal_assets.galleries.checks import check_knowledge_kept, check_not_pixelated
 from fungal_assets.galleries.forgetting import report_forgetting
 from fungal_assets.galleries.sampling import sample_gallery
@@ -113,6 +114,7 @@ def make_weights(kind: str, dataset: Output, tuned: Output, prompts: Path, folde
         method="full",
         base_model="pocket",
         recipe=recipe,
+        watching=UNWATCHED,
         checkpoint_every_s=60.0,
         tell=print,
     )

@@ -189,13 +189,14 @@ def ours_of(args: argparse.Namespace) -> dict[str, Any]:
 def tune_ours(args: argparse.Namespace, folder: Path) -> None:
     """`tune`, into an empty folder."""
     from fungal_assets.diffusion.training import Recipe, tune
+    from fungal_assets.diffusion.watching import UNWATCHED
 
     dataset = Store(args.store).get("captioned_dataset", str(RESOLUTION_PX)).path
     settings = ours_of(args)
     base_model = settings["base_model"]
     recipe = Recipe(**{name: settings[name] for name in Recipe.__dataclass_fields__})
     how: dict[str, Any] = {"method": "lora", "base_model": base_model, "checkpoint_every_s": 1e9}
-    tune(dataset, None, folder / "ours", recipe=recipe, **how)
+    tune(dataset, None, folder / "ours", recipe=recipe, watching=UNWATCHED, **how)
 
 
 def run_ours(args: argparse.Namespace, folder: Path) -> dict[str, Any]:

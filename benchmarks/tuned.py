@@ -15,6 +15,7 @@ from fungal_assets.diffusion.base_models import load_pipeline
 from fungal_assets.diffusion.methods import get_method
 from fungal_assets.diffusion.rehearsal import ABOUT_FILE, rehearse
 from fungal_assets.diffusion.training import Recipe, tune
+from fungal_assets.diffusion.watching import UNWATCHED
 from fungal_assets.pocket import MODEL_DIR
 from fungal_assets.profiles import get_profile
 
@@ -72,9 +73,9 @@ def tune_model(
     asked = dict.fromkeys(profile.settings["fine_tuned_weights"])
     settings = profile.fill("fine_tuned_weights", asked, method) | changed
     how = {name: settings.pop(name) for name in ("base_model", "checkpoint_every_s")}
-    del settings["processes"]
+    recipe = Recipe(**{name: settings[name] for name in Recipe.__dataclass_fields__})
     if not (folder / "training.json").exists():
-        tune(dataset, rehearsal, folder, method=method, **how, recipe=Recipe(**settings))
+        tune(dataset, rehearsal, folder, method=method, **how, recipe=recipe, watching=UNWATCHED)
     pipeline = load_base()
-    get_method(method, **Recipe(**settings).of_method()).restore(pipeline, folder, strength=strength)
+    get_method(method, **recipe.of_method()).restore(pipeline, folder, strength=strength)
     return pipeline

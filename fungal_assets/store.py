@@ -3,6 +3,7 @@
     <root>/<asset>/<partition or "all">/<fingerprint>/...files, provenance.json
     <root>/<asset>/<partition or "all">/latest          names the newest complete fingerprint
     <root>/<asset>/<partition or "all">/.working-<fingerprint>/    an output being made, or one that was killed
+    <root>/logs/<asset>/<partition or "all">/<fingerprint>/    what was logged of the making, on this machine only
 
 The fingerprint hashes the asset's name, the hashes of its inputs, its config and its code version. So the same work
 always has the same folder: a complete one is not made again, and a killed one is gone on with in its working folder.
@@ -33,6 +34,7 @@ from fungal_assets.errors import InputError, MissingExtraError, ProvenanceError
 
 RECORD_NAME = "provenance.json"
 WHOLE = "all"
+LOGS = "logs"
 Figures = Mapping[str, float | int | str]
 
 
@@ -359,6 +361,17 @@ class Store:
         """The document of that name, or None."""
         text = self._read_text(name)
         return None if text is None else json.loads(text)
+
+    def logs(self, asset: str, partition: str | None, working: Path) -> Path:
+        """Where the logs of the making of an output go, on this machine: what holds times is no part of the output.
+
+        Args:
+            asset: Name of the asset.
+            partition: Its partition key, or None.
+            working: The folder that its `build` was given.
+        """
+        fingerprint = working.name.removeprefix(".working-")
+        return self._local / LOGS / self._place(asset, partition) / fingerprint
 
     # -- places ------------------------------------------------------------------------------------------------------
 

@@ -43,7 +43,7 @@ GRAPH = {
     "prompts": ["name_lexicon", "species"],
     "captioned_dataset": ["captions", "feature_vectors", "prepared_images", "raw_images", "species"],
     "rehearsal": ["prompts"],
-    "fine_tuned_weights": ["captioned_dataset", "rehearsal"],
+    "fine_tuned_weights": ["captioned_dataset", "clusters", "prompts", "rehearsal"],
     "pruned_weights": ["captioned_dataset", "clusters", "fine_tuned_weights", "prompts"],
     "sample_galleries": ["clusters", "prompts", "pruned_weights"],
     "forgetting_report": ["sample_galleries"],

@@ -1,5 +1,7 @@
 """Assets of the stage `diffusion`: the tuned weights with their resume state, and what of them people load."""
 
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +117,37 @@ class FineTunedWeightsConfig(StageConfig):
         default=None, gt=0, description="Time between checkpoints, seconds."
     )
     seed: int | None = Field(default=None, ge=0, description="Seed of order, noise and steps.")
+    watch_every_steps: int | None = Field(
+        default=None, ge=0, description="Steps from one look at the model to the next; 0 for none."
+    )
+    watched_species: int | None = Field(default=None, ge=0, description="Species that a look draws.")
+    watched_controls: int | None = Field(default=None, ge=0, description="Control prompts that a look draws.")
+    watch_inference_steps: int | None = Field(
+        default=None, ge=1, le=1000, description="Denoising steps of a look's pictures."
+    )
+    watch_guidance_scale: float | None = Field(
+        default=None, ge=1, le=100, description="Classifier-free guidance of a look's pictures."
+    )
+    judge: str | None = Field(
+        default=None, description="Whose reference pictures a look's control pictures are held to."
+    )
+    stops_below_retention: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Training ends at a look with less retention and keeps the best look's weights; 0 for never.",
+    )
+    patience_looks: int | None = Field(
+        default=None,
+        ge=0,
+        description="Training ends after so many looks without a gain and keeps the best look's weights; 0 for never.",
+    )
+    must_learn_within: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="Share of the steps within which the loss must have fallen, or training ends; 0 for none.",
+    )
     processes: int | None = Field(
         default=None,
         ge=0,
@@ -203,10 +236,10 @@ TUNED_CHECKS = (
 @dg.asset(
     group_name="models",
     kinds={"pytorch", "safetensors"},
-    code_version="5",
+    code_version="6",
     partitions_def=growth_partitions,
     pool=GPU_POOL,
-    deps=[captioned_dataset, rehearsal],
+    deps=[captioned_dataset, rehearsal, prompts, clusters],
     check_specs=check_specs("fine_tuned_weights", TUNED_CHECKS, growth_partitions),
 )
 def fine_tuned_weights(
@@ -215,10 +248,12 @@ def fine_tuned_weights(
     store: StoreResource,
     profile: ProfileResource,
 ) -> dg.MaterializeResult:
-    """The base model tuned on the captioned dataset, its loss curve, and the state to go on from."""
+    """The base model tuned on the captioned dataset, its curves and sample sheets, and the state to go on from."""
     from fungal_assets.diffusion.base_models import resolve_base_model
     from fungal_assets.diffusion.cards import licences_of
     from fungal_assets.diffusion.training import Recipe, tune
+    from fungal_assets.diffusion.watching import Watching
+    from fungal_assets.galleries.judging import hash_references
 
     method, resolution = method_and_resolution(context)
     dataset = store.get("captioned_dataset", resolution)
@@ -226,17 +261,20 @@ def fine_tuned_weights(
     rehearses = settings["rehearsal_share"] > 0 and method not in METHODS_OF_NAMES
     kept = store.get("rehearsal", resolution) if rehearses else None
     base = resolve_base_model(settings["base_model"])
+    drawn = [store.get("prompts"), store.get("clusters")] if settings["watch_every_steps"] else []
+    with told_plainly():
+        judge = {"judge": hash_references(settings["judge"])} if drawn else {}
 
     every = max(1, settings["max_steps"] // POINTS_OF_THE_CURVE)
 
-    def show_loss(step: int, loss: float) -> None:
-        if step % every:
+    def show_step(step: int, figures: Mapping[str, float]) -> None:
+        if step % every and "held_out_loss" not in figures and "retention" not in figures:
             return
         context.log_event(
             dg.AssetObservation(
                 asset_key="fine_tuned_weights",
                 partition=context.partition_key,
-                metadata={"step": step, "loss": loss},
+                metadata={"step": step, **figures},
             )
         )
 
@@ -247,34 +285,39 @@ def fine_tuned_weights(
         checkpoint_every_s: float,
         processes: int,
         tell: Tell,
-        **recipe: Any,
+        **settings: Any,
     ) -> Figures:
         how: dict[str, Any] = {
             "method": method,
             "base_model": base_model,
             "checkpoint_every_s": checkpoint_every_s,
         }
-        rehearsed = kept.path if kept else None
+        watching = {field.name: settings.pop(field.name) for field in fields(Watching)}
+        written, grouped = (output.path for output in drawn) if drawn else (None, None)
+        places: dict[str, Any] = {
+            "captioned_dataset": dataset.path,
+            "rehearsal": kept.path if kept else None,
+            "folder": folder,
+            "prompts": written,
+            "clusters": grouped,
+            "logs": store.open().logs("fine_tuned_weights", context.partition_key, folder),
+        }
         count = count_processes(processes)
         if count > 1:
-            places = {
-                "captioned_dataset": str(dataset.path),
-                "rehearsal": str(rehearsed) if rehearsed else None,
-            }
-            order = {**places, "recipe": recipe, **how}
-            return tune_together(context, folder, processes=count, on_loss=show_loss, order=order)
-        settings = Recipe(**recipe)
-        return tune(dataset.path, rehearsed, folder, recipe=settings, tell=tell, on_loss=show_loss, **how)
+            order = {"places": places, "recipe": settings, "watching": watching, **how}
+            return tune_together(context, folder, processes=count, on_step=show_step, order=order)
+        how |= {"recipe": Recipe(**settings), "watching": Watching(**watching)}
+        return tune(**places, **how, tell=tell, on_step=show_step)
 
     return keep(
         context,
         store,
-        inputs=[dataset, *([kept] if kept else [])],
+        inputs=[dataset, *([kept] if kept else []), *drawn],
         settings=settings,
-        sources={"base_model": base.sha256},
+        sources={"base_model": base.sha256, **judge},
         build=build,
         checks=TUNED_CHECKS,
-        preview=sheets("loss.png"),
+        preview=sheets("curves.png", newest="looks/*.webp"),
         licences=licences_of(settings["base_model"]),
     )
 

@@ -68,14 +68,14 @@ def work(order: Path) -> None:
         signal.signal(number, team.stop)
     try:
         if not team.is_main:
-            _tune(order, team, stay_silent, lambda step, loss: None)
+            _tune(order, team, stay_silent, lambda step, figures: None)
             return
         with open_dagster_pipes() as pipes:
             figures = _tune(
                 order,
                 team,
                 pipes.log.info,
-                lambda step, loss: pipes.report_custom_message({"step": step, "loss": loss}),
+                lambda step, figures: pipes.report_custom_message({"step": step, "told": dict(figures)}),
             )
             pipes.report_custom_message({"figures": dict(figures)})
     except Exception as error:
@@ -87,13 +87,19 @@ def work(order: Path) -> None:
         state.destroy_process_group()
 
 
-def _tune(order: Path, team: Any, tell: Tell, on_loss: Any) -> Mapping[str, Any]:
+def _tune(order: Path, team: Any, tell: Tell, on_step: Any) -> Mapping[str, Any]:
     from fungal_assets.diffusion.training import Recipe, tune
+    from fungal_assets.diffusion.watching import Watching
 
     told = json.loads(order.read_text())
-    dataset, folder, rehearsal = (told.pop(name) for name in ("captioned_dataset", "folder", "rehearsal"))
-    how = {"recipe": Recipe(**told.pop("recipe")), "tell": tell, "on_loss": on_loss, "team": team, **told}
-    return tune(Path(dataset), Path(rehearsal) if rehearsal else None, Path(folder), **how)
+    places: dict[str, Any] = {
+        name: Path(place) if place else None for name, place in told.pop("places").items()
+    }
+    how: dict[str, Any] = {
+        "recipe": Recipe(**told.pop("recipe")),
+        "watching": Watching(**told.pop("watching")),
+    }
+    return tune(**places, **told, **how, tell=tell, on_step=on_step, team=team)
 
 
 def _leave_fault(order: Path, name: str, kind: str, message: str) -> None:

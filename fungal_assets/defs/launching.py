@@ -1,4 +1,4 @@
-"""Training by several processes, one for each GPU: a Pipes subprocess whose progress and losses are the step's own."""
+"""Training by several processes, one for each GPU: a Pipes subprocess whose progress and figures are the step's own."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ ORDER_NAME = ".order.json"
 GRACE_S = 40.0
 """For the children to end by themselves when the step is terminated: `accelerate launch` gives them 30 s."""
 
-OnLoss = Callable[[int, float], None]
+OnStep = Callable[[int, Mapping[str, float]], None]
 
 
 def count_processes(processes: int) -> int:
@@ -36,7 +36,7 @@ def tune_together(
     folder: Path,
     *,
     processes: int,
-    on_loss: OnLoss,
+    on_step: OnStep,
     order: Mapping[str, Any],
 ) -> Figures:
     """What `tune` does, by several processes; called again on the folder of a broken run, it goes on.
@@ -45,17 +45,17 @@ def tune_together(
         context: The running step, whose log hears of progress.
         folder: Filled.
         processes: How many.
-        on_loss: Hears the number and loss of every step done.
-        order: The arguments of `tune` as JSON, without callbacks.
+        on_step: Hears the number and figures of every step done.
+        order: The arguments of `tune` without callbacks: those that are paths under `places`, the others as JSON.
 
     Raises:
         FungalError: What the main process raised.
         TrainingError: A process died.
     """
     shutil.rmtree(folder / FAULTS_NAME, ignore_errors=True)
-    write_atomically(folder / ORDER_NAME, json.dumps({**order, "folder": str(folder)}))
+    write_atomically(folder / ORDER_NAME, json.dumps(order, default=str))
     client = dg.PipesSubprocessClient(
-        message_reader=_LossReader(on_loss), termination_timeout_seconds=GRACE_S
+        message_reader=_StepReader(on_step), termination_timeout_seconds=GRACE_S
     )
     command = [sys.executable, "-m", MODULE, str(folder / ORDER_NAME), str(processes)]
     try:
@@ -84,30 +84,30 @@ def _fault(folder: Path, processes: int, error: DagsterPipesExecutionError) -> E
 
 
 class _Heard:
-    """A handler of messages that takes the losses for itself."""
+    """A handler of messages that takes the steps for itself."""
 
-    def __init__(self, handler: dg.PipesMessageHandler, on_loss: OnLoss):
-        self._handler, self._on_loss = handler, on_loss
+    def __init__(self, handler: dg.PipesMessageHandler, on_step: OnStep):
+        self._handler, self._on_step = handler, on_step
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._handler, name)
 
     def handle_message(self, message: Mapping[str, Any]) -> None:
         payload = (message.get("params") or {}).get("payload") or {}
-        if message["method"] == "report_custom_message" and "loss" in payload:
-            self._on_loss(payload["step"], payload["loss"])
+        if message["method"] == "report_custom_message" and "step" in payload:
+            self._on_step(payload["step"], payload["told"])
         else:
             self._handler.handle_message(message)
 
 
-class _LossReader(dg.PipesTempFileMessageReader):
-    """Reads messages as they come, and passes losses on at once: Pipes keeps custom messages until the end."""
+class _StepReader(dg.PipesTempFileMessageReader):
+    """Reads messages as they come, and passes steps on at once: Pipes keeps custom messages until the end."""
 
-    def __init__(self, on_loss: OnLoss):
+    def __init__(self, on_step: OnStep):
         super().__init__()
-        self._on_loss = on_loss
+        self._on_step = on_step
 
     @contextmanager
     def read_messages(self, handler: dg.PipesMessageHandler) -> Iterator[Any]:
-        with super().read_messages(_Heard(handler, self._on_loss)) as params:
+        with super().read_messages(_Heard(handler, self._on_step)) as params:
             yield params

@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 
-def sheets(*patterns: str, animations: str = "") -> Callable[[Path], Mapping[str, str]]:
-    """Previews of the first file that each pattern finds below a folder, and of the first animation.
+def sheets(*patterns: str, newest: str = "", animations: str = "") -> Callable[[Path], Mapping[str, str]]:
+    """Previews of the first file that each pattern finds below a folder, of the last of a series, and of an animation.
 
     Args:
         patterns: Glob patterns of pictures, the one for the inline thumbnail first.
+        newest: Glob pattern of pictures in a folder that follow each other by name; shown under the folder's name.
         animations: Glob pattern of animated WebP files.
     """
 
@@ -24,6 +25,9 @@ def sheets(*patterns: str, animations: str = "") -> Callable[[Path], Mapping[str
                     if not told:
                         told["thumbnail"] = thumbnail(image, path.stem)
                     told[path.stem] = sheet(image, path.stem)
+        for path in sorted(folder.glob(newest))[-1:] if newest else ():
+            with Image.open(path) as image:
+                told[path.parent.name] = sheet(image, path.parent.name)
         for path in sorted(folder.glob(animations))[:1] if animations else ():
             told["animation"] = animation(path)
         return told

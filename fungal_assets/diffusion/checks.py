@@ -78,8 +78,12 @@ def check_every_row_trained_on(fine_tuned_weights: Path, captioned_dataset: Path
     ]
     if not short and training["rows"] == training["rows_trained_on"] == rows:
         return Verdict(True, finding, figures)
-    needed = math.ceil(training["steps"] / max(training["epochs"], 1e-9))
     faults = f" By shard: {', '.join(short[:FAULTS_TOLD])}." if short else ""
+    if training["stopped_because"]:
+        why = f"Training ended early, as {training['stopped_because']}; step {training['step_kept']} is kept."
+        remedy = "Lower learning_rate, or raise rehearsal_share or batch_size."
+        return Verdict(False, f"{finding}{faults} {why} {remedy}", figures)
+    needed = math.ceil(training["step_kept"] / max(training["epochs"], 1e-9))
     return Verdict(False, f"{finding}{faults} Raise max_steps to at least {needed}, or batch_size.", figures)
 
 

@@ -38,6 +38,8 @@ from fungal_assets.store import hash_folder
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
+CACHE_NAME = ".cache"
+"""Where in an output in the making lies what is worked out once; the store keeps no hidden names."""
 ENCODE_ROWS = 8
 COUNT_TEXTS = 256
 """So many texts are tokenised at once only to be counted: a text takes some kilobytes as tokens."""

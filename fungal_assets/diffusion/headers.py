@@ -162,7 +162,7 @@ def kohya_network(training: Mapping[str, Any], architecture: Architecture) -> di
         "ss_v2": str(architecture.kohya.startswith("sd_v2")),
         "ss_resolution": f"({side_px}, {side_px})",
         "ss_num_train_images": str(training["rows"]),
-        "ss_steps": str(training["steps"]),
+        "ss_steps": str(training["step_kept"]),
         "ss_learning_rate": str(training["learning_rate"]),
         "ss_seed": str(training["seed"]),
         "sshs_model_hash": _NO_HASH,

@@ -42,11 +42,13 @@ class Progress:
         step: Steps done.
         probe_loss: Loss on the probe before the first step.
         curve: One row per step done: step, loss, specimen_loss, rehearsal_loss, learning_rate.
+        looks: One row per look; see `watching`.
     """
 
     step: int = 0
     probe_loss: float = 0.0
     curve: list[dict[str, float | None]] = field(default_factory=list)
+    looks: list[dict[str, float | None]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -164,8 +166,30 @@ def resume(states: Path, learner: Learner, run_key: str, tell: Tell) -> Progress
             shutil.rmtree(folder)
         else:
             learner.load(read_tensors(folder / TENSORS_NAME))
-            return Progress(record["step"], record["probe_loss"], record["curve"])
+            return Progress(record["step"], record["probe_loss"], record["curve"], record["looks"])
     return None
+
+
+def keep_best(states: Path, parameters: Mapping[str, torch.Tensor], step: int) -> None:
+    """Keep the weights of the best look so far beside the states.
+
+    As a state is kept after each look, the newest two know of no other best look than the newest two.
+    """
+    write_tensors(_best_path(states, step), parameters)
+    for old in sorted(states.glob("best-*"))[:-KEPT_STATES]:
+        old.unlink()
+
+
+@torch.no_grad()
+def take_best(states: Path, parameters: Mapping[str, torch.Tensor], step: int) -> None:
+    """Put the weights of the best look, which was after so many steps, in the place of those that learn."""
+    tensors = read_tensors(_best_path(states, step))
+    for name, param in parameters.items():
+        param.copy_(tensors[name])
+
+
+def _best_path(states: Path, step: int) -> Path:
+    return states / f"best-{step:08d}.safetensors"
 
 
 def _read_record(folder: Path) -> dict[str, Any] | None:

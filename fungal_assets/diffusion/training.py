@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from fungal_assets.dataset.splitting import TEST, TRAIN
 from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, resolve_base_model
-from fungal_assets.diffusion.curves import write_curve
+from fungal_assets.diffusion.curves import write_curves
 from fungal_assets.diffusion.devices import deterministic, pick_device, suit_attention
 from fungal_assets.diffusion.families import family_of, text_encoders_of
 from fungal_assets.diffusion.manifest import Manifest
 from fungal_assets.diffusion.stepping import OPTIMISERS, PRECISIONS, arrange, refuse_impossible
+from fungal_assets.diffusion.watching import Watching, tell_of_looks
 from fungal_assets.errors import InputError
 from fungal_assets.profiles import LORA_TARGETS
 from fungal_assets.progress import Tell, stay_silent
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from fungal_assets.diffusion.batches import Batches
     from fungal_assets.diffusion.encoding import EncodedDataset
     from fungal_assets.diffusion.inversion import Words
+    from fungal_assets.diffusion.looks import Looker
     from fungal_assets.diffusion.loop import Loop
     from fungal_assets.diffusion.methods import Method
     from fungal_assets.diffusion.rehearsal import Rehearsal
@@ -49,14 +51,16 @@ SETTINGS_OF_METHODS = {
     "vectors_per_species": "textual_inversion",
 }
 """Settings that only one method has, and which."""
-CACHE_NAME, STATES_NAME = ".cache", ".resume"
-MANIFEST_NAME = ".shards.json"
+STATES_NAME, MANIFEST_NAME = ".resume", ".shards.json"
 HELD_OUT_PROBES, HELD_OUT_ROWS = 8, 64
 """Batches of held-out pictures that the loss is measured over, before and after, and the most pictures in them."""
 
 
-def ignore_loss(_step: int, _loss: float) -> None:
-    """Do nothing with a loss; the default of `on_loss`."""
+OnStep = Callable[[int, Mapping[str, float]], None]
+
+
+def ignore_step(_step: int, _figures: Mapping[str, float]) -> None:
+    """Do nothing with a step; the default of `on_step`."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +125,11 @@ class Recipe:
     compiles: bool
     seed: int
 
-    def check(self) -> None:
+    def check(self, *others: str) -> None:
         """Refuse settings that cannot be, all at once.
+
+        Args:
+            others: What cannot be of other settings.
 
         Raises:
             InputError: Some cannot be.
@@ -148,6 +155,7 @@ class Recipe:
             )
         if self.lora_targets not in LORA_TARGETS:
             faults.append(f"lora_targets is {self.lora_targets!r}, one of {LORA_TARGETS!r} expected")
+        faults += others
         if faults:
             raise InputError(f"these settings of fine_tuned_weights cannot be: {'; '.join(faults)}.")
 
@@ -185,13 +193,17 @@ def tune(
     captioned_dataset: Path,
     rehearsal: Path | None,
     folder: Path,
+    prompts: Path | None = None,
+    clusters: Path | None = None,
+    logs: Path | None = None,
     *,
     method: str,
     base_model: str,
     recipe: Recipe,
+    watching: Watching,
     checkpoint_every_s: float,
     tell: Tell = stay_silent,
-    on_loss: Callable[[int, float], None] = ignore_loss,
+    on_step: OnStep = ignore_step,
     team: Team | None = None,
 ) -> Figures:
     """Fine-tune a base model; called again on the folder of a broken run, it goes on where that one was.
@@ -200,16 +212,21 @@ def tune(
         captioned_dataset: A complete output; every row of every training shard of its `data/` is read, and of what is
             held out as much as the loss on it is measured over.
         rehearsal: A complete output of the same base model; None only where nothing is to be rehearsed.
-        folder: Filled with the weights, `loss.parquet`, `loss.png`, `training.json` and `resume/`.
+        folder: Filled with the weights, `loss.parquet`, `curves.png`, `training.json` and `resume/`; where the run is
+            looked at, with `looks.parquet` and a sheet per look in `looks/`.
+        prompts: A complete output, some of whose prompts are drawn in looks; None only where there are none.
+        clusters: A complete output, by which looks recognise species; without, they don't.
+        logs: Folder for event files, outside of the output; without, or without TensorBoard, none are written.
         method: `"lora"`, `"full"` or `"textual_inversion"`; the last rehearses nothing and reads no text without a
             name, as the base model stays as it is.
         base_model: Card name, local folder or hub id.
         recipe: The settings that decide the result.
+        watching: When the run is looked at, and when it ends early.
         checkpoint_every_s: Seconds between two resume states.
         tell: Progress.
-        on_loss: Hears the number and loss of every step done.
+        on_step: Hears the number of every step done, its losses and learning rate, and what a look after it found.
         team: The processes that train together, all of which call this; this one alone by default. The main one makes
-            what is cached and writes; the others tell and return nothing.
+            what is cached, looks and writes; the others tell and return nothing.
 
     Raises:
         InputError: A setting, the method or the base model cannot be used.
@@ -217,11 +234,14 @@ def tune(
         TrainingError: A row was lost or cannot be read, or training cannot go on.
         ProvenanceError: A shard is missing, damaged, or not the one that the run began with.
     """
+    from fungal_assets.diffusion.estimating import tell_memory
+    from fungal_assets.diffusion.events import written_down
     from fungal_assets.diffusion.methods import get_method
+    from fungal_assets.diffusion.states import write_state
     from fungal_assets.diffusion.team import Alone
 
     start_s = time.monotonic()
-    recipe.check()
+    recipe.check(*watching.faults())
     refuse_impossible(
         pick_device(), optimiser=recipe.optimiser, precision=recipe.precision, compiles=recipe.compiles
     )
@@ -240,58 +260,64 @@ def tune(
         with team.main_first():
             manifest = Manifest.of(data, folder / MANIFEST_NAME)
             ready = _prepare(manifest, rehearsal, folder, base, chosen, recipe, tell)
-        if team.is_main:
-            on_loss = _holding(manifest, on_loss, checkpoint_every_s)
         batches, held_out = ready.batches, ready.held_out
         recipe = _for_every_row(recipe, batches, tell)
         decided_by = [base.sha256, manifest.sha256, ready.rehearsed]
-        loop = _loop(ready, chosen, recipe, folder, decided_by, checkpoint_every_s, team)
+        loop = _loop(ready, chosen, recipe, watching, folder, decided_by, checkpoint_every_s, team)
+        tell_memory(loop, ready.pipeline, method=method, tell=tell)
         # What learns begins as nothing, or as a word of the base's, so that this is the base's loss, also where a
         # stopped run is gone on with.
         base_held_out_loss = loop.loss_over(held_out, HELD_OUT_PROBES) if held_out else None
+        if watching.watch_every_steps and team.is_main:
+            _begin_looking(loop, ready, watching, prompts, clusters, folder, recipe.seed, base_held_out_loss)
         loop_start_s = time.monotonic()
-        progress = loop.run(tell, on_loss)
+        with written_down(on_step, logs if team.is_main else None, folder) as hear:
+            progress = loop.run(tell, _holding(manifest, hear, checkpoint_every_s) if team.is_main else hear)
         loop_s = time.monotonic() - loop_start_s
-        with loop.learner.averaged():
+        if team.is_main:
+            # It holds what learnt as it is, and its average too; what is kept takes its place below.
+            write_state(folder / "resume", loop.learner, progress, loop.run_key)
+        with loop.kept(progress) as step_kept:
             last_probe_loss = loop.probe_loss()
-            held_out_loss = loop.loss_over(held_out, HELD_OUT_PROBES) if held_out else None
+            held_out_loss = _kept_held_out_loss(loop, held_out, progress, step_kept)
             if team.is_main:
                 chosen.save(ready.pipeline, folder)
     if not team.is_main:
         return {}
     result = {
         "rows": batches.encoded.row_count,
-        "rows_trained_on": batches.rows_seen(recipe.max_steps),
+        "rows_trained_on": batches.rows_seen(step_kept),
         "steps": progress.step,
-        "epochs": round(batches.epochs(recipe.max_steps), 3),
+        "step_kept": step_kept,
+        "stopped_because": watching.why_stop(progress.looks) or "",
+        "epochs": round(batches.epochs(step_kept), 3),
         "captions_truncated": ready.truncated,
-        **batches.count_texts(recipe.max_steps),
+        **batches.count_texts(step_kept),
         "rehearsal_points": batches.rehearsal.row_count if batches.rehearsal else 0,
         "probe_loss_before": progress.probe_loss,
         "probe_loss_after": last_probe_loss,
         **_held_out_result(held_out, base_held_out_loss, held_out_loss),
+        **tell_of_looks(progress.looks, step_kept),
         "parameters": sum(param.numel() for param in loop.parameters.values()),
         "processes": team.size,
     }
     manifest.hold()
-    record = _record(base, chosen, recipe, ready.rehearsed, batches) | result
-    _write(folder, loop, progress, record)
+    record = _record(base, chosen, recipe, ready.rehearsed, batches, step_kept) | vars(watching) | result
+    _write(folder, progress, record)
     times = {"seconds": round(time.monotonic() - start_s, 1), "training_seconds": round(loop_s, 1)}
     return result | times | {"weights_mb": round((folder / chosen.weights_file).stat().st_size / 1e6, 3)}
 
 
-def _holding(
-    manifest: Manifest, on_loss: Callable[[int, float], None], every_s: float
-) -> Callable[[int, float], None]:
-    """`on_loss`, and a look at the shards as often as a state is kept."""
+def _holding(manifest: Manifest, on_step: OnStep, every_s: float) -> OnStep:
+    """`on_step`, and a look at the shards as often as a state is kept."""
     looked_s = time.monotonic()
 
-    def heard(step: int, loss: float) -> None:
+    def heard(step: int, figures: Mapping[str, float]) -> None:
         nonlocal looked_s
         if time.monotonic() - looked_s >= every_s:
             manifest.hold()
             looked_s = time.monotonic()
-        on_loss(step, loss)
+        on_step(step, figures)
 
     return heard
 
@@ -309,7 +335,7 @@ def _prepare(
     import torch
 
     from fungal_assets.diffusion.batches import CAPTION_DROPOUT, Batches
-    from fungal_assets.diffusion.encoding import count_truncated, encode_dataset, tokenize_texts
+    from fungal_assets.diffusion.encoding import CACHE_NAME, count_truncated, encode_dataset, tokenize_texts
     from fungal_assets.diffusion.inversion import with_token_ids
     from fungal_assets.diffusion.objectives import Objective
 
@@ -436,6 +462,45 @@ def _held_out_result(held_out: Batches | None, before: float | None, after: floa
     return {"held_out_rows": rows, "held_out_loss_before": before, "held_out_loss_after": after}
 
 
+def _begin_looking(
+    loop: Loop,
+    ready: _Prepared,
+    watching: Watching,
+    prompts: Path | None,
+    clusters: Path | None,
+    folder: Path,
+    seed: int,
+    base_held_out_loss: float | None,
+) -> None:
+    """Look at the base model, and let the loop look from here on."""
+    from fungal_assets.diffusion.looks import begin_looking
+
+    start_s = time.monotonic()
+    size_px = ready.batches.encoded.latents.shape[-1] * 8
+    how: dict[str, Any] = {"seed": seed, "run_key": loop.run_key, "size_px": size_px}
+    begun = begin_looking(ready.pipeline, prompts, clusters, folder, watching, **how)
+    loop.look = partial(_look, loop, ready.held_out, base_held_out_loss, begun)
+    loop.look_s = time.monotonic() - start_s
+
+
+def _look(
+    loop: Loop, held_out: Batches | None, base_held_out_loss: float | None, looker: Looker, step: int
+) -> dict[str, float | None]:
+    """What a look after a step measures."""
+    loss = loop.loss_over(held_out, HELD_OUT_PROBES) if held_out and step else base_held_out_loss
+    return {"held_out_loss": loss, **looker.look(step)}
+
+
+def _kept_held_out_loss(
+    loop: Loop, held_out: Batches | None, progress: Progress, step_kept: int
+) -> float | None:
+    """Loss of the weights that are kept on held-out pictures: what the look at them measured, if there was one."""
+    measured = [look["held_out_loss"] for look in progress.looks if look["step"] == step_kept]
+    if measured or held_out is None:
+        return measured[0] if measured else None
+    return loop.loss_over(held_out, HELD_OUT_PROBES)
+
+
 def _refuse_nameless(data: Path) -> None:
     """Raise where rows have no wording without a name though some are to be drawn."""
     from fungal_assets.shards import read_rows
@@ -478,6 +543,7 @@ def _loop(
     ready: _Prepared,
     method: Method,
     recipe: Recipe,
+    watching: Watching,
     folder: Path,
     decided_by: list[Any],
     checkpoint_every_s: float,
@@ -500,8 +566,9 @@ def _loop(
         learning_rate=recipe.learning_rate,
         ema_decay=recipe.ema_decay,
         states=folder / STATES_NAME,
-        run_key=key_of(method.name, vars(recipe), decided_by),
+        run_key=key_of(method.name, vars(recipe), vars(watching), decided_by),
         checkpoint_every_s=checkpoint_every_s,
+        watching=watching,
         predict=family_of(ready.pipeline).predict,
         encode=partial(encode_tokens, ready.pipeline) if method.learns_texts else None,
         optimiser=recipe.optimiser,
@@ -512,7 +579,12 @@ def _loop(
 
 
 def _record(
-    base: BaseModel, method: Method, recipe: Recipe, rehearsed: Mapping[str, Any], batches: Batches
+    base: BaseModel,
+    method: Method,
+    recipe: Recipe,
+    rehearsed: Mapping[str, Any],
+    batches: Batches,
+    step_kept: int,
 ) -> dict[str, Any]:
     """What `training.json` says beside the results."""
     others = SETTINGS_OF_METHODS | {"class_noun": "textual_inversion"}
@@ -525,15 +597,15 @@ def _record(
         "prediction_type": batches.objective.prediction_type,
         "resolution_px": batches.encoded.latents.shape[-1] * 8,
         "rows_by_shard": dict(batches.encoded.rows_by_shard),
-        "rows_trained_on_by_shard": batches.rows_seen_by_shard(recipe.max_steps),
+        "rows_trained_on_by_shard": batches.rows_seen_by_shard(step_kept),
         **settings,
     }
 
 
-def _write(folder: Path, loop: Loop, progress: Progress, record: dict[str, Any]) -> None:
-    """Write what stays beside the weights; the state holds what learnt as it is, and its average too."""
-    from fungal_assets.diffusion.states import write_state
+def _write(folder: Path, progress: Progress, record: dict[str, Any]) -> None:
+    """Write what stays beside the weights and the state."""
+    from fungal_assets.diffusion.looks import drop_other_sheets
 
-    write_curve(folder, progress.curve)
-    write_state(folder / "resume", loop.learner, progress, loop.run_key)
+    write_curves(folder, progress.curve, progress.looks)
+    drop_other_sheets(folder, [int(look["step"] or 0) for look in progress.looks])
     write_atomically(folder / "training.json", json.dumps(record, indent=1, sort_keys=True))

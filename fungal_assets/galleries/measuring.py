@@ -103,18 +103,28 @@ class Yardstick:
 
 def draw_controls(pipeline: StableDiffusionPipeline, by: Yardstick) -> tuple[list[Image.Image], np.ndarray]:
     """A model's control pictures, and their vectors for the judge, float32, shape (n, d)."""
-    from fungal_assets.morphology.extractors import EfficientNetLite0
-
     images = [image for _, image in paint(pipeline, by.controls, by.settings)]
-    return images, _embed(images, EfficientNetLite0())
+    return images, embed_controls(images)
 
 
 def draw_species(pipeline: StableDiffusionPipeline, by: Yardstick) -> tuple[list[Image.Image], np.ndarray]:
     """A model's pictures of the species, and their vectors by the extractor that made the clusters."""
+    images = [image for _, image in paint(pipeline, by.species, by.settings)]
+    return images, embed_species(images, by.clusters)
+
+
+def embed_controls(images: Sequence[Image.Image]) -> np.ndarray:
+    """Vectors of control pictures for the judge, float32, shape (n, d)."""
+    from fungal_assets.morphology.extractors import EfficientNetLite0
+
+    return _embed(images, EfficientNetLite0())
+
+
+def embed_species(images: Sequence[Image.Image], clusters: Path) -> np.ndarray:
+    """Vectors of pictures of species by the extractor that made the clusters, float32, shape (n, d)."""
     from fungal_assets.morphology.extractors import recorded_extractor
 
-    images = [image for _, image in paint(pipeline, by.species, by.settings)]
-    return images, _embed(images, recorded_extractor(by.clusters))
+    return _embed(images, recorded_extractor(clusters))
 
 
 def measure(by: Yardstick, *, base: np.ndarray, controls: np.ndarray, species: np.ndarray) -> Measured:
@@ -129,21 +139,44 @@ def measure(by: Yardstick, *, base: np.ndarray, controls: np.ndarray, species: n
     Raises:
         InputError: The judge knows none of the concepts, or there is no control picture.
     """
-    expected = [picture.expected for picture in by.controls]
-    common = common_of(base, expected) if len(base) else None
-    judged = [judge_vectors(by.judge, vectors, expected, common=common) for vectors in (base, controls)]
-    pairs = [Pair.of(one, other) for one, other in zip(*judged, strict=True) if one and other]
-    kept = measure_retention(pairs)
-    found = recognise_vectors([asdict(picture) for picture in by.species], species, by.clusters)
-    likeness = float(np.mean([entry["similarity"] for entry in found["species"]]))
+    kept = measure_retention(pair_controls(by.controls, by.judge, base=base, tuned=controls))
+    recognised, likeness = recognise_pictures(by.species, species, by.clusters)
     return Measured(
         kept.retention,
         kept.interval,
         kept.base_recognised,
         kept.tuned_recognised,
-        found["species_recognised"],
-        round(likeness, 4),
+        recognised,
+        likeness,
     )
+
+
+def pair_controls(
+    controls: Sequence[Picture], judge: Judge, *, base: np.ndarray, tuned: np.ndarray
+) -> list[Pair]:
+    """What the judge finds in two models' control pictures, those of the concepts that it knows.
+
+    What the base model's have in common is taken away from both, as always.
+
+    Args:
+        controls: What was drawn.
+        judge: Whose references they are held to.
+        base: Vectors of the base model's pictures, float32, shape (n, d).
+        tuned: Those of the other model's, of the same shape.
+    """
+    expected = [picture.expected for picture in controls]
+    common = common_of(base, expected) if len(base) else None
+    judged = [judge_vectors(judge, vectors, expected, common=common) for vectors in (base, tuned)]
+    return [Pair.of(one, other) for one, other in zip(*judged, strict=True) if one and other]
+
+
+def recognise_pictures(
+    species: Sequence[Picture], vectors: np.ndarray, clusters: Path
+) -> tuple[float, float]:
+    """Mean share over the species that is nearest to its own cluster, and mean cosine to that one's centre."""
+    found = recognise_vectors([asdict(picture) for picture in species], vectors, clusters)
+    likeness = float(np.mean([entry["similarity"] for entry in found["species"]]))
+    return found["species_recognised"], round(likeness, 4)
 
 
 def _embed(images: Sequence[Image.Image], extractor: Any) -> np.ndarray:

@@ -131,6 +131,22 @@ def plan_gallery(
     return [picture for pictures in tuned + base for picture in pictures]
 
 
+def plan_look(
+    prompts: Sequence[Mapping[str, Any]], *, species: int, controls: int, seed: int
+) -> list[Picture]:
+    """The few pictures of a look at a model in the making: the first that a gallery of this seed has of each prompt.
+
+    Args:
+        prompts: Rows of `prompts.json`.
+        species: How many species prompts, evenly over them.
+        controls: How many control prompts, in their order.
+        seed: Seed of the run.
+    """
+    by_kind = {kind: [row for row in prompts if row["kind"] == kind] for kind in ("species", "control")}
+    shown = _spread(by_kind["species"], species) + by_kind["control"][:controls]
+    return [picture for row in shown for picture in _pictures(row, TUNED, range(1), seed)]
+
+
 def _pictures(row: Mapping[str, Any], model: str, indices: range, seed: int) -> Iterator[Picture]:
     for index in indices:
         yield Picture(
@@ -146,9 +162,9 @@ def _pictures(row: Mapping[str, Any], model: str, indices: range, seed: int) -> 
         )
 
 
-def _spread(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """At most `SIDE_PROMPTS` of the rows, evenly over them, so that they are of different species."""
-    count = min(SIDE_PROMPTS, len(rows))
+def _spread(rows: Sequence[Mapping[str, Any]], most: int = SIDE_PROMPTS) -> list[Mapping[str, Any]]:
+    """At most so many of the rows, evenly over them, so that they are of different species."""
+    count = min(most, len(rows))
     return [rows[index * len(rows) // count] for index in range(count)]
 
 

@@ -1,6 +1,6 @@
 """Settings: an asset's config fields are exactly the keyword-only arguments of the function that it calls.
 
-The arguments `recipe` and `trials` stand for the fields of their classes.
+The arguments `recipe`, `trials` and `watching` stand for the fields of their classes.
 """
 
 import importlib
@@ -11,7 +11,7 @@ import pytest
 from fungal_assets.defs.building import build_definitions
 from fungal_assets.defs.keeping import config_of
 
-GIVEN_BY_THE_STEP = {"tell", "method", "on_loss", "known", "earlier", "team"}
+GIVEN_BY_THE_STEP = {"tell", "method", "on_step", "known", "earlier", "team"}
 READ_BY_THE_STEP = {
     "forms_3d": {"max_species"},
     "species": {"keeps_names"},
@@ -53,7 +53,7 @@ def _arguments(function):
     """What is given to it by name, a recipe's fields one by one."""
     found = {}
     for item in inspect.signature(function).parameters.values():
-        if item.name in ("recipe", "trials"):
+        if item.name in ("recipe", "trials", "watching"):
             kind = getattr(importlib.import_module(function.__module__), item.annotation)
             found |= inspect.signature(kind).parameters
         elif item.kind is item.KEYWORD_ONLY:

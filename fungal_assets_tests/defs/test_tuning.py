@@ -16,17 +16,19 @@ from fungal_assets.pocket.architecture import build_pipeline
 from fungal_assets.profiles import get_profile
 from fungal_assets.store import Store
 from fungal_assets_tests.diffusion.conftest import write_dataset, write_prompts
+from fungal_assets_tests.galleries.conftest import write_clusters
 
 BRIEF = {"max_steps": 40, "batch_size": 4, "lora_rank": 4, "vectors_per_species": 2}
 
 
 class World:
-    """A store with a dataset and prompts, and a tiny base model beside it."""
+    """A store with a dataset, prompts and clusters, and a tiny base model beside it."""
 
     def __init__(self, root):
         self.root, self.store, self.base = root, Store(root / "store"), root / "tiny"
         build_pipeline("tiny", seed=0).save_pretrained(self.base)
         self.put("prompts", None, write_prompts(root / "prompts"))
+        self.put("clusters", None, write_clusters(root / "clusters"))
         self.put_dataset(9)
         self.materialise(rehearsal, "64", rehearsal_prompts=2)
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from fungal_assets.diffusion.headers import Origin
 from fungal_assets.diffusion.training import Recipe
+from fungal_assets.diffusion.watching import Watching
 from fungal_assets.shards import ShardWriter, image_schema
 
 SIDE_PX = 64
@@ -43,6 +44,18 @@ SETTINGS = {
     "compiles": False,
     "checkpoint_every_s": 0.0,
     "seed": 3,
+}
+
+UNWATCHED = {
+    "watch_every_steps": 0,
+    "watched_species": 2,
+    "watched_controls": 3,
+    "watch_inference_steps": 2,
+    "watch_guidance_scale": 2.0,
+    "judge": "pocket",
+    "stops_below_retention": 0.0,
+    "patience_looks": 0,
+    "must_learn_within": 0.0,
 }
 
 ORIGIN = Origin("d" * 64, ("ashen cap", "golden bonnet"), ("Apache-2.0", "CC0-1.0"))
@@ -85,8 +98,20 @@ def write_split(folder: Path, split: str, numbers: range, shards: int, class_tex
 
 def write_prompts(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [{"kind": "species", "prompt_id": "species-golden-bonnet", "text": "a photo of golden bonnet"}]
-    rows += [{"kind": "control", "text": text} for text in ("apple", "girl", "tree")]
+    names = ("ashen cap", "golden bonnet")
+    rows = [
+        {
+            "kind": "species",
+            "text": f"a photo of {name}",
+            "species_id": f"species-{n:02d}",
+            "prompt_id": f"species-{n}",
+        }
+        for n, name in enumerate(names)
+    ]
+    rows += [
+        {"kind": "control", "text": text, "expected": text, "prompt_id": text}
+        for text in ("apple", "girl", "tree")
+    ]
     rows += [{"kind": "rehearsal", "text": text} for text in ("hamburger", "girl holding a basket", "flower")]
     (folder / "prompts.json").write_text(json.dumps({"prompts": rows}))
     return folder
@@ -136,10 +161,19 @@ def tune(dataset: Path, prompts: Path, folder: Path, *, method: str, base_model:
 
     count = settings.pop("rehearsal_prompts")
     rehearsal = rehearse(prompts, base_model, count) if count and Path(base_model).is_dir() else None
-    how = {name: settings.pop(name) for name in ("checkpoint_every_s", "tell", "on_loss") if name in settings}
-    recipe = Recipe(**settings)
+    given = ("checkpoint_every_s", "tell", "on_step", "clusters", "logs")
+    how = {name: settings.pop(name) for name in given if name in settings}
+    watching = Watching(**{name: settings.pop(name, value) for name, value in UNWATCHED.items()})
     return training.tune(
-        dataset, rehearsal, folder, method=method, base_model=base_model, recipe=recipe, **how
+        dataset,
+        rehearsal,
+        folder,
+        prompts,
+        method=method,
+        base_model=base_model,
+        recipe=Recipe(**settings),
+        watching=watching,
+        **how,
     )
 
 

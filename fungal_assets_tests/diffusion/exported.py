@@ -93,6 +93,7 @@ def write_tuned(base, folder, *, method, **changed):
         "resolution_px": 64,
         "rows": 13,
         "steps": 6,
+        "step_kept": 6,
         "learning_rate": 3e-3,
         "seed": 3,
     }

@@ -85,7 +85,7 @@ class Life:
         if self._end.kind == "line" and line.startswith(self._end.at):
             self._die()
 
-    def on_loss(self, _step, _loss):
+    def on_step(self, _step, _figures):
         with (Path(self._working).parent / STEPS_NAME).open("a") as file:
             file.write(".")
         self._steps += 1
@@ -98,7 +98,7 @@ def make(store, places, method, life=None):
     dataset, prompts, base = places
 
     def build(folder):
-        heard = {"tell": life.tell, "on_loss": life.on_loss} if life else {}
+        heard = {"tell": life.tell, "on_step": life.on_step} if life else {}
         settings = SETTINGS | {"method": method, "max_steps": STEPS} | heard
         return tune(dataset, prompts, folder, base_model=str(base), **settings)
 

@@ -22,12 +22,12 @@ def steps_of(base_dir, dataset_dir, prompts_dir, tmp_path):
     def run(method):
         steps = []
 
-        def look(step, _loss):
+        def look(step, _figures):
             state = read_tensors(tmp_path / f".resume/step-{step:08d}/state.safetensors")
             steps.append({name: value for name, value in state.items() if name.startswith("weights.")})
 
         settings = SETTINGS | {"method": method, "ema_decay": DECAY}
-        tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **settings, on_loss=look)
+        tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **settings, on_step=look)
         return steps, tmp_path
 
     return run

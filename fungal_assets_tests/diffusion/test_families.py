@@ -202,7 +202,7 @@ def test_words_of_an_xl_are_words_of_both_text_encoders(xl_dir, dataset_dir, pro
     assert differ(pictures["control"], pictures["base control"]) < TOLERANCE
 
 
-def stop(step, _loss):
+def stop(step, _figures):
     if step == 3:
         raise KeyboardInterrupt
 
@@ -221,7 +221,7 @@ def test_an_xl_is_tuned_and_pruned(changed, xl_dir, dataset_dir, prompts_dir, tm
     tune(dataset_dir, prompts_dir, tmp_path / "whole", **run)
     if "has_dora" in changed:
         with pytest.raises(KeyboardInterrupt):
-            tune(dataset_dir, prompts_dir, tmp_path / "broken", **run, on_loss=stop)
+            tune(dataset_dir, prompts_dir, tmp_path / "broken", **run, on_step=stop)
         tune(dataset_dir, prompts_dir, tmp_path / "broken", **run)
         assert hash_files(tmp_path / "broken") == hash_files(tmp_path / "whole")
     assert read_table(tmp_path / "whole/loss.parquet")[0]["rehearsal_loss"] < 1e-9

@@ -25,6 +25,7 @@ TRAINING = {
     "resolution_px": 512,
     "rows": 40,
     "steps": 300,
+    "step_kept": 300,
     "learning_rate": 1e-4,
     "seed": 7,
 }

@@ -20,7 +20,8 @@ from fungal_assets.defs.resources import ProfileResource, StoreResource
 from fungal_assets.errors import InputError, TrainingError
 from fungal_assets.shards import read_table
 from fungal_assets.store import Store, hash_files
-from fungal_assets_tests.diffusion.conftest import SETTINGS, rehearse
+from fungal_assets_tests.diffusion.conftest import SETTINGS, UNWATCHED, rehearse, tune
+from fungal_assets_tests.galleries.conftest import write_clusters
 
 WEIGHTS = "lora/pytorch_lora_weights.safetensors"
 WITHIN = 1e-3
@@ -38,19 +39,21 @@ def train(base_dir, dataset_dir, prompts_dir, monkeypatch):
         recipe = SETTINGS | changed
         rehearsal = rehearse(prompts_dir, str(base_dir), recipe.pop("rehearsal_prompts"))
         how = {name: recipe.pop(name) for name in ("method", "checkpoint_every_s")}
-        order = {"captioned_dataset": str(dataset_dir), "rehearsal": str(rehearsal), "recipe": recipe, **how}
-        order |= {"base_model": str(base_dir)}
+        watching = {name: recipe.pop(name, value) for name, value in UNWATCHED.items()}
+        places = {"captioned_dataset": dataset_dir, "rehearsal": rehearsal, "folder": folder}
+        places |= {"prompts": prompts_dir, "clusters": recipe.pop("clusters", None)}
+        order = {"places": places, "recipe": recipe, "watching": watching, "base_model": str(base_dir), **how}
         folder.mkdir(exist_ok=True)
 
         @dg.asset
         def weights(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-            def observe(step, loss):
-                metadata = {"step": step, "loss": loss}
+            def observe(step, figures):
+                metadata = {"step": step, **figures}
                 context.log_event(dg.AssetObservation(asset_key="weights", metadata=metadata))
                 if heard:
                     heard(step)
 
-            figures = tune_together(context, folder, processes=processes, on_loss=observe, order=order)
+            figures = tune_together(context, folder, processes=processes, on_step=observe, order=order)
             return dg.MaterializeResult(metadata=dict(figures))
 
         return dg.materialize([weights], instance=instance)
@@ -67,7 +70,7 @@ def instance(tmp_path):
 def grown(root, dataset, prompts, base, *, processes):
     """The asset itself, made of these inputs."""
     store = Store(root)
-    config = {name: value for name, value in SETTINGS.items() if name != "method"}
+    config = {name: value for name, value in (SETTINGS | UNWATCHED).items() if name != "method"}
     rehearsal = rehearse(prompts, str(base), config.pop("rehearsal_prompts"))
     for asset, source in (("captioned_dataset", dataset), ("rehearsal", rehearsal)):
 
@@ -164,6 +167,28 @@ def test_a_terminated_step_leaves_a_checkpoint_of_all_and_no_process(train, inst
     (kept,) = (folder / ".resume").glob("step-*")
     assert 2 <= int(kept.name[5:]) < 400
     assert not [p for p in psutil.Process().children(recursive=True) if MODULE in p.cmdline()]
+
+
+def test_two_processes_end_at_the_same_look_and_keep_its_weights_as_one_does(
+    train, instance, base_dir, dataset_dir, prompts_dir, tmp_path
+):
+    """Only the main one looks. At a rate of nothing no look brings a gain, so patience ends the run."""
+    clusters = write_clusters(tmp_path / "clusters")
+    still = {"learning_rate": 1e-12, "max_steps": 400, "watch_every_steps": 3, "patience_looks": 2}
+    result = train(tmp_path / "both", instance, **still, clusters=clusters)
+    assert result.success
+    settings = SETTINGS | still | {"clusters": clusters, "base_model": str(base_dir)}
+    tune(dataset_dir, prompts_dir, tmp_path / "one", **settings)
+    both, one = (json.loads((tmp_path / name / "training.json").read_text()) for name in ("both", "one"))
+    for name in ("steps", "step_kept", "stopped_because", "watched_looks", "watched_species_recognised"):
+        assert both[name] == one[name], name
+    assert both["steps"] < 400 and both["stopped_because"]
+    sheets = sorted(path.name for path in (tmp_path / "both/looks").iterdir())
+    assert sheets == sorted(path.name for path in (tmp_path / "one/looks").iterdir())
+    observed = instance.fetch_observations(dg.AssetKey("weights"), limit=500).records
+    told = [record.asset_observation.metadata for record in observed]
+    looked_at = {each["step"].value for each in told if "species_recognised" in each}
+    assert looked_at == set(range(3, both["steps"] + 1, 3))
 
 
 def test_what_the_main_process_refuses_is_told_in_its_words(train, instance, tmp_path):

@@ -246,13 +246,13 @@ def test_each_rehearsed_text_is_read_within_the_step_and_meets_what_the_base_mod
 def test_a_stopped_run_that_trains_the_text_encoder_ends_bit_equal_to_an_unbroken_one(
     told_dir, base_dir, dataset_dir, prompts_dir, tmp_path
 ):
-    def stop(step, _loss):
+    def stop(step, _figures):
         if step == 3:
             raise KeyboardInterrupt
 
     settings = SETTINGS | {"trains_text_encoder": True}
     with pytest.raises(KeyboardInterrupt):
-        tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **settings, on_loss=stop)
+        tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **settings, on_step=stop)
     tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **settings)
     assert hash_files(tmp_path) == hash_files(told_dir)
 

@@ -101,7 +101,7 @@ def test_a_shard_that_goes_or_changes_in_mid_training_is_named_and_put_back_gone
 ):
     shutil.copytree(dataset, tmp_path / "spare")
 
-    def spoil(step, _loss):
+    def spoil(step, _figures):
         if step == 3:
             fault(dataset / "data" / SECOND)
 
@@ -109,7 +109,7 @@ def test_a_shard_that_goes_or_changes_in_mid_training_is_named_and_put_back_gone
     with pytest.raises(
         ProvenanceError, match=f"{FAULTS[fault]}.*Put the shards back, or grow captioned_dataset"
     ):
-        tune(dataset, prompts_dir, tmp_path / "out", **settings, on_loss=spoil)
+        tune(dataset, prompts_dir, tmp_path / "out", **settings, on_step=spoil)
     assert not (tmp_path / "out/training.json").exists()
     assert (tmp_path / "out/.resume/step-00000004").exists(), "what was learnt before is kept"
     with pytest.raises(ProvenanceError, match=f"{FAULTS[fault]}.*To train anew on what is there, delete"):

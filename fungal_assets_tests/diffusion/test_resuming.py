@@ -49,7 +49,7 @@ def test_a_run_killed_twenty_times_at_random_moments_ends_bit_equal_to_an_unbrok
     assert {
         "training.json",
         "loss.parquet",
-        "loss.png",
+        "curves.png",
         "resume/state.safetensors",
         "resume/state.json",
     } < set(broken.record.files)
@@ -73,13 +73,13 @@ def limit():
 def test_a_state_that_the_disk_has_no_room_for_is_told_and_those_before_it_are_gone_on_from(
     base_dir, dataset_dir, prompts_dir, tuned_dir, tmp_path, limit
 ):
-    def fill(step, _loss):
+    def fill(step, _figures):
         if step == 3:
             limit(4096)
 
     told = r"state of step 4 .*\.resume: .*too large.* MB are free; kept are \['step-00000002', 'step-00000003'\]"
     with pytest.raises(TrainingError, match=told):
-        tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **SETTINGS, on_loss=fill)
+        tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **SETTINGS, on_step=fill)
     assert sorted(path.name for path in (tmp_path / ".resume").iterdir()) == [
         "step-00000002",
         "step-00000003",

@@ -76,13 +76,13 @@ def read_weights(folder):
 def test_a_run_broken_off_and_gone_on_with_ends_bit_equal_to_an_unbroken_one(
     settings, few_dir, base_dir, plain_loss, tmp_path
 ):
-    def interrupt(step, _loss):
+    def interrupt(step, _figures):
         if step == 2:
             raise KeyboardInterrupt
 
     unbroken = run(few_dir, tmp_path / "unbroken", base_dir, settings)
     with pytest.raises(KeyboardInterrupt):
-        run(few_dir, tmp_path / "broken", base_dir, settings, on_loss=interrupt)
+        run(few_dir, tmp_path / "broken", base_dir, settings, on_step=interrupt)
     lines = []
     assert run(few_dir, tmp_path / "broken", base_dir, settings, tell=lines.append) == unbroken
     assert any(line.startswith("training goes on from step 2") for line in lines)

@@ -23,12 +23,12 @@ import json, os, signal, sys
 from pathlib import Path
 from fungal_assets_tests.diffusion.conftest import tune
 
-def die(step, loss):
+def die(step, figures):
     if step == 3:
         os.kill(os.getpid(), signal.SIGKILL)
 
 dataset, prompts, folder, base, settings = sys.argv[1:]
-tune(Path(dataset), Path(prompts), Path(folder), base_model=base, on_loss=die, **json.loads(settings))
+tune(Path(dataset), Path(prompts), Path(folder), base_model=base, on_step=die, **json.loads(settings))
 """
 
 
@@ -52,13 +52,13 @@ def test_a_run_killed_and_called_again_ends_bit_equal_to_an_unbroken_one(
 def test_an_interruption_saves_the_step_it_came_at(
     interruption, base_dir, dataset_dir, prompts_dir, tuned_dir, tmp_path
 ):
-    def interrupt(step, _loss):
+    def interrupt(step, _figures):
         if step == 4:
             raise interruption
 
     settings = SETTINGS | {"checkpoint_every_s": 1e9}
     with pytest.raises(interruption):
-        tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **settings, on_loss=interrupt)
+        tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **settings, on_step=interrupt)
     assert [path.name for path in (tmp_path / ".resume").iterdir()] == ["step-00000004"]
     tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **settings)
     assert hash_folder(tmp_path) == hash_folder(tuned_dir)
@@ -67,12 +67,12 @@ def test_an_interruption_saves_the_step_it_came_at(
 def test_a_damaged_newest_state_is_passed_over_for_the_one_before(
     base_dir, dataset_dir, prompts_dir, tuned_dir, tmp_path
 ):
-    def interrupt(step, _loss):
+    def interrupt(step, _figures):
         if step == 4:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **SETTINGS, on_loss=interrupt)
+        tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **SETTINGS, on_step=interrupt)
     assert sorted(path.name for path in (tmp_path / ".resume").iterdir()) == [
         "step-00000003",
         "step-00000004",

@@ -112,7 +112,7 @@ class GrowthWriter:
                 "captioned_dataset",
                 ["prepared_images", "captions", "species", "raw_images", "feature_vectors"],
             ),
-            ("fine_tuned_weights", ["captioned_dataset", "prompts"]),
+            ("fine_tuned_weights", ["captioned_dataset", "prompts", "clusters"]),
             ("pruned_weights", ["fine_tuned_weights"]),
         ):
             self._make(asset, inputs, lambda folder, name=asset: (folder / "x.txt").write_text(name))
