@@ -73,6 +73,12 @@ class FineTunedWeightsConfig(StageConfig):
         lt=1,
         description="Share of the dataset's draws with a wording that says what all species are and no name.",
     )
+    name_share: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="Share of the dataset's draws with the species' name alone.",
+    )
     min_snr_gamma: float | None = Field(default=None, gt=0, description="Gamma of the min-SNR weighting.")
     ema_decay: float | None = Field(
         default=None,
@@ -177,7 +183,8 @@ def _weights_changed(output: Output, inputs: Inputs) -> Verdict:
 def _class_share_met(output: Output, inputs: Inputs) -> Verdict:
     from fungal_assets.diffusion.checks import check_class_share
 
-    return check_class_share(output.path, class_share=output.record.config["class_share"])
+    shares = {name: output.record.config[name] for name in ("class_share", "name_share")}
+    return check_class_share(output.path, **shares)
 
 
 def _rehearsed_by_its_base(output: Output, inputs: Inputs) -> Verdict:
@@ -202,7 +209,7 @@ TUNED_CHECKS = (
     ),
     Check(
         "class_share_met",
-        "As many draws came without a name as was asked for, and several wordings were drawn.",
+        "As many draws came without a name, and with the name alone, as was asked for.",
         _class_share_met,
         is_severe=True,
     ),

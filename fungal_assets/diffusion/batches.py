@@ -2,8 +2,8 @@
 
 There is no generator whose state could be lost: step 217 draws the same rows, noise and noise levels in any
 run. Rows come in a fresh random order per epoch, so each is seen equally often. Each comes with one of its wordings, by
-chance. The shares of rehearsal and of wordings without a name are met exactly over time, by rounding their running
-totals, which also works at a batch size of one.
+chance. The shares of rehearsal, of wordings without a name and of names alone are met exactly over time, by rounding
+their running totals, which also works at a batch size of one.
 
 A numeric kernel: imports torch at module level, so import this module inside functions only.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -68,6 +69,8 @@ class Batches:
         rehearsal_share: Share of them that is rehearsal, 0 to below 1; without `rehearsal` it must be 0.
         class_share: Share of the draws from the dataset that come with a wording without the species' name, 0 to
             below 1; above 0 every row must have such a wording.
+        name_share: Share of them that come with the species' name alone; with `class_share` below 1; above 0 every row
+            must have a name.
         seed: Decides everything drawn.
         device: Where batches go.
         caption_dropout: Share of the draws whose text is left empty, 0 to below 1.
@@ -82,6 +85,7 @@ class Batches:
     batch_size: int
     rehearsal_share: float
     class_share: float
+    name_share: float
     seed: int
     device: torch.device
     caption_dropout: float = CAPTION_DROPOUT
@@ -109,28 +113,45 @@ class Batches:
         texts = encoded.wordings.pick(rows, chances)
         is_class = self._is_class(step)
         texts[is_class] = encoded.class_wordings.pick(rows[is_class], chances[is_class])
+        is_name = self._is_name(step)
+        texts[is_name] = encoded.name_wordings.pick(rows[is_name], chances[is_name])
         return texts
 
     def _is_class(self, step: int) -> torch.Tensor:
         """Which of a step's draws come without a name, bool."""
+        return self._is_counted(step, self._classes_before)
+
+    def _is_name(self, step: int) -> torch.Tensor:
+        """Which of a step's draws come with the name alone, bool."""
+        return self._is_counted(step, self._names_before)
+
+    def _is_counted(self, step: int, before: Callable[[int], int]) -> torch.Tensor:
+        """Which of a step's draws add to a running total, bool."""
         first, last = self._specimens_before(step), self._specimens_before(step + 1)
-        totals = [self._classes_before(at) for at in range(first, last + 1)]
-        return torch.tensor([after > before for before, after in pairwise(totals)], dtype=torch.bool)
+        totals = [before(at) for at in range(first, last + 1)]
+        return torch.tensor([after > earlier for earlier, after in pairwise(totals)], dtype=torch.bool)
 
     def _classes_before(self, draw: int) -> int:
         return math.floor(draw * self.class_share + 1e-9)
+
+    def _names_before(self, draw: int) -> int:
+        """Of the draws that say a name, so that none is counted twice."""
+        named = draw - self._classes_before(draw)
+        return math.floor(named * self.name_share / (1 - self.class_share) + 1e-9)
 
     def count_texts(self, steps: int) -> dict[str, int]:
         """What the first `steps` steps draw, counted as they are drawn.
 
         Returns:
-            `specimens_drawn`; `class_texts_drawn`, how many of these draws are without a name; `texts`, how many
-            distinct texts the dataset has; `texts_drawn`, how many of them are drawn.
+            `specimens_drawn`; `class_texts_drawn`, how many of these draws are without a name; `names_drawn`, how many
+            are a name alone; `texts`, how many distinct texts the dataset has; `texts_drawn`, how many of them are
+            drawn.
         """
         drawn = [self.texts_of(step) for step in range(steps)]
         return {
             "specimens_drawn": sum(map(len, drawn)),
             "class_texts_drawn": sum(int(self._is_class(step).sum()) for step in range(steps)),
+            "names_drawn": sum(int(self._is_name(step).sum()) for step in range(steps)),
             "texts": len(self.encoded.texts) - 1,
             "texts_drawn": len(set(torch.cat(drawn).tolist())),
         }

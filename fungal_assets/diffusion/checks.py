@@ -87,27 +87,35 @@ def check_every_row_trained_on(fine_tuned_weights: Path, captioned_dataset: Path
     return Verdict(False, f"{finding}{faults} Raise max_steps to at least {needed}, or batch_size.", figures)
 
 
-def check_class_share(fine_tuned_weights: Path, *, class_share: float) -> Verdict:
-    """So many draws from the dataset came without a name as the share says, to less than one draw.
+def check_class_share(fine_tuned_weights: Path, *, class_share: float, name_share: float) -> Verdict:
+    """So many draws came without a name, and with the name alone, as the shares say.
+
+    To less than one draw and, as names are counted among the draws that say one, to less than two.
 
     Args:
         fine_tuned_weights: A complete output.
         class_share: By its settings; textual inversion learns names alone and draws none without.
+        name_share: By its settings; textual inversion draws the wordings of the dataset alone.
     """
     training = read_json(fine_tuned_weights / "training.json")
-    class_share = 0.0 if training["method"] == "textual_inversion" else class_share
-    drawn, nameless = training["specimens_drawn"], training["class_texts_drawn"]
+    if training["method"] == "textual_inversion":
+        class_share = name_share = 0.0
+    drawn, nameless, names = (
+        training[key] for key in ("specimens_drawn", "class_texts_drawn", "names_drawn")
+    )
     share = nameless / max(1, drawn)
     figures = {
         "class_share": round(share, 4),
+        "name_share": round(names / max(1, drawn), 4),
         "texts": training["texts"],
         "texts_drawn": training["texts_drawn"],
     }
     finding = (
-        f"{nameless} of {drawn} draws came without a name ({share:.1%}), {class_share:.1%} were asked for; "
+        f"{nameless} of {drawn} draws came without a name ({share:.1%}), {class_share:.1%} were asked for, and {names} "
+        f"with the name alone, {name_share:.1%} were asked for; "
         f"{training['texts_drawn']} of {training['texts']} texts were drawn."
     )
-    if abs(nameless - class_share * drawn) < 1:
+    if abs(nameless - class_share * drawn) < 1 and abs(names - name_share * drawn) < 2:
         return Verdict(True, finding, figures)
     return Verdict(False, f"{finding} Grow fine_tuned_weights again.", figures)
 

@@ -85,6 +85,9 @@ class Choices:
         return Choices(self.ids[kept], torch.cat([counts.new_zeros(1), counts.cumsum(0)]))
 
 
+_LISTS = ("wordings", "class_wordings", "name_wordings")
+
+
 @dataclass(frozen=True)
 class EncodedDataset:
     """All rows of a captioned dataset, encoded.
@@ -94,6 +97,7 @@ class EncodedDataset:
             one's mirror image, scaled to about unit variance.
         wordings: Each row's wordings, its caption first.
         class_wordings: Each row's wordings without the name of the species; may be none.
+        name_wordings: Each row's name of the species alone; none where the dataset says none.
         told: The M + 1 distinct texts, sorted; index 0 is the empty prompt.
         texts: float32, shape (M + 1, L, D): their embeddings, mapped from their file; or int64, shape (M + 1, T): their
             token ids, where a method learns what texts mean, so that they are encoded within the step.
@@ -103,6 +107,7 @@ class EncodedDataset:
     latents: torch.Tensor
     wordings: Choices
     class_wordings: Choices
+    name_wordings: Choices
     told: Sequence[str]
     texts: torch.Tensor
     rows_by_shard: Mapping[str, int] = field(default_factory=dict)
@@ -147,7 +152,14 @@ def encode_dataset(
     expected = _first_rows(count_rows_by_shard(data, split), most_rows)
     promised = sum(expected.values())
     key = key_of(
-        data_sha256 or hash_folder(data), split, promised, base_sha256, ENCODE_ROWS, crops, list(expected)
+        data_sha256 or hash_folder(data),
+        split,
+        promised,
+        base_sha256,
+        ENCODE_ROWS,
+        crops,
+        list(expected),
+        _LISTS,
     )
     path, embeddings = cache / f"encoded-{key}.safetensors", cache / f"embeddings-{key}.npy"
     told = _distinct_texts(data, split, promised)
@@ -179,14 +191,18 @@ def _first_rows(rows_by_shard: Mapping[str, int], most: int | None) -> dict[str,
 
 def _distinct_texts(data: Path, split: str, count: int) -> list[str]:
     """The texts of a split's first rows, each once, sorted, behind the empty prompt."""
-    rows = itertools.islice(read_rows(data, ["text", "texts", "class_texts"], stem=split), count)
-    every = {text for row in rows for texts in _texts(row) for text in texts}
+    rows = itertools.islice(read_rows(data, ["text", "texts", "class_texts", "species"], stem=split), count)
+    every = {text for row in rows for texts in _texts(row).values() for text in texts}
     return ["", *sorted(every - {""})]
 
 
-def _texts(row: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """A row's wordings and those without a name; a dataset of before has one caption alone."""
-    return row.get("texts") or [row["text"]], row.get("class_texts") or []
+def _texts(row: Mapping[str, Any]) -> dict[str, list[str]]:
+    """A row's texts by the field of `EncodedDataset`; a dataset of before has one caption alone."""
+    return {
+        "wordings": row.get("texts") or [row["text"]],
+        "class_wordings": row.get("class_texts") or [],
+        "name_wordings": [row["species"]] if row.get("species") else [],
+    }
 
 
 def _encode(
@@ -201,7 +217,7 @@ def _encode(
     """What the cache keeps but for the embeddings."""
     latents, shape = [], None
     read: Counter[str] = Counter()
-    said: dict[str, list[list[str]]] = {"wordings": [], "class_wordings": []}
+    said: dict[str, list[list[str]]] = {name: [] for name in _LISTS}
     chunks = _chunks(data, split, count)
     for rows in follow(chunks, tell, f"encoding pictures ({split})", -(-count // ENCODE_ROWS)):
         pixels = [_pixels(row) for row in rows]
@@ -215,8 +231,8 @@ def _encode(
             torch.cat([encode_pixels(pipeline, torch.stack(view)) for view in (pixels, *views)], dim=1)
         )
         read.update(row["shard"] for row in rows)
-        said["wordings"] += [_texts(row)[0] for row in rows]
-        said["class_wordings"] += [_texts(row)[1] for row in rows]
+        for name, lists in said.items():
+            lists += [_texts(row)[name] for row in rows]
     if not latents:
         raise TrainingError(
             f"the {split} shards of {data} hold no rows: there is nothing to learn from. Collect pictures."
@@ -233,15 +249,13 @@ def _encode(
 def _read(path: Path, told: Sequence[str], texts: torch.Tensor, shards: Sequence[str]) -> EncodedDataset:
     tensors = read_tensors(path)
     rows_by_shard = dict(zip(shards, tensors["shard_rows"].tolist(), strict=True))
-    wordings, class_wordings = (
-        Choices(tensors[f"{name}.ids"], tensors[f"{name}.starts"]) for name in ("wordings", "class_wordings")
-    )
-    return EncodedDataset(tensors["latents"], wordings, class_wordings, told, texts, rows_by_shard)
+    choices = {name: Choices(tensors[f"{name}.ids"], tensors[f"{name}.starts"]) for name in _LISTS}
+    return EncodedDataset(tensors["latents"], **choices, told=told, texts=texts, rows_by_shard=rows_by_shard)
 
 
 def _chunks(data: Path, split: str, count: int) -> Iterator[list[dict[str, Any]]]:
     chunk: list[dict[str, Any]] = []
-    columns = ["image", "image_id", "text", "texts", "class_texts"]
+    columns = ["image", "image_id", "text", "texts", "class_texts", "species"]
     for row in itertools.islice(_rows_with_shard(data, columns, split), count):
         chunk.append(row)
         if len(chunk) == ENCODE_ROWS:

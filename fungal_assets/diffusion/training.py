@@ -84,6 +84,8 @@ class Recipe:
         rehearsal_share: Share of each batch that is rehearsal, 0 to below 1.
         class_share: Share of the draws from the dataset that come with a wording that says what all species are and no
             name, 0 to below 1.
+        name_share: Share of them that come with the species' name alone, so that the name comes to mean what else it
+            would leave to the other words; with `class_share` below 1.
         min_snr_gamma: Caps the weight of nearly clean noise levels; 0 for none.
         ema_decay: The weights written are an average over the steps, of which this share stays at each, 0 to below 1;
             in the first steps less, (1 + n) / (10 + n) after n. 0 for the last step's weights.
@@ -111,6 +113,7 @@ class Recipe:
     class_noun: str
     rehearsal_share: float
     class_share: float
+    name_share: float
     min_snr_gamma: float
     ema_decay: float
     noise_offset: float
@@ -143,9 +146,13 @@ class Recipe:
         for name, known in {"optimiser": OPTIMISERS, "precision": PRECISIONS}.items():
             if getattr(self, name) not in known:
                 faults.append(f"{name} is {getattr(self, name)!r}, one of {known!r} expected")
-        for name in ("rehearsal_share", "class_share", "noise_offset", "ema_decay"):
+        for name in ("rehearsal_share", "class_share", "name_share", "noise_offset", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 faults.append(f"{name} is {getattr(self, name)}, 0 to below 1 expected")
+        if self.class_share + self.name_share >= 1:
+            faults.append(
+                f"class_share and name_share are {self.class_share + self.name_share:g}, below 1 expected"
+            )
         if self.lora_targets not in LORA_TARGETS:
             faults.append(f"lora_targets is {self.lora_targets!r}, one of {LORA_TARGETS!r} expected")
         faults += others
@@ -158,7 +165,7 @@ class Recipe:
 
     def with_names_only(self) -> Recipe:
         """The recipe without what says no name: it can't teach a method that learns names, nor make it forget."""
-        return replace(self, rehearsal_share=0.0, class_share=0.0)
+        return replace(self, rehearsal_share=0.0, class_share=0.0, name_share=0.0)
 
 
 @dataclass(frozen=True)
@@ -336,6 +343,8 @@ def _prepare(
     data = manifest.folder
     if recipe.class_share > 0:
         _refuse_nameless(data)
+    if recipe.name_share > 0:
+        _refuse_unnamed(data)
     device, cache = pick_device(), folder / CACHE_NAME
     pipeline = load_pipeline(base.path, device=device, dtype=torch.float32)
     how: dict[str, Any] = {
@@ -382,6 +391,7 @@ def _prepare(
         recipe.batch_size * recipe.accumulation_steps,
         recipe.rehearsal_share,
         recipe.class_share,
+        recipe.name_share,
         recipe.seed,
         device,
         caption_dropout=0.0 if method.learns_names else CAPTION_DROPOUT,
@@ -502,6 +512,19 @@ def _refuse_nameless(data: Path) -> None:
         raise InputError(
             f"class_share is above 0, but {missing} of {len(counts)} rows of {data} have no class_texts. Set "
             "fine_tuned_weights.class_share to 0, or captions.class_wordings to 1 or more and grow captions again."
+        )
+
+
+def _refuse_unnamed(data: Path) -> None:
+    """Raise where rows have no name though some are to be drawn by it alone."""
+    from fungal_assets.shards import read_rows
+
+    names = [row.get("species") for row in read_rows(data, ["image_id", "species"], stem=TRAIN)]
+    missing = sum(not name for name in names)
+    if missing:
+        raise InputError(
+            f"name_share is above 0, but {missing} of {len(names)} rows of {data} have no species. Set "
+            "fine_tuned_weights.name_share to 0, or grow captioned_dataset again."
         )
 
 

@@ -8,13 +8,20 @@ from fungal_assets.diffusion.encoding import Choices, EncodedDataset
 from fungal_assets.diffusion.objectives import Objective
 from fungal_assets.diffusion.rehearsal import Rehearsal
 
-ROWS, POINTS, CLASS_TEXT = 7, 5, 30
+ROWS, POINTS, CLASS_TEXT, NAME = 7, 5, 30, 31
 
 
-def batches(*, size: int = 4, share: float = 0.25, class_share: float = 0.0, seed: int = 0) -> Batches:
+def batches(
+    *,
+    size: int = 4,
+    share: float = 0.25,
+    class_share: float = 0.0,
+    name_share: float = 0.0,
+    seed: int = 0,
+) -> Batches:
     """Every latent of row r is r, and of its mirror image r + 100; the kept predictions are 50 and 60.
 
-    Row r has r % 3 + 1 wordings: the texts r + 1, r + 11 and r + 21; each has the same class wording.
+    Row r has r % 3 + 1 wordings: the texts r + 1, r + 11 and r + 21; each has the same class wording and the same name.
     """
     values = torch.arange(ROWS, dtype=torch.float32)
     latents = torch.stack([values, values + 100], dim=1).view(ROWS, 2, 1, 1, 1).expand(-1, -1, 4, 8, 8)
@@ -22,15 +29,16 @@ def batches(*, size: int = 4, share: float = 0.25, class_share: float = 0.0, see
     starts = torch.tensor([0, *map(len, told)]).cumsum(0)
     wordings = Choices(torch.tensor([text for texts in told for text in texts]), starts)
     nameless = Choices(torch.full((ROWS,), CLASS_TEXT), torch.arange(ROWS + 1))
-    told = [str(number) for number in range(31)]
-    encoded = EncodedDataset(latents, wordings, nameless, told, torch.arange(31.0).view(-1, 1, 1))
+    names = Choices(torch.full((ROWS,), NAME), torch.arange(ROWS + 1))
+    told = [str(number) for number in range(32)]
+    texts = torch.arange(32.0).view(-1, 1, 1)
+    encoded = EncodedDataset(latents, wordings, nameless, names, told, texts)
     plane = torch.ones(POINTS, 4, 8, 8)
     texts = torch.tensor([0.0, 70, 71, 72, 73, 74]).view(-1, 1, 1)
     points = Rehearsal(plane, torch.arange(POINTS), torch.arange(POINTS) + 1, 50 * plane, 60 * plane, texts)
     objective = Objective(torch.linspace(0.999, 0.001, 1000), "epsilon", 5.0)
-    return Batches(
-        encoded, points if share else None, objective, size, share, class_share, seed, torch.device("cpu")
-    )
+    shares, rehearsal = (share, class_share, name_share), points if share else None
+    return Batches(encoded, rehearsal, objective, size, *shares, seed, torch.device("cpu"))
 
 
 @pytest.mark.parametrize(("size", "share"), [(4, 0.25), (4, 0.0), (3, 0.4), (1, 0.5)])
@@ -114,6 +122,21 @@ def test_the_share_of_wordings_without_a_name_is_met_over_time(size, share, clas
     assert counts["specimens_drawn"] == len(drawn)
     assert counts["class_texts_drawn"] == int((drawn == CLASS_TEXT).sum())
     assert counts["texts_drawn"] == len(set(drawn.tolist())) == ROWS + 4 + 2 + 1
+
+
+@pytest.mark.parametrize(("class_share", "name_share"), [(0.15, 0.4), (0.0, 0.3), (0.5, 0.45)])
+@pytest.mark.parametrize("size", [1, 4])
+def test_the_share_of_names_alone_is_met_over_time_beside_that_of_wordings_without_one(
+    size, class_share, name_share
+):
+    plan = batches(size=size, share=0.25, class_share=class_share, name_share=name_share)
+    for steps in (1, 7, 40, 200):
+        drawn = torch.cat([plan.texts_of(step) for step in range(steps)])
+        assert abs(int((drawn == CLASS_TEXT).sum()) - class_share * len(drawn)) < 1
+        assert abs(int((drawn == NAME).sum()) - name_share * len(drawn)) < 2
+    counts = plan.count_texts(200)
+    assert counts["names_drawn"] == int((drawn == NAME).sum())
+    assert counts["class_texts_drawn"] == int((drawn == CLASS_TEXT).sum())
 
 
 def test_every_wording_of_a_row_is_drawn_equally_often():

@@ -33,10 +33,15 @@ def test_every_row_of_every_shard_is_encoded(shards, pipeline, tmp_path):
     encoded = encode(write_dataset(tmp_path / "dataset", 11, shards=shards), pipeline, tmp_path)
     assert encoded.latents.shape == (11, 2, 4, 8, 8)
     assert len(set(encoded.latents[:, 0].sum(dim=(1, 2, 3)).tolist())) == 11
-    assert len(encoded.texts) == 6, "the empty prompt, two wordings of two names, and one without"
+    assert len(encoded.texts) == 8, "the empty prompt, two wordings of two names, one without, the names"
     rows = torch.arange(11)
     assert encoded.wordings.counts(rows).tolist() == [2] * 11
     assert encoded.class_wordings.counts(rows).tolist() == [1] * 11
+    assert encoded.name_wordings.counts(rows).tolist() == [1] * 11
+    named = encoded.name_wordings.pick(rows, torch.zeros(11))
+    captions = encoded.wordings.pick(rows, torch.zeros(11))
+    for name, caption in zip(named.tolist(), captions.tolist(), strict=True):
+        assert encoded.told[caption] == f"a photo of {encoded.told[name]}"
     assert len(set(encoded.wordings.ids.tolist())) == 4 and len(set(encoded.class_wordings.ids.tolist())) == 1
 
 
@@ -158,7 +163,7 @@ def test_without_embeddings_no_text_is_encoded_and_all_are_told(pipeline, tmp_pa
     assert not list((tmp_path / "cache").glob("embeddings-*")) and len(told.texts) == 0
     names = ("ashen cap", "golden bonnet")
     wordings = [text for name in names for text in (f"a photo of {name}", f"in moss, {name}")]
-    assert told.told == sorted(["", "a mushroom", *wordings])
+    assert told.told == sorted(["", "a mushroom", *wordings, *names])
     torch.testing.assert_close(
         encode_dataset(data, pipeline, **common).texts, embed_texts(pipeline, told.told)
     )

@@ -179,7 +179,8 @@ def test_the_rehearsal_of_another_base_model_is_refused_with_both_hashes(
             recipe=training.Recipe(**settings),
             checkpoint_every_s=every_s,
         )
-    assert not any(tmp_path.iterdir()), "refused before anything is encoded"
+    left = [path.name for path in tmp_path.iterdir()]
+    assert left == [training.MANIFEST_NAME], "refused before anything is encoded"
 
 
 def test_a_rehearsal_of_another_size_is_refused(base_dir, dataset_dir, prompts_dir, tmp_path):

@@ -146,7 +146,7 @@ def test_what_is_measured_is_what_the_gallery_and_the_report_of_that_strength_fi
     strength, exported, spoilt, asked, base_dir, trials, tmp_path
 ):
     export(spoilt, asked, tmp_path / "pruned", base_dir, trials, strength=strength)
-    settings = SAMPLING | {"scheduler": SCHEDULER, "batch_size": BATCH_SIZE, "size_px": SIDE_PX}
+    settings = SAMPLING | {"scheduler": SCHEDULER, "batch_size": BATCH_SIZE, "size_px": SIDE_PX, "sizes": []}
     places = [tmp_path / "pruned", *asked, tmp_path / "gallery"]
     figures = sample_gallery(*places, base_model=str(base_dir), **settings)
     report = report_forgetting(tmp_path / "gallery", tmp_path, judge=trials.judge, min_retention=0.9)

@@ -102,9 +102,10 @@ def test_what_is_kept_says_what_was_trained_on(tuned_dir, base_dir):
     assert record["rehearsed_prompts"] == ["hamburger", "girl holding a basket"]
     assert (record["steps"], record["lora_rank"], record["resolution_px"]) == (6, 4, 64)
     assert not [name for name in record if "second" in name]
-    assert record["class_share"] == 0.2
-    assert (record["specimens_drawn"], record["class_texts_drawn"]) == (18, 3)
-    assert record["texts"] == 5 and 4 <= record["texts_drawn"] <= 5
+    assert (record["class_share"], record["name_share"]) == (0.2, 0.3)
+    drawn = [record[name] for name in ("specimens_drawn", "class_texts_drawn", "names_drawn")]
+    assert drawn == [18, 3, 5]
+    assert record["texts"] == 7 and 6 <= record["texts_drawn"] <= 7
     curve = read_table(tuned_dir / "loss.parquet")
     assert [row["step"] for row in curve] == [1, 2, 3, 4, 5, 6]
     assert all(row["rehearsal_loss"] is not None for row in curve)
@@ -211,6 +212,7 @@ def test_a_missing_shard_is_named(base_dir, prompts_dir, tmp_path):
         ({"max_steps": 0, "rehearsal_share": 1.0}, "max_steps is 0.*rehearsal_share is 1.0"),
         ({"rehearsal_prompts": 0}, "rehearsal_share is 0.25, but there is no rehearsal.*--until rehearsal"),
         ({"ema_decay": 1.0}, "ema_decay is 1.0, 0 to below 1 expected"),
+        ({"name_share": 0.8}, "class_share and name_share are 1, below 1 expected"),
         ({"class_share": -0.1}, "class_share is -0.1, 0 to below 1 expected"),
         ({"base_model": "nowhere"}, "not a folder, not a card and not a hub id"),
     ],
@@ -246,6 +248,23 @@ def test_few_rows_without_a_wording_that_says_no_name_are_counted(base_dir, prom
     assert 0 < table.num_rows < 9
 
 
+def test_rows_without_a_species_are_counted_where_names_alone_are_to_be_drawn(
+    base_dir, prompts_dir, tmp_path
+):
+    dataset = write_dataset(tmp_path / "dataset", 9)
+    shard = shard_paths(dataset / "data", "train")[0]
+    table = pq.read_table(shard)
+    nameless = pa.array([""] * table.num_rows, pa.string())
+    pq.write_table(table.set_column(table.schema.get_field_index("species"), "species", nameless), shard)
+    with pytest.raises(
+        InputError, match=f" {table.num_rows} of 9 rows .* have no species. Set .*name_share to 0"
+    ):
+        tune(dataset, prompts_dir, tmp_path / "tuned", base_model=str(base_dir), **SETTINGS)
+    settings = SETTINGS | {"name_share": 0.0, "max_steps": 2}
+    figures = tune(dataset, prompts_dir, tmp_path / "tuned", base_model=str(base_dir), **settings)
+    assert figures["names_drawn"] == 0 < table.num_rows < 9
+
+
 def test_held_out_rows_need_no_wording_without_a_name(base_dir, prompts_dir, tmp_path):
     write_split(tmp_path, "train", range(4), 1, ("a mushroom",))
     write_split(tmp_path, "test", range(4, 6), 1, ())
@@ -277,13 +296,17 @@ def test_a_method_that_learns_names_draws_no_text_without_one_whatever_the_share
     assert record["class_share"] == record["rehearsal_share"] == record["class_texts_drawn"] == 0
     assert record["rehearsed_prompts"] == [] and record["vectors_per_species"] == 2
     assert record["texts_drawn"] == 4 and record["specimens_drawn"] == 6 * 4
-    assert check_class_share(folder, class_share=SETTINGS["class_share"]).passed
+    assert record["name_share"] == record["names_drawn"] == 0
+    shares = {name: SETTINGS[name] for name in ("class_share", "name_share")}
+    assert check_class_share(folder, **shares).passed
 
 
 def test_a_share_that_was_not_met_is_found(tuned_dir, tmp_path):
     shutil.copy(tuned_dir / "training.json", tmp_path)
-    assert check_class_share(tmp_path, class_share=0.2).passed
-    verdict = check_class_share(tmp_path, class_share=0.4)
+    assert check_class_share(tmp_path, class_share=0.2, name_share=0.3).passed
+    verdict = check_class_share(tmp_path, class_share=0.2, name_share=0.6)
+    assert not verdict.passed and "5 with the name alone, 60.0%" in verdict.finding
+    verdict = check_class_share(tmp_path, class_share=0.4, name_share=0.3)
     assert not verdict.passed and "3 of 18 draws came without a name (16.7%), 40.0%" in verdict.finding
 
 
