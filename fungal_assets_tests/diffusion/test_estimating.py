@@ -51,7 +51,7 @@ def loop_by(base_dir):
             texts = torch.randn(2, length, config.cross_attention_dim)
         one = Choices(torch.ones(8).long(), torch.arange(9))
         latents = torch.randn(8, 2, config.in_channels, config.sample_size, config.sample_size)
-        encoded = EncodedDataset(latents, one, one, ["", "a bonnet"], texts)
+        encoded = EncodedDataset(latents, one, one, one, ["", "a bonnet"], texts)
         objective = Objective.of(pipeline.scheduler, 5.0, device)
         loop = Loop(
             pipeline.unet,

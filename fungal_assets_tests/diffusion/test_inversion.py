@@ -321,7 +321,7 @@ def test_what_says_no_name_is_never_drawn(base_dir, prompts_dir, tmp_path):
     """A step of one draw without a name would have no gradient, which stops the run."""
     dataset = write_told(tmp_path, ["a photo of ashen cap", "a photo", "in moss"], "ashen cap")
     figures = tune_on(dataset, base_dir, prompts_dir, tmp_path / "tuned", batch_size=1, max_steps=40)
-    assert (figures["texts"], figures["texts_drawn"]) == (3, 1)
+    assert (figures["texts"], figures["texts_drawn"]) == (4, 1), "the name alone is a text too"
 
 
 @pytest.mark.parametrize(

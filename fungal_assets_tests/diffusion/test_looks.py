@@ -244,7 +244,7 @@ def test_weights_of_the_best_look_of_an_averaged_run_are_the_average_of_then(jud
     """A run that ends at that very step writes the same ones."""
     from fungal_assets.diffusion.encoding import read_tensors
 
-    how = {"judge": judge, "watch_every_steps": 1, "ema_decay": 0.9, "learning_rate": 0.03}
+    how = {"judge": judge, "watch_every_steps": 1, "ema_decay": 0.9, "learning_rate": 0.1}
     look_by(tmp_path / "kept", **how, max_steps=10, patience_looks=50)
     record = json.loads((tmp_path / "kept/training.json").read_text())
     step = record["step_kept"]

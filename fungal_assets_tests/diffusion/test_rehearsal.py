@@ -28,6 +28,7 @@ from fungal_assets.diffusion.rehearsal_checks import (
     check_rehearsed_by_its_base,
     check_said_by_the_base,
 )
+from fungal_assets.diffusion.watching import UNWATCHED
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.progress import stay_silent
 from fungal_assets.store import hash_files, hash_folder
@@ -177,6 +178,7 @@ def test_the_rehearsal_of_another_base_model_is_refused_with_both_hashes(
             method="lora",
             base_model=str(other_base),
             recipe=training.Recipe(**settings),
+            watching=UNWATCHED,
             checkpoint_every_s=every_s,
         )
     left = [path.name for path in tmp_path.iterdir()]
@@ -198,6 +200,7 @@ def test_a_rehearsal_of_another_size_is_refused(base_dir, dataset_dir, prompts_d
             method="lora",
             base_model=str(base_dir),
             recipe=training.Recipe(**settings),
+            watching=UNWATCHED,
             checkpoint_every_s=every_s,
         )
 
