@@ -56,7 +56,7 @@ def loop_by(base_dir):
         loop = Loop(
             pipeline.unet,
             parameters,
-            Batches(encoded, None, objective, batch_size, 0.0, 0.0, 0, device),
+            Batches(encoded, None, objective, batch_size, 0.0, 0.0, 0.0, 0, device),
             max_steps=4,
             learning_rate=1e-3,
             ema_decay=settings.pop("ema_decay", 0.0),
