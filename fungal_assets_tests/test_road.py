@@ -35,11 +35,13 @@ SMALL = {
         "learning_rate": 2e-3,
         "lora_rank": 4,
     },
-    "sample_galleries": {"images_per_prompt": 1, "controls": 3, "num_inference_steps": 4, "seed": 2},
+    "sample_galleries": {"images_per_prompt": 1, "controls": 3, "num_inference_steps": 4, "seed": 7},
     "forgetting_report": {"min_retention": 0.0},
     "forms_3d": {"max_species": 1, "iterations": 30, "grid_size": 24, "view_size_px": 64, "processes": 1},
     "videos_3d": {"frames": 8, "size_px": 64},
 }
+UNREAD = {"pruned_weights": {"clusters", "prompts"}}
+"""Read only where the strength is chosen by measuring."""
 JOBS = {"collection": COLLECTION_ASSETS, "growth": GROWTH_ASSETS[:6]}
 """Up to the forms: what a model of 64 px and 24 steps makes of them is not what is tested here."""
 
@@ -128,7 +130,8 @@ def test_every_asset_is_kept_with_what_it_came_from(grown):
     for name, record in records.items():
         made_here = {key: value for key, value in record.inputs.items() if key in hashes}
         assert made_here == {key: hashes[key] for key in made_here}, name
-        assert sorted(key.split("/")[0] for key in made_here) == GRAPH[record.asset], name
+        read = set(GRAPH[record.asset]) - UNREAD.get(record.asset, set())
+        assert {key.split("/")[0] for key in made_here} == read, name
     tuned = records["fine_tuned_weights/lora|64"]
     assert (
         tuned.inputs["captioned_dataset/64"] == hashes["captioned_dataset/64"]
