@@ -32,7 +32,7 @@ SETTINGS = {
     "rehearsal_prompts": 2,
     "rehearsal_share": 0.25,
     "class_share": 0.2,
-    "name_share": 0.3,
+    "name_share": 0.2,
     "min_snr_gamma": 5.0,
     "ema_decay": 0.0,
     "noise_offset": 0.0,
