@@ -11,11 +11,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 Tell = Callable[[str], None]
+OnStep = Callable[[int, Mapping[str, float]], None]
+"""Hears of a step done: its number, from 1, and its figures."""
 Item = TypeVar("Item")
 
 
 def stay_silent(_: str) -> None:
     """Tell nobody; the default of every `tell` argument."""
+
+
+def ignore_step(_step: int, _figures: Mapping[str, float]) -> None:
+    """Do nothing with a step; the default of every `on_step` argument."""
 
 
 class Ticker:

@@ -3,7 +3,7 @@
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,12 @@ from dagster._core.errors import DagsterPipesExecutionError
 
 from fungal_assets.defs.launched import FAULTS_NAME, LAUNCHER, MODULE
 from fungal_assets.errors import FungalError, TrainingError
+from fungal_assets.progress import OnStep
 from fungal_assets.store import Figures, write_atomically
 
 ORDER_NAME = ".order.json"
 GRACE_S = 40.0
 """For the children to end by themselves when the step is terminated: `accelerate launch` gives them 30 s."""
-
-OnStep = Callable[[int, Mapping[str, float]], None]
 
 
 def count_processes(processes: int) -> int:

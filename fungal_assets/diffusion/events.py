@@ -9,7 +9,7 @@ A numeric kernel: imports torch at module level, so import this module inside fu
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,11 +19,11 @@ import torch  # noqa: TID253
 from PIL import Image
 
 from fungal_assets.diffusion.looks import sheet_path
+from fungal_assets.progress import OnStep
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-OnStep = Callable[[int, Mapping[str, float]], None]
 FLUSH_S = 10
 SHEET = "looks"
 

@@ -34,14 +34,13 @@ from fungal_assets.diffusion.stepping import make_optimiser, precise
 from fungal_assets.diffusion.team import Alone, Team
 from fungal_assets.diffusion.watching import Look, Watching
 from fungal_assets.errors import TrainingError
-from fungal_assets.progress import Tell, Ticker
+from fungal_assets.progress import OnStep, Tell, Ticker
 
 MAX_GRADIENT_NORM = 1.0
 PROBE_BATCHES, PROBE_ROWS = 4, 8
 UNMOVED = 0.001
 """A rise or fall of the loss by less than this share counts as none."""
 
-OnStep = Callable[[int, Mapping[str, float]], None]
 Encode = Callable[[torch.Tensor], torch.Tensor]
 Predict = Callable[[torch.nn.Module, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from fungal_assets.diffusion.stepping import OPTIMISERS, PRECISIONS, arrange, re
 from fungal_assets.diffusion.watching import Watching, tell_of_looks
 from fungal_assets.errors import InputError
 from fungal_assets.profiles import LORA_TARGETS
-from fungal_assets.progress import Tell, stay_silent
+from fungal_assets.progress import OnStep, Tell, ignore_step, stay_silent
 from fungal_assets.store import Figures, write_atomically
 
 if TYPE_CHECKING:
@@ -54,13 +54,6 @@ SETTINGS_OF_METHODS = {
 STATES_NAME, MANIFEST_NAME = ".resume", ".shards.json"
 HELD_OUT_PROBES, HELD_OUT_ROWS = 8, 64
 """Batches of held-out pictures that the loss is measured over, before and after, and the most pictures in them."""
-
-
-OnStep = Callable[[int, Mapping[str, float]], None]
-
-
-def ignore_step(_step: int, _figures: Mapping[str, float]) -> None:
-    """Do nothing with a step; the default of `on_step`."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,11 +34,11 @@ from fungal_assets.forms import priors
 from fungal_assets.forms.guidance import Guide
 from fungal_assets.forms.views import sample_cameras, word_shares
 from fungal_assets.forms.volume import Camera, View, Volume, render, upsample
+from fungal_assets.progress import OnStep, ignore_step
 
 Embeddings = Sequence[Mapping[str, torch.Tensor]]
 _LEAST_ALPHA_BAR = 2e-3
 _FLOOR_ONLY_DEG = 20
-OnStep = Callable[[int, Mapping[str, float]], None]
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def distill(
     backdrops: Sequence[torch.Tensor] = (),
     resume_path: Path | None = None,
     save_every_s: float = 10.0,
-    on_step: OnStep = lambda _step, _figures: None,
+    on_step: OnStep = ignore_step,
 ) -> Volume:
     """Grow one form.
 
