@@ -10,6 +10,7 @@ from pydantic import Field
 
 from fungal_assets.defs.dataset import captioned_dataset
 from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep, told_plainly
+from fungal_assets.defs.launched import carry_out
 from fungal_assets.defs.launching import count_processes, tune_together
 from fungal_assets.defs.morphology import clusters
 from fungal_assets.defs.nomenclature import prompts
@@ -251,7 +252,6 @@ def fine_tuned_weights(
     """The base model tuned on the captioned dataset, its curves and sample sheets, and the state to go on from."""
     from fungal_assets.diffusion.base_models import resolve_base_model
     from fungal_assets.diffusion.cards import licences_of
-    from fungal_assets.diffusion.training import Recipe, tune
     from fungal_assets.diffusion.watching import Watching
     from fungal_assets.galleries.judging import hash_references
 
@@ -287,11 +287,6 @@ def fine_tuned_weights(
         tell: Tell,
         **settings: Any,
     ) -> Figures:
-        how: dict[str, Any] = {
-            "method": method,
-            "base_model": base_model,
-            "checkpoint_every_s": checkpoint_every_s,
-        }
         watching = {field.name: settings.pop(field.name) for field in fields(Watching)}
         written, grouped = (output.path for output in drawn) if drawn else (None, None)
         places: dict[str, Any] = {
@@ -302,12 +297,18 @@ def fine_tuned_weights(
             "clusters": grouped,
             "logs": store.open().logs("fine_tuned_weights", context.partition_key, folder),
         }
+        order = {
+            "places": places,
+            "recipe": settings,
+            "watching": watching,
+            "method": method,
+            "base_model": base_model,
+            "checkpoint_every_s": checkpoint_every_s,
+        }
         count = count_processes(processes)
         if count > 1:
-            order = {"places": places, "recipe": settings, "watching": watching, **how}
             return tune_together(context, folder, processes=count, on_step=show_step, order=order)
-        how |= {"recipe": Recipe(**settings), "watching": Watching(**watching)}
-        return tune(**places, **how, tell=tell, on_step=show_step)
+        return carry_out(order, tell=tell, on_step=show_step)
 
     return keep(
         context,

@@ -19,8 +19,7 @@ from typing import Any
 
 from fungal_assets.compute import cores
 from fungal_assets.errors import FungalError
-from fungal_assets.progress import Tell, stay_silent
-from fungal_assets.store import write_atomically
+from fungal_assets.store import Figures, write_atomically
 
 FAULTS_NAME = ".faults"
 LAUNCHER = "launcher"
@@ -67,16 +66,16 @@ def work(order: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, team.stop)
     try:
+        told = json.loads(order.read_text())
         if not team.is_main:
-            _tune(order, team, stay_silent, lambda step, figures: None)
+            carry_out(told, team=team)
             return
         with open_dagster_pipes() as pipes:
-            figures = _tune(
-                order,
-                team,
-                pipes.log.info,
-                lambda step, figures: pipes.report_custom_message({"step": step, "told": dict(figures)}),
-            )
+
+            def report(step: int, figures: Mapping[str, float]) -> None:
+                pipes.report_custom_message({"step": step, "told": dict(figures)})
+
+            figures = carry_out(told, tell=pipes.log.info, on_step=report, team=team)
             pipes.report_custom_message({"figures": dict(figures)})
     except Exception as error:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -87,19 +86,20 @@ def work(order: Path) -> None:
         state.destroy_process_group()
 
 
-def _tune(order: Path, team: Any, tell: Tell, on_step: Any) -> Mapping[str, Any]:
+def carry_out(order: Mapping[str, Any], **heard: Any) -> Figures:
+    """What `tune` does and returns, in this process.
+
+    Args:
+        order: Its arguments, those that are paths under `places`; `recipe` and `watching` as plain fields.
+        heard: Its callbacks and team.
+    """
     from fungal_assets.diffusion.training import Recipe, tune
     from fungal_assets.diffusion.watching import Watching
 
-    told = json.loads(order.read_text())
-    places: dict[str, Any] = {
-        name: Path(place) if place else None for name, place in told.pop("places").items()
-    }
-    how: dict[str, Any] = {
-        "recipe": Recipe(**told.pop("recipe")),
-        "watching": Watching(**told.pop("watching")),
-    }
-    return tune(**places, **told, **how, tell=tell, on_step=on_step, team=team)
+    how = dict(order)
+    places = {name: Path(place) if place else None for name, place in how.pop("places").items()}
+    recipe, watching = Recipe(**how.pop("recipe")), Watching(**how.pop("watching"))
+    return tune(**places, **how, recipe=recipe, watching=watching, **heard)
 
 
 def _leave_fault(order: Path, name: str, kind: str, message: str) -> None:

@@ -45,7 +45,7 @@ def tune_together(
         folder: Filled.
         processes: How many.
         on_step: Hears the number and figures of every step done.
-        order: The arguments of `tune` without callbacks: those that are paths under `places`, the others as JSON.
+        order: As of `carry_out`.
 
     Raises:
         FungalError: What the main process raised.
