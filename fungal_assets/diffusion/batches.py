@@ -45,16 +45,17 @@ class Batch:
     weight: torch.Tensor
     specimens: int
 
+    def rows(self, first: int, last: int) -> Batch:
+        """Its rows `first` to `last` - 1."""
+        columns = (self.x_t, self.timesteps, self.text, self.target, self.weight)
+        specimens = min(max(self.specimens - first, 0), last - first)
+        return Batch(*(column[first:last] for column in columns), specimens=specimens)
+
     def parts(self, count: int) -> list[Batch]:
         """The batch in `count` parts of as many rows each, in order."""
         rows = len(self.x_t) // count
         assert rows * count == len(self.x_t), (len(self.x_t), count)
-        columns = (self.x_t, self.timesteps, self.text, self.target, self.weight)
-        split = zip(*(column.split(rows) for column in columns), strict=True)
-        return [
-            Batch(x_t, t, text, target, weight, min(max(self.specimens - rows * number, 0), rows))
-            for number, (x_t, t, text, target, weight) in enumerate(split)
-        ]
+        return [self.rows(first, first + rows) for first in range(0, rows * count, rows)]
 
 
 @dataclass(frozen=True)

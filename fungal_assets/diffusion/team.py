@@ -14,9 +14,9 @@ A numeric kernel: imports torch at module level, so import this module inside fu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -153,7 +153,7 @@ class Together:
         told = torch.zeros(count + 1, device=batch.x_t.device)
         edges = [count * at // (self.size * parts) for at in range(self.size * parts + 1)]
         for first, last in pairwise(edges[self.rank * parts : (self.rank + 1) * parts + 1]):
-            own = compute(rows_of(batch, first, last))
+            own = compute(batch.rows(first, last))
             (own.sum() / count).backward()
             told[first:last] = own.detach()
         told[count] = float(self._is_to_stop)
@@ -175,16 +175,6 @@ def _sum_gradients(parameters: Parameters) -> None:
         torch.distributed.all_reduce(flat)
         for gradient, part in zip(gradients, flat.split([item.numel() for item in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
-
-
-def rows_of(batch: Batch, first: int, last: int) -> Batch:
-    """The rows `first` to `last` - 1 of a batch; how many of them are specimens is not told of a part."""
-    parts: Mapping[str, Any] = {
-        field.name: getattr(batch, field.name)[first:last]
-        for field in fields(batch)
-        if isinstance(getattr(batch, field.name), torch.Tensor)
-    }
-    return replace(batch, **parts)
 
 
 def _buckets(gradients: Iterable[torch.Tensor]) -> Iterator[list[torch.Tensor]]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fungal_assets.diffusion.batches import Batch
-from fungal_assets.diffusion.team import BUCKET_NUMBERS, Alone, Together, _buckets, rows_of
+from fungal_assets.diffusion.team import BUCKET_NUMBERS, Alone, Together, _buckets
 
 
 @pytest.fixture
@@ -17,8 +17,9 @@ def batch():
 
 def test_the_parts_of_all_processes_are_the_batch(batch):
     bounds = [5 * at // 3 for at in range(4)]
-    parts = [rows_of(batch, first, last) for first, last in zip(bounds, bounds[1:], strict=False)]
+    parts = [batch.rows(first, last) for first, last in zip(bounds, bounds[1:], strict=False)]
     assert [len(part.x_t) for part in parts] == [1, 2, 2]
+    assert [part.specimens for part in parts] == [1, 2, 0]
     for name in ("x_t", "timesteps", "text", "target", "weight"):
         assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(batch, name))
 
