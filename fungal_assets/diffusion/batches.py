@@ -58,7 +58,7 @@ class Batch:
         return [self.rows(first, first + rows) for first in range(0, rows * count, rows)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Batches:
     """All batches of one training run, by step.
 

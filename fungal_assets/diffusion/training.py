@@ -378,15 +378,15 @@ def _prepare(
         for text_encoder in text_encoders_of(pipeline).values():
             text_encoder.to("cpu")
     batches = Batches(
-        encoded,
-        points,
-        objective,
-        recipe.batch_size * recipe.accumulation_steps,
-        recipe.rehearsal_share,
-        recipe.class_share,
-        recipe.name_share,
-        recipe.seed,
-        device,
+        encoded=encoded,
+        rehearsal=points,
+        objective=objective,
+        batch_size=recipe.batch_size * recipe.accumulation_steps,
+        rehearsal_share=recipe.rehearsal_share,
+        class_share=recipe.class_share,
+        name_share=recipe.name_share,
+        seed=recipe.seed,
+        device=device,
         caption_dropout=0.0 if method.learns_names else CAPTION_DROPOUT,
         noise_offset=recipe.noise_offset,
     )

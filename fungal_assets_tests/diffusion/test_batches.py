@@ -37,8 +37,17 @@ def batches(
     texts = torch.tensor([0.0, 70, 71, 72, 73, 74]).view(-1, 1, 1)
     points = Rehearsal(plane, torch.arange(POINTS), torch.arange(POINTS) + 1, 50 * plane, 60 * plane, texts)
     objective = Objective(torch.linspace(0.999, 0.001, 1000), "epsilon", 5.0)
-    shares, rehearsal = (share, class_share, name_share), points if share else None
-    return Batches(encoded, rehearsal, objective, size, *shares, seed, torch.device("cpu"))
+    return Batches(
+        encoded=encoded,
+        rehearsal=points if share else None,
+        objective=objective,
+        batch_size=size,
+        rehearsal_share=share,
+        class_share=class_share,
+        name_share=name_share,
+        seed=seed,
+        device=torch.device("cpu"),
+    )
 
 
 @pytest.mark.parametrize(("size", "share"), [(4, 0.25), (4, 0.0), (3, 0.4), (1, 0.5)])

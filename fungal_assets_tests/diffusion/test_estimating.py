@@ -56,7 +56,17 @@ def loop_by(base_dir):
         loop = Loop(
             pipeline.unet,
             parameters,
-            Batches(encoded, None, objective, batch_size, 0.0, 0.0, 0.0, 0, device),
+            Batches(
+                encoded=encoded,
+                rehearsal=None,
+                objective=objective,
+                batch_size=batch_size,
+                rehearsal_share=0.0,
+                class_share=0.0,
+                name_share=0.0,
+                seed=0,
+                device=device,
+            ),
             max_steps=4,
             learning_rate=1e-3,
             ema_decay=settings.pop("ema_decay", 0.0),
