@@ -335,9 +335,10 @@ def _prepare(
     rehearsed, points = _read_rehearsal(rehearsal, base, recipe)
     data = manifest.folder
     if recipe.class_share > 0:
-        _refuse_nameless(data)
+        remedy = "captions.class_wordings to 1 or more and grow captions again"
+        _refuse_rows_without("class_texts", data, "class_share", remedy)
     if recipe.name_share > 0:
-        _refuse_unnamed(data)
+        _refuse_rows_without("species", data, "name_share", "grow captioned_dataset again")
     device, cache = pick_device(), folder / CACHE_NAME
     pipeline = load_pipeline(base.path, device=device, dtype=torch.float32)
     how: dict[str, Any] = {
@@ -494,30 +495,16 @@ def _kept_held_out_loss(
     return loop.loss_over(held_out, HELD_OUT_PROBES)
 
 
-def _refuse_nameless(data: Path) -> None:
-    """Raise where rows have no wording without a name though some are to be drawn."""
+def _refuse_rows_without(column: str, data: Path, share: str, remedy: str) -> None:
+    """Raise where training rows say nothing in a column though a share of the draws is to come from it."""
     from fungal_assets.shards import read_rows
 
-    rows = read_rows(data, ["image_id", "class_texts"], stem=TRAIN)
-    counts = [len(row.get("class_texts") or []) for row in rows]
-    missing = counts.count(0)
+    told = [bool(row.get(column)) for row in read_rows(data, ["image_id", column], stem=TRAIN)]
+    missing = told.count(False)
     if missing:
         raise InputError(
-            f"class_share is above 0, but {missing} of {len(counts)} rows of {data} have no class_texts. Set "
-            "fine_tuned_weights.class_share to 0, or captions.class_wordings to 1 or more and grow captions again."
-        )
-
-
-def _refuse_unnamed(data: Path) -> None:
-    """Raise where rows have no name though some are to be drawn by it alone."""
-    from fungal_assets.shards import read_rows
-
-    names = [row.get("species") for row in read_rows(data, ["image_id", "species"], stem=TRAIN)]
-    missing = sum(not name for name in names)
-    if missing:
-        raise InputError(
-            f"name_share is above 0, but {missing} of {len(names)} rows of {data} have no species. Set "
-            "fine_tuned_weights.name_share to 0, or grow captioned_dataset again."
+            f"{share} is above 0, but {missing} of {len(told)} rows of {data} have no {column}. Set "
+            f"fine_tuned_weights.{share} to 0, or {remedy}."
         )
 
 
