@@ -30,7 +30,7 @@ from fungal_assets.store import Figures, write_atomically
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
 
     from fungal_assets.diffusion.batches import Batches
     from fungal_assets.diffusion.encoding import EncodedDataset
@@ -174,7 +174,7 @@ class _Prepared:
         truncated: How many texts are longer than the text encoder reads.
     """
 
-    pipeline: StableDiffusionPipeline
+    pipeline: DiffusionPipeline
     parameters: Mapping[str, torch.nn.Parameter]
     batches: Batches
     held_out: Batches | None
@@ -437,7 +437,7 @@ def _words(data: Path, recipe: Recipe, method: Method) -> Words:
 
 
 def _encode_held_out(
-    data: Path, pipeline: StableDiffusionPipeline, how: Mapping[str, Any]
+    data: Path, pipeline: DiffusionPipeline, how: Mapping[str, Any]
 ) -> EncodedDataset | None:
     """What the loss on held-out pictures is measured over, if there are any."""
     from fungal_assets.diffusion.encoding import encode_dataset
