@@ -360,7 +360,7 @@ def _prepare(
     pipeline.vae.to("cpu")
     pipeline.unet.train()
     suit_attention(pipeline.unet, device)
-    parameters = method.attach(pipeline, _words(data, recipe, method), seed=recipe.seed)
+    parameters = method.attach(pipeline, _words(encoded, data, recipe, method), seed=recipe.seed)
     truncated = count_truncated(pipeline, encoded.told)
     if truncated:
         tell(
@@ -418,22 +418,21 @@ def _read_rehearsal(
     return {"rehearsed_prompts": texts, "rehearsal_sha256": about["points_sha256"]}, points
 
 
-def _words(data: Path, recipe: Recipe, method: Method) -> Words:
+def _words(encoded: EncodedDataset, data: Path, recipe: Recipe, method: Method) -> Words:
     """The names of the species in the training rows, for a method that learns them, and the class noun.
 
     Raises:
         InputError: Rows have no name.
     """
     from fungal_assets.diffusion.inversion import Words
-    from fungal_assets.shards import read_rows
 
-    names = {row.get("species") for row in read_rows(data, ["species"], stem=TRAIN)}
-    if method.learns_names and not all(names):
+    names = encoded.name_wordings
+    if method.learns_names and not names.starts.diff().all():
         raise InputError(
             f"rows of {data} have no species, whose names {method.name!r} learns; a column 'species' with the name "
             "that their captions say is expected. Grow captioned_dataset again, or use another method."
         )
-    return Words(sorted(name for name in names if name), recipe.class_noun)
+    return Words([encoded.told[text] for text in sorted(set(names.ids.tolist()))], recipe.class_noun)
 
 
 def _encode_held_out(
