@@ -12,11 +12,11 @@ from typing import TypeVar
 
 from fungal_assets.compute import local
 from fungal_assets.compute.outcomes import Listing, settle
-from fungal_assets.compute.workers import cores, end_with_parent
+from fungal_assets.compute.workers import cores, end_with_parent, end_with_starter
 from fungal_assets.errors import InputError
 from fungal_assets.progress import Tell, stay_silent
 
-__all__ = ["cores", "end_with_parent", "map"]
+__all__ = ["cores", "end_with_parent", "end_with_starter", "map"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

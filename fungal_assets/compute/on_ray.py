@@ -10,21 +10,19 @@ import functools
 import os
 import signal
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from fungal_assets.compute.outcomes import Failure, Listing, attempt, gather
-from fungal_assets.compute.workers import THREAD_SETTINGS, cores
+from fungal_assets.compute.workers import THREAD_SETTINGS, cores, end_with_starter
 from fungal_assets.errors import FungalError, InputError, MissingExtraError
 
 _OBJECT_STORE_BYTES = 100_000_000
 """Shared memory of a cluster that is started here; nearly the least that Ray takes, since results are small."""
 _RETRIES = 1
 """Further tries of an item whose worker died: a lost machine costs no item, one that crashes does so twice."""
-_LOOK_EVERY_S = 0.2
 
 
 def run(
@@ -75,13 +73,7 @@ def _run_item(fn: Callable[[Any], Any], item: Any) -> Any:
 @functools.cache
 def _end_with_raylet() -> None:
     """Let this worker end when Ray's own process on its machine does; by itself it would work on for some seconds."""
-    threading.Thread(target=_wait_and_end, args=(os.getppid(),), daemon=True).start()
-
-
-def _wait_and_end(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(_LOOK_EVERY_S)
-    os.kill(os.getpid(), signal.SIGKILL)
+    end_with_starter()
 
 
 @contextmanager

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
+import time
 from multiprocessing.process import BaseProcess
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_LOOK_EVERY_S = 0.2
 
 
 def cores() -> int:
@@ -37,3 +40,14 @@ def end_with_parent() -> None:
 def _wait_and_end(parent: BaseProcess) -> None:
     parent.join()
     os._exit(1)
+
+
+def end_with_starter() -> None:
+    """As `end_with_parent`, of a process that something else than `multiprocessing` has started."""
+    threading.Thread(target=_look_and_end, args=(os.getppid(),), daemon=True).start()
+
+
+def _look_and_end(starter: int) -> None:
+    while os.getppid() == starter:
+        time.sleep(_LOOK_EVERY_S)
+    os.kill(os.getpid(), signal.SIGKILL)

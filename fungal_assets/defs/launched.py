@@ -7,24 +7,20 @@ the one that started it.
 """
 
 import json
-import os
 import signal
 import sys
-import threading
-import time
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from fungal_assets.compute import cores
+from fungal_assets.compute import cores, end_with_starter
 from fungal_assets.errors import FungalError
 from fungal_assets.store import Figures, write_atomically
 
 FAULTS_NAME = ".faults"
 LAUNCHER = "launcher"
 MODULE = "fungal_assets.defs.launched"
-LOOK_EVERY_S = 0.5
 LONGEST_WAIT = timedelta(days=7)
 """For each other, as where the main process encodes; one that has died is noticed by `accelerate launch`."""
 
@@ -108,19 +104,8 @@ def _leave_fault(order: Path, name: str, kind: str, message: str) -> None:
     write_atomically(folder / f"{name}.json", json.dumps({"kind": kind, "message": message}))
 
 
-def end_with_parent() -> None:
-    """Let this process end when the one that started it does, however that ends."""
-    threading.Thread(target=_wait_and_end, args=(os.getppid(),), daemon=True).start()
-
-
-def _wait_and_end(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(LOOK_EVERY_S)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 if __name__ == "__main__":
-    end_with_parent()
+    end_with_starter()
     if len(sys.argv) == 3:
         launch(Path(sys.argv[1]), int(sys.argv[2]))
     else:
