@@ -198,7 +198,7 @@ class Loop:
         assert self.look is not None
         since = int(progress.looks[-1]["step"] or 0) if progress.looks else 0
         losses = [row["loss"] or 0.0 for row in progress.curve[since:]]
-        with self._averaged():
+        with self.learner.averaged(self._changing):
             row = {
                 "step": progress.step,
                 "learning_rate": progress.curve[-1]["learning_rate"] if progress.curve else None,
@@ -211,18 +211,11 @@ class Loop:
         return row
 
     @contextmanager
-    def _averaged(self) -> Iterator[None]:
-        """As `Learner.averaged`; an interruption amid a swap finds the state half changed and must not save it."""
-        average, swaps = self.learner.averaged(), self.learner.average is not None
-        self._is_updating = swaps
-        average.__enter__()
+    def _changing(self) -> Iterator[None]:
+        """Within, an interruption finds the state half changed and must not save it."""
+        self._is_updating = True
+        yield
         self._is_updating = False
-        try:
-            yield
-        finally:
-            self._is_updating = swaps
-            average.__exit__(None, None, None)
-            self._is_updating = False
 
     def _keep(self, progress: Progress) -> None:
         if self.team.is_main:
@@ -239,17 +232,15 @@ class Loop:
         row = {"step": step + 1, "loss": float(losses.mean())} | _parts(losses, batch.specimens)
         self._refuse_hopeless(row, norm)
         row["learning_rate"] = learning_rate_at(step, peak=self.learning_rate, steps=self.max_steps)
-        # From here to the end of the step an interruption finds the state half changed and must not save it.
-        self._is_updating = True
-        for group in self.learner.optimiser.param_groups:
-            group["lr"] = row["learning_rate"]
-        self.learner.optimiser.step()
-        self.learner.optimiser.zero_grad(set_to_none=True)
-        if self.learner.average is not None:
-            self.learner.average.step(self.parameters.values())
-        progress.curve.append(row)
-        progress.step += 1
-        self._is_updating = False
+        with self._changing():
+            for group in self.learner.optimiser.param_groups:
+                group["lr"] = row["learning_rate"]
+            self.learner.optimiser.step()
+            self.learner.optimiser.zero_grad(set_to_none=True)
+            if self.learner.average is not None:
+                self.learner.average.step(self.parameters.values())
+            progress.curve.append(row)
+            progress.step += 1
         return row
 
     def losses(self, batch: Batch) -> torch.Tensor:

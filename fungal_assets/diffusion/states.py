@@ -12,8 +12,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,17 +66,23 @@ class Learner:
     average: EMAModel | None = None
 
     @contextmanager
-    def averaged(self) -> Iterator[None]:
-        """Within, what learns is its average; unchanged where there is none."""
+    def averaged(self, changing: Callable[[], AbstractContextManager[None]] = nullcontext) -> Iterator[None]:
+        """Within, what learns is its average; unchanged where there is none.
+
+        Args:
+            changing: Makes contexts in which it is put in place and put back.
+        """
         if self.average is None:
             yield
             return
-        self.average.store(self.parameters.values())
-        self.average.copy_to(self.parameters.values())
+        with changing():
+            self.average.store(self.parameters.values())
+            self.average.copy_to(self.parameters.values())
         try:
             yield
         finally:
-            self.average.restore(self.parameters.values())
+            with changing():
+                self.average.restore(self.parameters.values())
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Everything that changes in training, by name."""
