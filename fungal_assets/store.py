@@ -115,10 +115,12 @@ def hash_file(path: Path) -> str:
 
 def hash_files(folder: Path) -> dict[str, dict[str, Any]]:
     """SHA-256 and size of every file below a folder, by relative POSIX path; the record and hidden names left out."""
-    return {
-        name: {"sha256": hash_file(folder / name), "bytes": (folder / name).stat().st_size}
-        for name in _file_names(folder)
-    }
+    return {name: describe_file(folder / name) for name in _file_names(folder)}
+
+
+def describe_file(path: Path) -> dict[str, Any]:
+    """What a record says of one file: SHA-256 as `sha256`, and size as `bytes`."""
+    return {"sha256": hash_file(path), "bytes": path.stat().st_size}
 
 
 def hash_folder(folder: Path) -> str:

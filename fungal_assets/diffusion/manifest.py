@@ -16,7 +16,7 @@ from typing import Any
 
 from fungal_assets.errors import ProvenanceError
 from fungal_assets.shards import count_rows_by_shard
-from fungal_assets.store import content_hash, hash_file, hash_files, write_atomically
+from fungal_assets.store import content_hash, describe_file, hash_files, write_atomically
 
 Files = Mapping[str, Mapping[str, Any]]
 Stamp = tuple[int, ...] | None
@@ -66,7 +66,7 @@ class Manifest:
         """
         stamps = {name: _stamp(self.folder / name) for name in self.files}
         now = {
-            name: self.files[name] if stamp == self._stamps.get(name) else _entry(self.folder / name)
+            name: self.files[name] if stamp == self._stamps.get(name) else describe_file(self.folder / name)
             for name, stamp in stamps.items()
             if stamp is not None
         }
@@ -79,10 +79,6 @@ class Manifest:
                 f"{self.folder} is not what this training run began with: {'; '.join(faults)}. Put the shards back, or "
                 f"grow captioned_dataset again, and type the same command: it goes on where it was.{remedy}"
             )
-
-
-def _entry(path: Path) -> dict[str, Any]:
-    return {"sha256": hash_file(path), "bytes": path.stat().st_size}
 
 
 def _stamp(path: Path) -> Stamp:
