@@ -22,7 +22,7 @@ from fungal_assets.diffusion.devices import deterministic, pick_device, suit_att
 from fungal_assets.diffusion.families import family_of, text_encoders_of
 from fungal_assets.diffusion.manifest import Manifest
 from fungal_assets.diffusion.stepping import OPTIMISERS, PRECISIONS, arrange, refuse_impossible
-from fungal_assets.diffusion.watching import Watching, tell_of_looks
+from fungal_assets.diffusion.watching import Watching, tell_of_looks, too_small
 from fungal_assets.errors import InputError
 from fungal_assets.profiles import LORA_TARGETS
 from fungal_assets.progress import OnStep, Tell, ignore_step, stay_silent
@@ -129,11 +129,7 @@ class Recipe:
         """
         least = {"max_steps": 1, "batch_size": 1, "lora_rank": 1, "vectors_per_species": 1}
         least |= {"min_snr_gamma": 0, "lora_alpha": 0, "accumulation_steps": 1, "crops": 0}
-        faults = [
-            f"{name} is {getattr(self, name)}, at least {bound} expected"
-            for name, bound in least.items()
-            if getattr(self, name) < bound
-        ]
+        faults = too_small(self, least)
         if not self.learning_rate > 0:
             faults.append(f"learning_rate is {self.learning_rate}, above 0 expected")
         for name, known in {"optimiser": OPTIMISERS, "precision": PRECISIONS}.items():

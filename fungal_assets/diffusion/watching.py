@@ -55,11 +55,7 @@ class Watching:
         """What cannot be, one phrase each."""
         least = {"watch_every_steps": 0, "watched_species": 0, "watched_controls": 0, "patience_looks": 0}
         least |= {"watch_inference_steps": 1, "watch_guidance_scale": 0}
-        found = [
-            f"{name} is {getattr(self, name)}, at least {bound} expected"
-            for name, bound in least.items()
-            if getattr(self, name) < bound
-        ]
+        found = too_small(self, least)
         if not 0 <= self.stops_below_retention <= 1:
             found.append(f"stops_below_retention is {self.stops_below_retention}, 0 to 1 expected")
         if not 0 <= self.must_learn_within < 1:
@@ -128,6 +124,15 @@ UNWATCHED = Watching(
     must_learn_within=0.0,
 )
 """No looks, and no early end, for whoever only wants the weights."""
+
+
+def too_small(settings: object, least: Mapping[str, float]) -> list[str]:
+    """Which settings are below the least that they can be, one phrase each."""
+    return [
+        f"{name} is {getattr(settings, name)}, at least {bound} expected"
+        for name, bound in least.items()
+        if getattr(settings, name) < bound
+    ]
 
 
 def tell_of_looks(looks: Sequence[Look], step_kept: int) -> dict[str, float | int]:
