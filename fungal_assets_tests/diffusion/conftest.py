@@ -3,6 +3,8 @@
 import functools
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -178,17 +180,33 @@ def tune(dataset: Path, prompts: Path, folder: Path, *, method: str, base_model:
 
 
 @pytest.fixture(scope="session")
+def killed_by(base_dir, dataset_dir, prompts_dir):
+    """Tunes into a folder in a process of its own that ends by SIGKILL, in a look or after a step; its exit code."""
+    command = [sys.executable, "-m", "fungal_assets_tests.diffusion.forking"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+
+        def killed(folder, place, at, **settings):
+            places = [str(path) for path in (dataset_dir, prompts_dir, folder, base_dir)]
+            order = {"places": places, "place": place, "at": at, "settings": settings}
+            print(json.dumps(order, default=str), file=parent.stdin, flush=True)
+            return int(parent.stdout.readline())
+
+        yield killed
+
+
+@pytest.fixture(scope="session")
 def tuned_by(base_dir, dataset_dir, prompts_dir, tmp_path_factory):
     """One unbroken run of each method that is asked for."""
 
     @functools.cache
-    def tuned(method, ema_decay=0.0):
+    def made(method, ema_decay):
         folder = tmp_path_factory.mktemp(f"tuned-{method}")
         settings = SETTINGS | {"method": method, "ema_decay": ema_decay}
         tune(dataset_dir, prompts_dir, folder, base_model=str(base_dir), **settings)
         return folder
 
-    return tuned
+    # The cache would take a default that is given for another run than one that is left out.
+    return lambda method, ema_decay=0.0: made(method, ema_decay)
 
 
 @pytest.fixture(scope="session")

@@ -29,11 +29,16 @@ WITHIN = 1e-3
 divides a gradient by its own size, also where that is rounding alone."""
 
 
+def set_environment(patch):
+    """What the processes inherit."""
+    patch.setenv("OMP_NUM_THREADS", "1")
+    patch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+
 @pytest.fixture
 def train(base_dir, dataset_dir, prompts_dir, monkeypatch):
     """Train by two processes within a step, as the asset does; the run's result and what its log says."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    set_environment(monkeypatch)
 
     def run(folder, instance, *, processes=2, heard=None, **changed):
         recipe = SETTINGS | changed
@@ -67,49 +72,52 @@ def instance(tmp_path):
         yield instance
 
 
-def grown(root, dataset, prompts, base, *, processes):
-    """The asset itself, made of these inputs."""
-    store = Store(root)
+@pytest.fixture(scope="module")
+def grown(base_dir, dataset_dir, prompts_dir, tmp_path_factory):
+    """The asset itself, unbroken by two processes: its output, its materialization, its observations, its log."""
+    root = tmp_path_factory.mktemp("grown")
+    store = Store(root / "store")
     config = {name: value for name, value in (SETTINGS | UNWATCHED).items() if name != "method"}
-    rehearsal = rehearse(prompts, str(base), config.pop("rehearsal_prompts"))
-    for asset, source in (("captioned_dataset", dataset), ("rehearsal", rehearsal)):
+    rehearsal = rehearse(prompts_dir, str(base_dir), config.pop("rehearsal_prompts"))
+    for asset, source in (("captioned_dataset", dataset_dir), ("rehearsal", rehearsal)):
 
         def build(folder, source=source):
             shutil.copytree(source, folder, dirs_exist_ok=True)
             return {}
 
         store.make(asset, "64", inputs=[], config={}, code_version="1", build=build)
-    config |= {"base_model": str(base), "processes": processes, "checkpoint_every_s": 0.5}
-    resources = {"store": StoreResource(root=str(root)), "profile": ProfileResource(name="pocket")}
-    settings = {"ops": {"fine_tuned_weights": {"config": config}}}
-    dg.materialize([fine_tuned_weights], partition_key="lora|64", run_config=settings, resources=resources)
-    return store.get("fine_tuned_weights", "lora|64")
+    config |= {"base_model": str(base_dir), "processes": 2, "checkpoint_every_s": 0.5}
+    resources = {"store": StoreResource(root=str(root / "store")), "profile": ProfileResource(name="pocket")}
+    how = {"run_config": {"ops": {"fine_tuned_weights": {"config": config}}}, "resources": resources}
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        dg.DagsterInstance.ephemeral(tempdir=str(root)) as instance,
+    ):
+        set_environment(patch)
+        result = dg.materialize([fine_tuned_weights], partition_key="lora|64", instance=instance, **how)
+        assert result.success
+        observed = instance.fetch_observations(dg.AssetKey("fine_tuned_weights"), limit=20).records
+        lines = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    (made,) = result.asset_materializations_for_node("fine_tuned_weights")
+    return store.get("fine_tuned_weights", "lora|64"), made, observed, lines
 
 
-def test_two_processes_train_what_one_does_and_two_runs_of_them_are_equal_to_the_bit(
-    train, instance, tuned_dir, base_dir, dataset_dir, prompts_dir, tmp_path
-):
-    result = train(tmp_path / "first", instance)
-    assert result.success
-    again = grown(tmp_path / "store", dataset_dir, prompts_dir, base_dir, processes=2)
-    assert again.record.files == hash_files(tmp_path / "first")
-    alone, both = load_file(tuned_dir / WEIGHTS), load_file(tmp_path / "first" / WEIGHTS)
+def test_two_processes_train_what_one_does(grown, tuned_dir):
+    output, made, observed, lines = grown
+    alone, both = load_file(tuned_dir / WEIGHTS), load_file(output.path / WEIGHTS)
     largest = max(np.abs(values).max() for values in alone.values())
     assert alone.keys() == both.keys()
     assert max(np.abs(alone[name] - both[name]).max() for name in alone) < WITHIN * largest
-    curves = [read_table(folder / "loss.parquet") for folder in (tuned_dir, tmp_path / "first")]
+    curves = [read_table(folder / "loss.parquet") for folder in (tuned_dir, output.path)]
     for one, other in zip(*curves, strict=True):
         assert one["loss"] == pytest.approx(other["loss"], rel=1e-4)
         assert one["specimen_loss"] == pytest.approx(other["specimen_loss"], rel=1e-4)
-    record = json.loads((tmp_path / "first/training.json").read_text())
+    record = json.loads((output.path / "training.json").read_text())
     assert record["processes"] == 2 and record["rows_trained_on"] == 13
-    (made,) = result.asset_materializations_for_node("weights")
     assert made.metadata["processes"].value == 2
 
-    observed = instance.fetch_observations(dg.AssetKey("weights"), limit=20).records
     steps = sorted(record.asset_observation.metadata["step"].value for record in observed)
     assert steps == [1, 2, 3, 4, 5, 6]
-    lines = [entry.user_message for entry in instance.all_logs(result.run_id)]
     assert any(line.startswith("training: 6 of 6") for line in lines)
 
 
@@ -125,34 +133,34 @@ def worker(rank):
         time.sleep(0.05)
 
 
-def when_step_is_kept(folder, step, act):
-    """Do something from a thread once a state of at least that step is there."""
+def kill_when_a_step_is_kept(rank, folder):
+    """Kill the process of that rank from a thread once a state is there."""
 
     def wait():
-        while not [path for path in folder.glob(".resume/step-*") if int(path.name[5:]) >= step]:
-            time.sleep(0.02)
-        act()
+        process = worker(rank)
+        while not list(folder.glob(".resume/step-*")):
+            time.sleep(0.002)
+        process.kill()
 
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
-    return thread
+    threading.Thread(target=wait, daemon=True).start()
 
 
-def test_a_process_that_is_killed_takes_the_run_down_by_name_and_the_run_goes_on(train, instance, tmp_path):
-    train(tmp_path / "unbroken", dg.DagsterInstance.ephemeral(), max_steps=30)
+def test_a_process_that_is_killed_takes_the_run_down_by_name_and_the_run_ends_bit_equal_to_an_unbroken_one(
+    train, instance, grown, tmp_path
+):
     folder = tmp_path / "broken"
-    when_step_is_kept(folder, 3, lambda: worker(1).kill())
+    kill_when_a_step_is_kept(1, folder)
     with pytest.raises(
         TrainingError, match=r"by 2 processes was broken off: .*process 1 of 2 ended by SIGKILL.*goes on"
     ):
-        train(folder, instance, max_steps=30)
+        train(folder, instance)
     kept = sorted((folder / ".resume").glob("step-*"))
     assert 1 <= len(kept) <= 2 and not (folder / "training.json").exists()
     assert not [p for p in psutil.Process().children(recursive=True) if MODULE in p.cmdline()], "none is left"
-    result = train(folder, instance, max_steps=30)
+    result = train(folder, instance)
     lines = [entry.user_message for entry in instance.all_logs(result.run_id)]
-    assert f"training goes on from step {int(kept[-1].name[5:])} of 30" in lines
-    assert hash_files(folder) == hash_files(tmp_path / "unbroken")
+    assert f"training goes on from step {int(kept[-1].name[5:])} of 6" in lines
+    assert hash_files(folder) == grown[0].record.files
 
 
 def test_a_terminated_step_leaves_a_checkpoint_of_all_and_no_process(train, instance, tmp_path):

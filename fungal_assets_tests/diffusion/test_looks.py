@@ -1,10 +1,8 @@
 """Runs that are looked at: they learn the same, go on exactly, and end where a look says so."""
 
+import functools
 import json
-import os
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -18,26 +16,6 @@ from fungal_assets_tests.diffusion.conftest import SETTINGS, tune
 from fungal_assets_tests.galleries.conftest import write_clusters
 
 LOOKED = SETTINGS | {"watch_every_steps": 4}
-KILLED = """
-import json, os, signal, sys
-from pathlib import Path
-from fungal_assets.diffusion import looks
-from fungal_assets_tests.diffusion.conftest import tune
-
-def die(step):
-    if step == 4:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-dataset, prompts, folder, base, clusters, place, settings = sys.argv[1:]
-show = looks.Looker._show
-def die_in_a_look(looker, step, images):
-    show(looker, step, images)
-    die(step)
-looks.Looker._show = die_in_a_look if place == "look" else show
-how = {"on_step": lambda step, figures: die(step)} if place == "step" else {}
-settings = json.loads(settings) | how
-tune(Path(dataset), Path(prompts), Path(folder), base_model=base, clusters=Path(clusters), **settings)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +35,19 @@ def look_by(base_dir, dataset_dir, prompts_dir, clusters_dir):
 
 
 @pytest.fixture(scope="module")
+def looked_by(look_by, tmp_path_factory):
+    """The folder of an unbroken run with looks and these changes, made once."""
+
+    @functools.cache
+    def made(**changes):
+        folder = tmp_path_factory.mktemp("looked")
+        look_by(folder, **changes)
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="module")
 def looked(look_by, tmp_path_factory):
     """A run with three looks, and the figures of its steps."""
     folder, heard = tmp_path_factory.mktemp("looked"), {}
@@ -65,24 +56,23 @@ def looked(look_by, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def judge(look_by, tmp_path_factory):
+def judge(looked, tmp_path_factory):
     """References by which each of the base model's control pictures is what was asked for."""
     from safetensors.numpy import load_file
 
-    folder = tmp_path_factory.mktemp("judge")
-    look_by(folder, max_steps=1)
-    (kept,) = (folder / ".cache").glob("look-*")
-    path = folder / "judge.npz"
+    (kept,) = (looked[0] / ".cache").glob("look-*")
+    path = tmp_path_factory.mktemp("judge") / "judge.npz"
     np.savez(path, vectors=load_file(kept)["controls"], concept=np.array(["apple", "girl", "tree"]))
     return str(path)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_is_drawn_does_not_change_what_is_learnt(method, look_by, tuned_by, tmp_path):
-    look_by(tmp_path, method=method)
+def test_what_is_drawn_does_not_change_what_is_learnt(method, looked, looked_by, tuned_by):
+    folder = looked[0] if method == "lora" else looked_by(method=method)
     record = json.loads((tuned_by(method) / "training.json").read_text())
+    assert json.loads((folder / "training.json").read_text())["method"] == method
     for name in (record["weights_file"], "loss.parquet", "resume/state.safetensors"):
-        assert (tmp_path / name).read_bytes() == (tuned_by(method) / name).read_bytes()
+        assert (folder / name).read_bytes() == (tuned_by(method) / name).read_bytes()
 
 
 def test_each_look_is_a_row_and_a_sheet(looked):
@@ -127,20 +117,15 @@ def test_the_curves_are_one_picture_small_enough_for_the_event_log(looked):
     ("method", "place"), [("lora", "look"), ("lora", "step"), ("textual_inversion", "look")]
 )
 def test_a_run_killed_in_a_look_or_after_it_ends_bit_equal_to_an_unbroken_one(
-    method, place, base_dir, dataset_dir, prompts_dir, clusters_dir, look_by, tmp_path
+    method, place, clusters_dir, looked_by, look_by, killed_by, tmp_path
 ):
-    settings = LOOKED | {"method": method, "patience_looks": 5}
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    look_by(whole, **settings)
-    places = [str(path) for path in (dataset_dir, prompts_dir, broken, base_dir, clusters_dir)]
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, *places, place, json.dumps(settings)], env=os.environ
-    )
-    assert done.returncode == -signal.SIGKILL
+    changes = {"method": method, "patience_looks": 5}
+    settings = LOOKED | {"clusters": clusters_dir} | changes
+    assert killed_by(tmp_path, place, 4, **settings) == -signal.SIGKILL
     lines = []
-    look_by(broken, **settings, tell=lines.append)
+    look_by(tmp_path, **changes, tell=lines.append)
     assert f"training goes on from step {4 if place == 'step' else 3} of 6" in lines
-    assert hash_files(broken) == hash_files(whole)
+    assert hash_files(tmp_path) == hash_files(looked_by(**changes))
 
 
 def test_sheets_of_a_run_with_other_settings_are_not_kept(looked, look_by, tmp_path):
@@ -258,29 +243,30 @@ def test_weights_of_the_best_look_of_an_averaged_run_are_the_average_of_then(jud
     assert any(not np.array_equal(best[name], state[f"weights.{name}"]) for name in best)
 
 
-def test_an_averaged_run_killed_in_a_look_goes_on_bit_equal(look_by, tmp_path):
+def test_an_averaged_run_killed_in_a_look_goes_on_bit_equal(look_by, looked_by, tmp_path):
     settings = {"ema_decay": 0.9, "patience_looks": 5}
-    look_by(tmp_path / "whole", **settings)
 
     def stop(step, _figures):
         if step == 4:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        look_by(tmp_path / "broken", **settings, on_step=stop)
-    look_by(tmp_path / "broken", **settings)
-    assert hash_files(tmp_path / "broken") == hash_files(tmp_path / "whole")
+        look_by(tmp_path, **settings, on_step=stop)
+    look_by(tmp_path, **settings)
+    assert hash_files(tmp_path) == hash_files(looked_by(**settings))
 
 
 @pytest.mark.parametrize(("place", "step"), [("look", 4), ("swap", 3)])
-def test_a_stop_at_an_average_saves_what_learns_or_nothing(place, step, look_by, tmp_path, monkeypatch):
+def test_a_stop_at_an_average_saves_what_learns_or_nothing(
+    place, step, look_by, looked_by, tmp_path, monkeypatch
+):
     """Within a look what learns is put back and saved; amid the swap it is neither, and the state before stands."""
     from diffusers.training_utils import EMAModel
 
     from fungal_assets.diffusion.looks import Looker
 
-    settings = {"ema_decay": 0.9}
-    look_by(tmp_path / "whole", **settings)
+    settings = {"ema_decay": 0.9, "patience_looks": 5}
+    whole = looked_by(**settings)
     owner, name = {"look": (Looker, "_show"), "swap": (EMAModel, "copy_to")}[place]
     does, done = getattr(owner, name), []
 
@@ -293,11 +279,11 @@ def test_a_stop_at_an_average_saves_what_learns_or_nothing(place, step, look_by,
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, stop)
         with pytest.raises(KeyboardInterrupt):
-            look_by(tmp_path / "broken", **settings)
+            look_by(tmp_path, **settings)
     lines = []
-    look_by(tmp_path / "broken", **settings, tell=lines.append)
+    look_by(tmp_path, **settings, tell=lines.append)
     assert f"training goes on from step {step} of 6" in lines
-    assert hash_files(tmp_path / "broken") == hash_files(tmp_path / "whole")
+    assert hash_files(tmp_path) == hash_files(whole)
 
 
 @pytest.mark.parametrize("method", ["lora", "textual_inversion"])

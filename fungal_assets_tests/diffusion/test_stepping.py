@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 import importlib.util
 
 import pytest
@@ -36,7 +37,7 @@ HAS_BITSANDBYTES = importlib.util.find_spec("bitsandbytes") is not None
 needs_bitsandbytes = pytest.mark.skipif(not HAS_BITSANDBYTES, reason="bitsandbytes is not installed")
 needs_bfloat16 = pytest.mark.skipif(not has_bfloat16_units(), reason="this CPU has no bfloat16 units")
 CHOICES = [
-    pytest.param({"accumulation_steps": 2, "batch_size": 2}, id="accumulation"),
+    pytest.param({"batch_size": 2, "accumulation_steps": 2}, id="accumulation"),
     pytest.param({"checkpoints_gradients": True}, id="checkpointing"),
     pytest.param({"noise_offset": 0.1}, id="noise offset"),
     pytest.param({"crops": 2}, id="crops"),
@@ -59,11 +60,16 @@ def run(dataset, folder, base, settings, **how):
 
 
 @pytest.fixture(scope="module")
-def plain_loss(few_dir, base_dir, tmp_path_factory):
-    """The loss of a run in which nothing is chosen."""
-    folder = tmp_path_factory.mktemp("plain")
-    run(few_dir, folder, base_dir, {})
-    return read_table(folder / "loss.parquet")[-1]["loss"]
+def unbroken(few_dir, base_dir, tmp_path_factory):
+    """The folder of an unbroken run by these settings, made once."""
+
+    @functools.cache
+    def made(**settings):
+        folder = tmp_path_factory.mktemp("unbroken")
+        run(few_dir, folder, base_dir, settings)
+        return folder
+
+    return made
 
 
 def read_weights(folder):
@@ -74,37 +80,36 @@ def read_weights(folder):
 
 @pytest.mark.parametrize("settings", CHOICES)
 def test_a_run_broken_off_and_gone_on_with_ends_bit_equal_to_an_unbroken_one(
-    settings, few_dir, base_dir, plain_loss, tmp_path
+    settings, few_dir, base_dir, unbroken, tmp_path
 ):
     def interrupt(step, _figures):
         if step == 2:
             raise KeyboardInterrupt
 
-    unbroken = run(few_dir, tmp_path / "unbroken", base_dir, settings)
     with pytest.raises(KeyboardInterrupt):
-        run(few_dir, tmp_path / "broken", base_dir, settings, on_step=interrupt)
+        run(few_dir, tmp_path, base_dir, settings, on_step=interrupt)
     lines = []
-    assert run(few_dir, tmp_path / "broken", base_dir, settings, tell=lines.append) == unbroken
+    gone_on = run(few_dir, tmp_path, base_dir, settings, tell=lines.append)
+    assert gone_on == hash_files(unbroken(**settings))
     assert any(line.startswith("training goes on from step 2") for line in lines)
     if {"noise_offset", "crops", "optimiser", "precision", "method"} & set(settings):
-        assert read_table(tmp_path / "broken/loss.parquet")[-1]["loss"] != plain_loss, "it was chosen"
+        one, other = (read_table(folder / "loss.parquet")[-1]["loss"] for folder in (tmp_path, unbroken()))
+        assert one != other, "it was chosen"
 
 
-def test_two_times_two_rows_learn_as_four_do(few_dir, base_dir, tmp_path):
-    run(few_dir, tmp_path / "one", base_dir, {"batch_size": 4})
-    run(few_dir, tmp_path / "two", base_dir, {"batch_size": 2, "accumulation_steps": 2})
-    one, two = (read_table(tmp_path / name / "loss.parquet") for name in ("one", "two"))
+def test_two_times_two_rows_learn_as_four_do(unbroken):
+    assert ALONE["batch_size"] == 4
+    folders = unbroken(), unbroken(batch_size=2, accumulation_steps=2)
+    one, two = (read_table(folder / "loss.parquet") for folder in folders)
     assert [row["loss"] for row in two] == pytest.approx([row["loss"] for row in one], rel=1e-5)
-    one, two = (read_weights(tmp_path / name) for name in ("one", "two"))
+    one, two = map(read_weights, folders)
     for name in one:
         torch.testing.assert_close(two[name], one[name], rtol=0, atol=2e-4)
     assert max(value.abs().max() for name, value in one.items() if "lora_B" in name) > 5e-3, "it has learnt"
 
 
-def test_activations_computed_again_change_nothing(few_dir, base_dir, tmp_path):
-    run(few_dir, tmp_path / "kept", base_dir, {})
-    run(few_dir, tmp_path / "again", base_dir, {"checkpoints_gradients": True})
-    kept, again = (read_weights(tmp_path / name) for name in ("kept", "again"))
+def test_activations_computed_again_change_nothing(unbroken):
+    kept, again = map(read_weights, (unbroken(), unbroken(checkpoints_gradients=True)))
     assert all(torch.equal(kept[name], again[name]) for name in kept)
 
 

@@ -1,5 +1,4 @@
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -18,29 +17,14 @@ from fungal_assets.shards import read_table, shard_paths
 from fungal_assets.store import hash_files, hash_folder
 from fungal_assets_tests.diffusion.conftest import SETTINGS, tune, write_dataset, write_split
 
-KILLED = """
-import json, os, signal, sys
-from pathlib import Path
-from fungal_assets_tests.diffusion.conftest import tune
-
-def die(step, figures):
-    if step == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-dataset, prompts, folder, base, settings = sys.argv[1:]
-tune(Path(dataset), Path(prompts), Path(folder), base_model=base, on_step=die, **json.loads(settings))
-"""
-
 
 @pytest.mark.parametrize("ema_decay", [0.0, 0.9], ids=["plain", "averaged"])
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_killed_and_called_again_ends_bit_equal_to_an_unbroken_one(
-    method, ema_decay, base_dir, dataset_dir, prompts_dir, tuned_by, tmp_path
+    method, ema_decay, base_dir, dataset_dir, prompts_dir, tuned_by, killed_by, tmp_path
 ):
     settings = SETTINGS | {"method": method, "ema_decay": ema_decay}
-    places = [str(path) for path in (dataset_dir, prompts_dir, tmp_path, base_dir)]
-    killed = subprocess.run([sys.executable, "-c", KILLED, *places, json.dumps(settings)], env=os.environ)
-    assert killed.returncode == -signal.SIGKILL
+    assert killed_by(tmp_path, "step", 3, **settings) == -signal.SIGKILL
     assert not (tmp_path / "training.json").exists()
     lines = []
     tune(dataset_dir, prompts_dir, tmp_path, base_model=str(base_dir), **settings, tell=lines.append)
