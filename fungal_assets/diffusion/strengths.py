@@ -30,7 +30,7 @@ from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.store import Figures, hash_file, write_atomically
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
     from PIL import Image
 
 CHOOSE = 0.0
@@ -269,7 +269,7 @@ class _Tries:
             temporary.replace(path)
         return np.load(path, allow_pickle=False)
 
-    def _load(self, strength: float) -> StableDiffusionPipeline:
+    def _load(self, strength: float) -> DiffusionPipeline:
         """The model at a strength as a gallery loads it, rounded as it is exported; at 0 the base model."""
         import torch
 

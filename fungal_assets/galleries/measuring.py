@@ -22,7 +22,7 @@ from fungal_assets.galleries.recognition import recognise_vectors
 from fungal_assets.galleries.retention import Pair, measure_retention
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
     from PIL import Image
 
 EMBEDDED_AT_ONCE = 16
@@ -101,13 +101,13 @@ class Yardstick:
         return cls(by_kind["species"], by_kind["control"], whole, judge, clusters)
 
 
-def draw_controls(pipeline: StableDiffusionPipeline, by: Yardstick) -> tuple[list[Image.Image], np.ndarray]:
+def draw_controls(pipeline: DiffusionPipeline, by: Yardstick) -> tuple[list[Image.Image], np.ndarray]:
     """A model's control pictures, and their vectors for the judge, float32, shape (n, d)."""
     images = [image for _, image in paint(pipeline, by.controls, by.settings)]
     return images, embed_controls(images)
 
 
-def draw_species(pipeline: StableDiffusionPipeline, by: Yardstick) -> tuple[list[Image.Image], np.ndarray]:
+def draw_species(pipeline: DiffusionPipeline, by: Yardstick) -> tuple[list[Image.Image], np.ndarray]:
     """A model's pictures of the species, and their vectors by the extractor that made the clusters."""
     images = [image for _, image in paint(pipeline, by.species, by.settings)]
     return images, embed_species(images, by.clusters)
