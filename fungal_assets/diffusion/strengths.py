@@ -21,6 +21,7 @@ from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, read_j
 from fungal_assets.diffusion.headers import Origin
 from fungal_assets.diffusion.pruning import check_base_model, prune_weights, read_method
 from fungal_assets.errors import InputError
+from fungal_assets.galleries.batches import make_sampler
 from fungal_assets.galleries.judging import load_judge
 from fungal_assets.galleries.measuring import Yardstick, draw_controls, draw_species, measure
 from fungal_assets.galleries.planning import read_prompts
@@ -273,17 +274,11 @@ class _Tries:
         """The model at a strength as a gallery loads it, rounded as it is exported; at 0 the base model."""
         import torch
 
-        from fungal_assets.diffusion.devices import pick_device
-        from fungal_assets.galleries.batches import scheduler_for
-
-        device = pick_device()
         pipeline = load_pipeline(self.base.path, device="cpu", dtype=torch.float32)
         if strength:
             read_method(self.tuned).restore(pipeline, self.tuned, strength=strength)
             pipeline = pipeline.to(dtype=torch.float16)
-        pipeline = pipeline.to(device, torch.float16 if device.type == "cuda" else torch.float32)
-        pipeline.scheduler = scheduler_for(pipeline, SCHEDULERS[SCHEDULER])
-        return pipeline
+        return make_sampler(pipeline, SCHEDULERS[SCHEDULER])
 
     def _strip(
         self, strength: float, species: Sequence[Image.Image], controls: Sequence[Image.Image]
