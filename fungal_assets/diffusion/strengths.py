@@ -15,8 +15,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, read_json, resolve_base_model
 from fungal_assets.diffusion.headers import Origin
 from fungal_assets.diffusion.pruning import check_base_model, prune_weights, read_method
@@ -31,6 +29,7 @@ from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.store import Figures, hash_file, write_atomically
 
 if TYPE_CHECKING:
+    import numpy as np
     from diffusers import DiffusionPipeline
     from PIL import Image
 
@@ -261,14 +260,15 @@ class _Tries:
 
     def _base_controls(self) -> np.ndarray:
         """Vectors of the base model's control pictures."""
-        path = self._path(CHOOSE, ".npy")
+        import torch
+
+        from fungal_assets.diffusion.encoding import read_tensors, write_tensors
+
+        path = self._path(CHOOSE, ".safetensors")
         if not path.exists():
             _, vectors = draw_controls(self._load(CHOOSE), self.by)
-            temporary = path.with_name(f".{path.name}")
-            with temporary.open("wb") as file:
-                np.save(file, vectors)
-            temporary.replace(path)
-        return np.load(path, allow_pickle=False)
+            write_tensors(path, {"controls": torch.from_numpy(vectors)})
+        return read_tensors(path)["controls"].numpy()
 
     def _load(self, strength: float) -> DiffusionPipeline:
         """The model at a strength as a gallery loads it, rounded as it is exported; at 0 the base model."""
