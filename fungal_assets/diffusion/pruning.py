@@ -74,9 +74,10 @@ def prune_weights(
     """
     import torch
 
+    from fungal_assets.diffusion.encoding import read_tensors
     from fungal_assets.diffusion.inversion import widths_of
     from fungal_assets.diffusion.kohya import KohyaNames
-    from fungal_assets.diffusion.lora import base_weights
+    from fungal_assets.diffusion.lora import copy_weights
     from fungal_assets.diffusion.original_layout import name_unet
 
     if not 0 < strength <= 1:
@@ -87,7 +88,8 @@ def prune_weights(
     method = read_method(fine_tuned_weights)
     tell("putting the tuned weights into the base model")
     pipeline = load_pipeline(base.path, device="cpu", dtype=torch.float32)
-    untouched = base_weights(pipeline) if training.get("has_dora") else None
+    tuned = fine_tuned_weights / method.weights_file
+    untouched = copy_weights(pipeline, read_tensors(tuned)) if training.get("has_dora") else None
     method.restore(pipeline, fine_tuned_weights, strength=strength)
     pipeline = pipeline.to(dtype=torch.float16)
     exports = _Exports(folder, training, origin, _architecture(pipeline, training), strength)
@@ -97,7 +99,7 @@ def prune_weights(
         tell(f"no single file: {why_none}")
     if method.name == "lora":
         names = KohyaNames(name_unet(pipeline.unet.state_dict()) if _is_xl(pipeline) else None)
-        exports.write_lora(fine_tuned_weights / method.weights_file, method, names, untouched)
+        exports.write_lora(tuned, method, names, untouched)
     if method.name == "textual_inversion":
         exports.write_embeddings(fine_tuned_weights, widths_of(pipeline))
     record = _record(fine_tuned_weights, folder, method, base)
@@ -198,7 +200,7 @@ class _Exports:
             tuned: The file that training left.
             method: That tuned it.
             names: What kohya's tools call its layers.
-            base: For a DoRA the base model's weights, by `base_weights`.
+            base: For a DoRA the base model's weights of its layers.
         """
         from fungal_assets.diffusion.encoding import read_tensors
         from fungal_assets.diffusion.kohya import to_kohya
