@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fungal_assets.errors import InputError
-
 PACKAGE_DIR = Path(__file__).parent.parent
 CARDS_PATH = PACKAGE_DIR / "cards.yaml"
 
@@ -63,18 +61,3 @@ def licences_of(base_model: str) -> list[str]:
     """The licence of a base model that has a card; a folder or a hub id without one brings none that we know."""
     card = find_card(base_model)
     return [card.licence] if card else []
-
-
-def licence_of(base_model: str) -> str:
-    """Licence of a base model that has a card.
-
-    Raises:
-        InputError: No card names this base model.
-    """
-    card = find_card(base_model)
-    if card is None:
-        raise InputError(
-            f"base model {base_model!r} has no card, so its licence is not known; the cards are "
-            f"{', '.join(card.name for card in cards_of('base'))}. Add one to {CARDS_PATH.name}."
-        )
-    return card.licence

@@ -18,48 +18,36 @@ A numeric kernel: imports torch at module level, so import this module inside fu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch  # noqa: TID253
 
 from fungal_assets.diffusion.lora import MAGNITUDE
 
 _KINDS = {".lora_A.weight": "lora_down.weight", ".lora_B.weight": "lora_up.weight", MAGNITUDE: "dora_scale"}
+OriginalNames = Mapping[str, str | None]
 
 
-@dataclass(frozen=True)
-class KohyaNames:
-    """How the layers of one kind of model are called.
+def name_layer(path: str, xl_unet: OriginalNames | None = None) -> str:
+    """A layer's name.
 
     Args:
-        xl_unet: Of an XL, the original names of its UNet's tensors by diffusers' names (see
-            `original_layout.name_unet`); None for Stable Diffusion 1.x and 2.x.
+        path: Its path with dots, behind the part that it is of, such as `unet.mid_block...`.
+        xl_unet: As of `to_kohya`.
     """
-
-    xl_unet: Mapping[str, str | None] | None = None
-
-    def of(self, path: str) -> str:
-        """A layer's name.
-
-        Args:
-            path: Its path with dots, behind the part that it is of, such as `unet.mid_block...`.
-        """
-        part, _, layer = path.partition(".")
-        if part == "unet":
-            original = self.xl_unet[f"{layer}.weight"] if self.xl_unet is not None else layer
-            return "lora_unet_" + str(original).removesuffix(".weight").replace(".", "_")
-        counts = (
-            {"text_encoder": "1", "text_encoder_2": "2"} if self.xl_unet is not None else {"text_encoder": ""}
-        )
-        inside = layer.removeprefix("text_model.").replace(".", "_")
-        return f"lora_te{counts[part]}_text_model_{inside}"
+    part, _, layer = path.partition(".")
+    if part == "unet":
+        original = xl_unet[f"{layer}.weight"] if xl_unet is not None else layer
+        return "lora_unet_" + str(original).removesuffix(".weight").replace(".", "_")
+    counts = {"text_encoder": "1", "text_encoder_2": "2"} if xl_unet is not None else {"text_encoder": ""}
+    inside = layer.removeprefix("text_model.").replace(".", "_")
+    return f"lora_te{counts[part]}_text_model_{inside}"
 
 
 def to_kohya(
     lora: Mapping[str, torch.Tensor],
     *,
     alpha: float,
-    names: KohyaNames = KohyaNames(),  # noqa: B008
+    xl_unet: OriginalNames | None = None,
     base: Mapping[str, torch.Tensor] | None = None,
 ) -> dict[str, torch.Tensor]:
     """The same LoRA under kohya's names, with `alpha` per layer.
@@ -67,14 +55,15 @@ def to_kohya(
     Args:
         lora: Tensors by diffusers' names, of layers of the UNet and of the text encoder.
         alpha: The scale's numerator; the rank is its denominator. Of a DoRA it must be the rank.
-        names: How its layers are called.
+        xl_unet: Of an XL, the original names of its UNet's tensors by diffusers' names (see
+            `original_layout.name_unet`); None for Stable Diffusion 1.x and 2.x.
         base: For a DoRA the base model's weights by the same layers' names.
     """
     renamed: dict[str, torch.Tensor] = {}
     for name, tensor in lora.items():
         suffix = next(suffix for suffix in _KINDS if name.endswith(suffix))
         path = name.removesuffix(suffix)
-        layer = names.of(path)
+        layer = name_layer(path, xl_unet)
         if suffix == MAGNITUDE:
             assert base is not None, name
             first, second = (lora[f"{path}.lora_{part}.weight"] for part in "AB")

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 import torch  # noqa: TID253
 
 from fungal_assets.diffusion.encoding import read_tensors
-from fungal_assets.diffusion.families import parts_of, text_encoders_of
+from fungal_assets.diffusion.families import text_encoders_of
 from fungal_assets.diffusion.inversion import Words
 from fungal_assets.diffusion.original_layout import TEXT_PREFIX
 from fungal_assets.errors import ProvenanceError
@@ -141,7 +141,7 @@ class Lora:
         lora = read_tensors(folder / self.weights_file)
         parts = {name: getattr(pipeline, name) for name in parts_in(lora)}
         is_mixed = is_dora(lora) and strength < 1
-        base = {part: _copy(model) if is_mixed else {} for part, model in parts.items()}
+        base = copy_weights(pipeline, lora) if is_mixed else {}
         pipeline.load_lora_weights(folder / "lora", adapter_name=_ADAPTER)
         loaded = {
             f"{part}.{_in_files(part, name.replace(f'.{_ADAPTER}', ''))}": values
@@ -156,10 +156,8 @@ class Lora:
             )
         pipeline.fuse_lora(components=list(parts), lora_scale=1.0 if is_mixed else strength)
         pipeline.unload_lora_weights()
-        for part, weights in base.items():
-            tuned = parts[part].state_dict()
-            for name, values in weights.items():
-                tuned[name].copy_(values.lerp(tuned[name], strength))
+        for layer, tuned in _weights_of(pipeline, base).items():
+            tuned.copy_(base[layer].lerp(tuned, strength))
 
 
 def is_dora(lora: Mapping[str, torch.Tensor]) -> bool:
@@ -172,21 +170,20 @@ def parts_in(lora: Iterable[str]) -> list[str]:
     return sorted({name.split(".")[0] for name in lora})
 
 
-def base_weights(pipeline: DiffusionPipeline) -> dict[str, torch.Tensor]:
-    """A copy of a base model's weights by the names of their layers in LoRA files."""
-    return {
-        f"{part}.{_in_files(part, name).removesuffix('.weight')}": values.clone()
-        for part, model in parts_of(pipeline).items()
-        if part != "vae"
-        for name, values in model.state_dict().items()
-        if name.endswith(".weight")
+def copy_weights(pipeline: DiffusionPipeline, lora: Iterable[str]) -> dict[str, torch.Tensor]:
+    """A copy of the weights of the layers that names of a file belong to, by the layers' names there."""
+    return {layer: values.clone() for layer, values in _weights_of(pipeline, lora).items()}
+
+
+def _weights_of(pipeline: DiffusionPipeline, lora: Iterable[str]) -> dict[str, torch.Tensor]:
+    """These weights themselves, of the layers that there are; no adapter may be attached."""
+    layers = {name.split(".lora_")[0] for name in lora}
+    named = {
+        f"{part}.{_in_files(part, name)}": values
+        for part in parts_in(layers)
+        for name, values in getattr(pipeline, part).state_dict().items()
     }
-
-
-def _copy(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """A copy of a model's floating-point weights."""
-    state = model.state_dict()
-    return {name: values.clone() for name, values in state.items() if values.is_floating_point()}
+    return {layer: named[f"{layer}.weight"] for layer in layers if f"{layer}.weight" in named}
 
 
 def _in_files(part: str, name: str) -> str:

@@ -21,7 +21,7 @@ from fungal_assets.errors import InputError
 from fungal_assets.profiles import METHODS
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
 
 UNET_FILE = "unet/diffusion_pytorch_model.safetensors"
 
@@ -50,16 +50,16 @@ class Method(Protocol):
         ...
 
     def attach(
-        self, pipeline: StableDiffusionPipeline, words: Words, *, seed: int
+        self, pipeline: DiffusionPipeline, words: Words, *, seed: int
     ) -> dict[str, torch.nn.Parameter]:
         """Make the pipeline ready to learn; returns what learns, by name."""
         ...
 
-    def save(self, pipeline: StableDiffusionPipeline, folder: Path) -> None:
+    def save(self, pipeline: DiffusionPipeline, folder: Path) -> None:
         """Write the tuned weights to `folder / weights_file`."""
         ...
 
-    def restore(self, pipeline: StableDiffusionPipeline, folder: Path, *, strength: float) -> None:
+    def restore(self, pipeline: DiffusionPipeline, folder: Path, *, strength: float) -> None:
         """Put weights that `save` wrote into an untouched base model for good, `strength` of the way, 0 to 1."""
         ...
 
@@ -74,17 +74,17 @@ class Full:
     learns_names: bool = False
 
     def attach(
-        self, pipeline: StableDiffusionPipeline, words: Words, *, seed: int
+        self, pipeline: DiffusionPipeline, words: Words, *, seed: int
     ) -> dict[str, torch.nn.Parameter]:
         """Nothing is added; the seed decides nothing."""
         pipeline.unet.requires_grad_(True)
         return dict(pipeline.unet.named_parameters())
 
-    def save(self, pipeline: StableDiffusionPipeline, folder: Path) -> None:
+    def save(self, pipeline: DiffusionPipeline, folder: Path) -> None:
         """A UNet folder as diffusers writes it, in one file, which SDXL's would not be by itself."""
         pipeline.unet.save_pretrained(folder / "unet", safe_serialization=True, max_shard_size="1000GB")
 
-    def restore(self, pipeline: StableDiffusionPipeline, folder: Path, *, strength: float) -> None:
+    def restore(self, pipeline: DiffusionPipeline, folder: Path, *, strength: float) -> None:
         """Move the UNet's weights towards the tuned ones."""
         base, tuned = pipeline.unet.state_dict(), read_tensors(folder / self.weights_file)
         pipeline.unet.load_state_dict({name: base[name].lerp(tuned[name], strength) for name in tuned})

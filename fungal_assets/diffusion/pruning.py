@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import torch
     from diffusers import DiffusionPipeline
 
-    from fungal_assets.diffusion.kohya import KohyaNames
+    from fungal_assets.diffusion.kohya import OriginalNames
     from fungal_assets.diffusion.methods import Method
 
 KOHYA_FILE = "lora/kohya_lora_weights.safetensors"
@@ -74,9 +74,9 @@ def prune_weights(
     """
     import torch
 
+    from fungal_assets.diffusion.encoding import read_tensors
     from fungal_assets.diffusion.inversion import widths_of
-    from fungal_assets.diffusion.kohya import KohyaNames
-    from fungal_assets.diffusion.lora import base_weights
+    from fungal_assets.diffusion.lora import copy_weights
     from fungal_assets.diffusion.original_layout import name_unet
 
     if not 0 < strength <= 1:
@@ -87,7 +87,8 @@ def prune_weights(
     method = read_method(fine_tuned_weights)
     tell("putting the tuned weights into the base model")
     pipeline = load_pipeline(base.path, device="cpu", dtype=torch.float32)
-    untouched = base_weights(pipeline) if training.get("has_dora") else None
+    tuned = fine_tuned_weights / method.weights_file
+    untouched = copy_weights(pipeline, read_tensors(tuned)) if training.get("has_dora") else None
     method.restore(pipeline, fine_tuned_weights, strength=strength)
     pipeline = pipeline.to(dtype=torch.float16)
     exports = _Exports(folder, training, origin, _architecture(pipeline, training), strength)
@@ -96,8 +97,8 @@ def prune_weights(
     if why_none:
         tell(f"no single file: {why_none}")
     if method.name == "lora":
-        names = KohyaNames(name_unet(pipeline.unet.state_dict()) if _is_xl(pipeline) else None)
-        exports.write_lora(fine_tuned_weights / method.weights_file, method, names, untouched)
+        xl_unet = name_unet(pipeline.unet.state_dict()) if _is_xl(pipeline) else None
+        exports.write_lora(tuned, method, xl_unet, untouched)
     if method.name == "textual_inversion":
         exports.write_embeddings(fine_tuned_weights, widths_of(pipeline))
     record = _record(fine_tuned_weights, folder, method, base)
@@ -190,15 +191,19 @@ class _Exports:
         return None
 
     def write_lora(
-        self, tuned: Path, method: Method, names: KohyaNames, base: dict[str, torch.Tensor] | None
+        self,
+        tuned: Path,
+        method: Method,
+        xl_unet: OriginalNames | None,
+        base: dict[str, torch.Tensor] | None,
     ) -> None:
         """The adapter under both naming schemes, its second matrices times the strength; a DoRA's as they are.
 
         Args:
             tuned: The file that training left.
             method: That tuned it.
-            names: What kohya's tools call its layers.
-            base: For a DoRA the base model's weights, by `base_weights`.
+            xl_unet: As `to_kohya` takes it.
+            base: For a DoRA the base model's weights of its layers.
         """
         from fungal_assets.diffusion.encoding import read_tensors
         from fungal_assets.diffusion.kohya import to_kohya
@@ -210,7 +215,7 @@ class _Exports:
         spec = self._spec(is_adapter=True)
         exports._write(method.weights_file, half, spec)
         network = kohya_network(self.training, self.architecture)
-        kohya = to_kohya(half, alpha=self.training["lora_rank"], names=names, base=base)
+        kohya = to_kohya(half, alpha=self.training["lora_rank"], xl_unet=xl_unet, base=base)
         exports._write(KOHYA_FILE, kohya, spec | network)
 
     def write_embeddings(self, fine_tuned_weights: Path, widths: Sequence[int]) -> None:

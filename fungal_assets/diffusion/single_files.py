@@ -20,7 +20,7 @@ from typing import Any
 
 import torch  # noqa: TID253
 
-from fungal_assets.diffusion.base_models import check_family, load_single_file, resolve_base_model
+from fungal_assets.diffusion.base_models import load_single_file, resolve_base_model
 from fungal_assets.diffusion.encoding import read_tensors, write_tensors
 from fungal_assets.diffusion.families import parts_of
 from fungal_assets.diffusion.original_layout import UNET
@@ -209,7 +209,6 @@ def _write_folder(single: Path, output: Path, like: str) -> None:
         InputError: They are not those of the architecture of `like`.
     """
     configuration = resolve_base_model(like)
-    check_family(configuration.path)
     try:
         pipeline = load_single_file(single, configuration.path, dtype=torch.float16)
     except (ValueError, KeyError, AttributeError, RuntimeError, OSError) as error:

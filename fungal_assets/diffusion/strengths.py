@@ -15,12 +15,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, read_json, resolve_base_model
 from fungal_assets.diffusion.headers import Origin
 from fungal_assets.diffusion.pruning import check_base_model, prune_weights, read_method
 from fungal_assets.errors import InputError
+from fungal_assets.galleries.batches import make_sampler
 from fungal_assets.galleries.judging import load_judge
 from fungal_assets.galleries.measuring import Yardstick, draw_controls, draw_species, measure
 from fungal_assets.galleries.planning import read_prompts
@@ -30,7 +29,8 @@ from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.store import Figures, hash_file, write_atomically
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
+    import numpy as np
+    from diffusers import DiffusionPipeline
     from PIL import Image
 
 CHOOSE = 0.0
@@ -260,30 +260,25 @@ class _Tries:
 
     def _base_controls(self) -> np.ndarray:
         """Vectors of the base model's control pictures."""
-        path = self._path(CHOOSE, ".npy")
+        import torch
+
+        from fungal_assets.diffusion.encoding import read_tensors, write_tensors
+
+        path = self._path(CHOOSE, ".safetensors")
         if not path.exists():
             _, vectors = draw_controls(self._load(CHOOSE), self.by)
-            temporary = path.with_name(f".{path.name}")
-            with temporary.open("wb") as file:
-                np.save(file, vectors)
-            temporary.replace(path)
-        return np.load(path, allow_pickle=False)
+            write_tensors(path, {"controls": torch.from_numpy(vectors)})
+        return read_tensors(path)["controls"].numpy()
 
-    def _load(self, strength: float) -> StableDiffusionPipeline:
+    def _load(self, strength: float) -> DiffusionPipeline:
         """The model at a strength as a gallery loads it, rounded as it is exported; at 0 the base model."""
         import torch
 
-        from fungal_assets.diffusion.devices import pick_device
-        from fungal_assets.galleries.batches import scheduler_for
-
-        device = pick_device()
         pipeline = load_pipeline(self.base.path, device="cpu", dtype=torch.float32)
         if strength:
             read_method(self.tuned).restore(pipeline, self.tuned, strength=strength)
             pipeline = pipeline.to(dtype=torch.float16)
-        pipeline = pipeline.to(device, torch.float16 if device.type == "cuda" else torch.float32)
-        pipeline.scheduler = scheduler_for(pipeline, SCHEDULERS[SCHEDULER])
-        return pipeline
+        return make_sampler(pipeline, SCHEDULERS[SCHEDULER])
 
     def _strip(
         self, strength: float, species: Sequence[Image.Image], controls: Sequence[Image.Image]

@@ -98,16 +98,26 @@ def scheduler_for(pipeline: DiffusionPipeline, name: str) -> Any:
 
 def load_sampler(weights: Path, scheduler: str) -> DiffusionPipeline:
     """A model on the fastest device, with a scheduler of diffusers by its class name."""
+    from fungal_assets.diffusion.base_models import load_pipeline
+
+    return make_sampler(load_pipeline(weights, **_place()), scheduler)
+
+
+def make_sampler(pipeline: DiffusionPipeline, scheduler: str) -> DiffusionPipeline:
+    """The same of a model that is loaded already."""
+    pipeline = pipeline.to(**_place())
+    pipeline.scheduler = scheduler_for(pipeline, scheduler)
+    return pipeline
+
+
+def _place() -> dict[str, Any]:
+    """Where a model samples, and in which precision."""
     import torch
 
-    from fungal_assets.diffusion.base_models import load_pipeline
     from fungal_assets.diffusion.devices import pick_device
 
     device = pick_device()
-    dtype = torch.float16 if device.type == "cuda" else torch.float32
-    pipeline = load_pipeline(weights, device=device, dtype=dtype)
-    pipeline.scheduler = scheduler_for(pipeline, scheduler)
-    return pipeline
+    return {"device": device, "dtype": torch.float16 if device.type == "cuda" else torch.float32}
 
 
 def _embed(pipeline: DiffusionPipeline, text: str, negative_prompt: str) -> Embeddings:

@@ -18,14 +18,13 @@ import numpy as np
 from fungal_assets.galleries.batches import paint
 from fungal_assets.galleries.judging import Judge, common_of, judge_vectors
 from fungal_assets.galleries.planning import TUNED, Picture, plan_gallery
+from fungal_assets.galleries.reading import embed_images
 from fungal_assets.galleries.recognition import recognise_vectors
 from fungal_assets.galleries.retention import Pair, measure_retention
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
     from PIL import Image
-
-EMBEDDED_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -101,13 +100,13 @@ class Yardstick:
         return cls(by_kind["species"], by_kind["control"], whole, judge, clusters)
 
 
-def draw_controls(pipeline: StableDiffusionPipeline, by: Yardstick) -> tuple[list[Image.Image], np.ndarray]:
+def draw_controls(pipeline: DiffusionPipeline, by: Yardstick) -> tuple[list[Image.Image], np.ndarray]:
     """A model's control pictures, and their vectors for the judge, float32, shape (n, d)."""
     images = [image for _, image in paint(pipeline, by.controls, by.settings)]
     return images, embed_controls(images)
 
 
-def draw_species(pipeline: StableDiffusionPipeline, by: Yardstick) -> tuple[list[Image.Image], np.ndarray]:
+def draw_species(pipeline: DiffusionPipeline, by: Yardstick) -> tuple[list[Image.Image], np.ndarray]:
     """A model's pictures of the species, and their vectors by the extractor that made the clusters."""
     images = [image for _, image in paint(pipeline, by.species, by.settings)]
     return images, embed_species(images, by.clusters)
@@ -117,14 +116,14 @@ def embed_controls(images: Sequence[Image.Image]) -> np.ndarray:
     """Vectors of control pictures for the judge, float32, shape (n, d)."""
     from fungal_assets.morphology.extractors import EfficientNetLite0
 
-    return _embed(images, EfficientNetLite0())
+    return embed_images(images, EfficientNetLite0())
 
 
 def embed_species(images: Sequence[Image.Image], clusters: Path) -> np.ndarray:
     """Vectors of pictures of species by the extractor that made the clusters, float32, shape (n, d)."""
     from fungal_assets.morphology.extractors import recorded_extractor
 
-    return _embed(images, recorded_extractor(clusters))
+    return embed_images(images, recorded_extractor(clusters))
 
 
 def measure(by: Yardstick, *, base: np.ndarray, controls: np.ndarray, species: np.ndarray) -> Measured:
@@ -177,11 +176,3 @@ def recognise_pictures(
     found = recognise_vectors([asdict(picture) for picture in species], vectors, clusters)
     likeness = float(np.mean([entry["similarity"] for entry in found["species"]]))
     return found["species_recognised"], round(likeness, 4)
-
-
-def _embed(images: Sequence[Image.Image], extractor: Any) -> np.ndarray:
-    parts = [
-        extractor.embed(images[start : start + EMBEDDED_AT_ONCE])
-        for start in range(0, len(images), EMBEDDED_AT_ONCE)
-    ]
-    return np.concatenate(parts) if parts else np.zeros((0, extractor.dimensions), np.float32)

@@ -5,8 +5,9 @@ Belongs here: everything that later stages and checks ask of a gallery's folder.
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,8 +70,13 @@ def embed_pictures(
     Returns:
         float32, shape (n, d), unit rows.
     """
-    batches = [
-        extractor.embed(list(open_pictures(sample_galleries, rows[start : start + EMBED_BATCH])))
-        for start in range(0, len(rows), EMBED_BATCH)
-    ]
+    return embed_images(open_pictures(sample_galleries, rows), extractor)
+
+
+def embed_images(images: Iterable[Image.Image], extractor: Extractor) -> np.ndarray:
+    """The same of pictures that come one after the other, of which a batch is held at a time."""
+    left = iter(images)
+    batches = []
+    while batch := list(itertools.islice(left, EMBED_BATCH)):
+        batches.append(extractor.embed(batch))
     return np.concatenate(batches) if batches else np.zeros((0, extractor.dimensions), np.float32)

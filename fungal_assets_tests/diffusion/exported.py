@@ -1,9 +1,12 @@
 """Exported weights: made without training, and drawn with by plain diffusers where nobody can import this package."""
 
+import atexit
+import functools
 import json
 import os
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import torch
@@ -15,11 +18,29 @@ from fungal_assets.diffusion.training import SETTINGS_OF_METHODS
 from fungal_assets.store import hash_folder
 from fungal_assets_tests.diffusion.conftest import SETTINGS
 
-PLAIN = """
+WORKER = """
+import json
+import os
+import sys
+import traceback
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+sys.modules["fungal_assets"] = None
+
+for line in sys.stdin:
+    script, *sys.argv[1:] = json.loads(line)
+    fault = None
+    try:
+        exec(compile(script, "plain", "exec"), {})
+        assert not [name for name in sys.modules if name.startswith("fungal_assets.")]
+    except Exception:
+        fault = traceback.format_exc()
+    print(json.dumps(fault), file=answers, flush=True)
+"""
+BY_FORMAT = """
 import json
 import sys
 from pathlib import Path
-sys.modules["fungal_assets"] = None
 import numpy as np
 import torch
 import diffusers
@@ -47,21 +68,48 @@ for file in Path(pruned, "single_file").glob("*.safetensors"):
     settings = {"config": base, "local_files_only": True, "dtype": torch.float32}
     pictures["single"] = draw(Pipeline.from_single_file(str(file), **settings))
 np.savez(out, **pictures)
-assert not [name for name in sys.modules if name.startswith("fungal_assets.")]
 """
 # Half precision keeps 11 bits: after 5 steps of a model at random weights less than a grey level of 255.
 TOLERANCE = 1 / 255
 
 
-def draw_plainly(base, pruned, place, *others):
-    """Pictures by all formats there are, drawn where nobody can import this package; float, 0 to 1, by name."""
-    places = [str(path) for path in (base, pruned, place / "pictures.npz", *others)]
+@functools.cache
+def _worker():
+    """A Python that cannot import this package and runs one script after the other, so that one start serves all."""
     settings = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        [sys.executable, "-c", PLAIN, *places], capture_output=True, text=True, cwd=place, env=settings
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    worker = subprocess.Popen(
+        [sys.executable, "-c", WORKER], cwd=tempfile.gettempdir(), env=settings, **pipes
     )
-    assert done.returncode == 0, done.stderr
+    atexit.register(worker.communicate)
+    return worker
+
+
+def run_plainly(script, *arguments):
+    """Run a script with these arguments where nobody can import this package."""
+    worker = _worker()
+    print(json.dumps([script, *map(str, arguments)]), file=worker.stdin, flush=True)
+    fault = json.loads(worker.stdout.readline())
+    assert fault is None, fault
+
+
+def draw_plainly(base, pruned, place, *others):
+    """Pictures by all formats there are, drawn by plain diffusers; float, 0 to 1, by name."""
+    run_plainly(BY_FORMAT, base, pruned, place / "pictures.npz", *others)
     return dict(np.load(place / "pictures.npz"))
+
+
+def assert_formats_agree(pictures, *, singles=("single",)):
+    """What a LoRA's pipeline and each of its files draw is far from the base model's, and alike as far as each can be.
+
+    `singles` is empty of a model that has no single file.
+    """
+    assert set(pictures) == {"base", "fused", "pytorch", "kohya", *singles}
+    assert differ(pictures["fused"], pictures["base"]) > 20 * TOLERANCE
+    assert differ(pictures["fused"], pictures["pytorch"]) < TOLERANCE
+    assert differ(pictures["kohya"], pictures["pytorch"]) < 1e-5
+    for single in singles:
+        assert differ(pictures[single], pictures["fused"]) == 0
 
 
 def differ(one, other):

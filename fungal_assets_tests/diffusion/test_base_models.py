@@ -5,7 +5,7 @@ import torch
 
 from fungal_assets.diffusion import devices
 from fungal_assets.diffusion.base_models import load_pipeline, resolve_base_model
-from fungal_assets.diffusion.cards import PACKAGE_DIR, cards_of, find_card, licence_of, read_cards
+from fungal_assets.diffusion.cards import PACKAGE_DIR, cards_of, find_card, licences_of, read_cards
 from fungal_assets.diffusion.devices import deterministic, mixed_precision, pick_device
 from fungal_assets.errors import InputError
 from fungal_assets.pocket import JUDGE_DIR, MODEL_DIR
@@ -66,10 +66,8 @@ def test_the_cards_name_the_model_in_the_package_and_those_of_the_hub():
     assert find_card("pocket-judge") is None, "nothing is tuned from a judge"
     assert find_card("dinov2-small") is None and find_card("dinov2-small", role="extractor")
     assert find_card("stable-diffusion-v1-5/stable-diffusion-v1-5") == cards["stable-diffusion-1.5"]
-    assert licence_of("stable-diffusion-1.5") == "creativeml-openrail-m"
-    assert find_card("/some/folder") is None
-    with pytest.raises(InputError, match="has no card"):
-        licence_of("/some/folder")
+    assert licences_of("stable-diffusion-1.5") == ["creativeml-openrail-m"]
+    assert find_card("/some/folder") is None and licences_of("/some/folder") == []
 
 
 def test_deterministic_algorithms_are_on_inside_and_as_before_outside():

@@ -25,7 +25,7 @@ TRAINING = {
     "resolution_px": 512,
     "rows": 40,
     "steps": 300,
-    "step_kept": 300,
+    "step_kept": 240,
     "learning_rate": 1e-4,
     "seed": 7,
 }
@@ -90,6 +90,7 @@ def test_sd_scripts_finds_network_rank_and_base_model():
         "ss_base_model_version": "sd_v1",
         "ss_v2": "False",
         "ss_resolution": "(512, 512)",
+        "ss_steps": "240",
     }
     assert texts | expected == texts
     assert kohya_network(TRAINING, Architecture("x", "sd_v2_v", "v"))["ss_v2"] == "True"

@@ -52,15 +52,11 @@ rehearse(Path(prompts), Path(folder), base_model=base, tell=die, **json.loads(ho
 """
 
 
-def walk(pipeline, texts, cache, seed=0):
+def walk(pipeline, texts, cache, *, base_sha256="b", **changed):
     objective = Objective.of(pipeline.scheduler, 5.0, torch.device("cpu"))
+    how = {"latent_shape": (4, 8, 8), "steps": STEPS, "guidance_scale": 3.0, "seed": 0} | changed
     points, _ = walk_all(
-        pipeline,
-        texts,
-        Walk(objective, (4, 8, 8), STEPS, 3.0, seed),
-        cache,
-        base_sha256="b",
-        tell=stay_silent,
+        pipeline, texts, Walk(objective, **how), cache, base_sha256=base_sha256, tell=stay_silent
     )
     return points
 
@@ -118,6 +114,17 @@ def test_another_seed_walks_anew_also_beside_the_first(pipeline, tmp_path):
     first = walk(pipeline, TEXTS[:1], tmp_path)
     assert torch.equal(walk(pipeline, TEXTS[:1], tmp_path).x_t, first.x_t)
     assert not torch.equal(walk(pipeline, TEXTS[:1], tmp_path, seed=1).x_t, first.x_t)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"guidance_scale": 2.0}, {"steps": 3}, {"latent_shape": (4, 4, 4)}, {"seed": 1}, {"base_sha256": "c"}],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_what_decides_a_walk_is_in_its_name(changed, pipeline, tmp_path):
+    walk(pipeline, TEXTS[:1], tmp_path)
+    walk(pipeline, TEXTS[:1], tmp_path, **changed)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_picture_is_where_its_walk_ends(made, pipeline, base_dir):

@@ -155,6 +155,8 @@ def test_what_is_measured_is_what_the_gallery_and_the_report_of_that_strength_fi
     assert measured["retention"] == report["retention"]
     assert measured["base_recognised"] == report["base_recognised"]
     assert measured["species_recognised"] == figures["species_recognised"]
+    species = json.loads((tmp_path / "gallery/recognition.json").read_text())["species"]
+    assert measured["species_likeness"] == round(float(np.mean([one["similarity"] for one in species])), 4)
 
 
 def test_a_killed_choice_goes_on_with_the_strengths_that_were_tried(
