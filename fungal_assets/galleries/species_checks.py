@@ -13,6 +13,7 @@ from typing import Any
 
 from fungal_assets.galleries.planning import TUNED
 from fungal_assets.galleries.reading import read_gallery
+from fungal_assets.galleries.species_figures import is_cause
 from fungal_assets.shards import read_table
 from fungal_assets.verdicts import Verdict
 
@@ -101,11 +102,12 @@ def check_species_varied(species_report: Path) -> Verdict:
     if not alike:
         return Verdict(True, finding, figures)
     named = [f"{entry['text']!r} {entry['variety']:.0%}" for entry in alike]
-    return Verdict(
-        False,
-        f"{finding} {len(alike)} have less: {_name(named)}. Lower learning_rate of fine_tuned_weights (try half).",
-        figures,
-    )
+    remedy = "Lower learning_rate of fine_tuned_weights (try half)."
+    if not any(is_cause(entry, "is_varied") for entry in alike):
+        remedy = (
+            "They are like other clusters too, which may be one with theirs: lower max_clusters of clusters."
+        )
+    return Verdict(False, f"{finding} {len(alike)} have less: {_name(named)}. {remedy}", figures)
 
 
 def _read(species_report: Path) -> Mapping[str, Any]:

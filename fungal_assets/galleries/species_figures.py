@@ -101,6 +101,11 @@ def is_faulty(entry: Mapping[str, Any], key: str) -> bool:
     return entry[key] is False if key.startswith("is_") else entry[key] > 0
 
 
+def is_cause(entry: Mapping[str, Any], key: str) -> bool:
+    """A fault that follows from no other: what is like another cluster lacks variety for want of a form of its own."""
+    return is_faulty(entry, key) and not (key == "is_varied" and is_faulty(entry, "is_new"))
+
+
 def _identity(taken_for: np.ndarray, own: int, clusters: int) -> dict[str, Any]:
     hits, count = int((taken_for == own).sum()), len(taken_for)
     luck = chance_of_at_least(hits, count, 1 / clusters)

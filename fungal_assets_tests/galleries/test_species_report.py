@@ -45,6 +45,10 @@ PLANTED = {
     "one picture again and again": ([[images[0]] * PAINTED for images in SOUND], {"hardly varied"}),
     "names exchanged": ([SOUND[1], SOUND[0], SOUND[2]], {"not itself", "like another cluster"}),
     "blocks": ([[pixelated(each) for each in images] for images in SOUND], {"made of blocks"}),
+    "one picture of another": (
+        [[SOUND[1][0]] * PAINTED, *SOUND[1:]],
+        {"not itself", "like another cluster", "hardly varied"},
+    ),
 }
 
 
@@ -111,6 +115,23 @@ def test_a_copy_stands_beside_its_own_original(reported):
     assert all(row["is_copied"] for row in rows)
     assert read(report)["figures"]["copied_share"] == 1
     assert read(report)["advice"].startswith("Pictures are training images again")
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("a perfect model", "Nothing"),
+        ("one picture again and again", "learning_rate of fine_tuned_weights"),
+        ("one picture of another", "max_clusters of clusters"),
+        ("blocks", "enlarged pictures in the source"),
+    ],
+)
+def test_the_advice_mends_what_the_other_faults_follow_from(reported, name, setting):
+    """A species that is like another cluster lacks variety for want of a form of its own, not by its training."""
+    _, report = reported(name)
+    assert setting in read(report)["advice"]
+    verdict = check_species_varied(report)
+    assert verdict.passed or setting in verdict.finding
 
 
 def test_real_pictures_are_as_near_and_as_varied_as_real_pictures_are(reported):
