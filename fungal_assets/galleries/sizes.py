@@ -126,8 +126,7 @@ def sample_sizes(
         for _ in make_pictures(missing, weights, sha256, folder, how):
             pass
     rows = [each.as_sized_row() for each in pictures]
-    write_table(folder / ".sizes.parquet", rows, COLUMNS)
-    (folder / ".sizes.parquet").replace(folder / "sizes.parquet")
+    write_table(folder / "sizes.parquet", rows, COLUMNS)
     own = _own_rows(pictures, own_px)
     found = [_tell_of(group, folder, clusters) for group in _by_way([*own, *rows])]
     write_atomically(folder / "sizes.json", json.dumps({"again": AGAIN, "sizes": found}, indent=1))

@@ -105,8 +105,7 @@ def report_species(
         min_variety,
     )
     report = _summarise(found, confusion, looked, originals, min_variety, max_copied_share)
-    write_table(folder / ".pictures.parquet", [_as_row(each) for each in looked], PICTURES)
-    (folder / ".pictures.parquet").replace(folder / "pictures.parquet")
+    write_table(folder / "pictures.parquet", [_as_row(each) for each in looked], PICTURES)
     draw_confusion(confusion, report["chance"], folder / "confusion.webp")
     draw_species(
         sample_galleries,
