@@ -6,10 +6,11 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from fungal_assets.defs.diffusion import GPU_POOL, pruned_weights
+from fungal_assets.defs.diffusion import pruned_weights
 from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep
 from fungal_assets.defs.nomenclature import prompts
 from fungal_assets.defs.partitions import growth_partitions, method_and_resolution
+from fungal_assets.defs.pools import GPU_POOL
 from fungal_assets.defs.previewing import sheets
 from fungal_assets.defs.resources import ProfileResource, StoreResource
 from fungal_assets.store import Figures, Output
@@ -70,7 +71,7 @@ ATLAS_CHECKS = (
 @dg.asset(
     group_name="galleries",
     kinds={"pytorch", "parquet"},
-    code_version="1",
+    code_version="2",
     partitions_def=growth_partitions,
     pool=GPU_POOL,
     deps=[pruned_weights, prompts],

@@ -262,6 +262,14 @@ def test_an_atlas_has_every_step_block_and_size(drawn, inputs):
     assert check_whole(folder).passed and check_weights(folder, inputs / "pruned").passed
 
 
+def test_where_there_are_few_prompts_of_a_kind_none_is_walked_twice(inputs, tmp_path):
+    draw(inputs, tmp_path / "x", pictures=9, num_inference_steps=2, scales=[0.5])
+    about = json.loads((tmp_path / "x" / "atlas.json").read_text())
+    assert about["prompts"] == [f"a photo of cap {at}" for at in range(3)] + [
+        f"thing {at}" for at in (0, 1, 2, 3)
+    ]
+
+
 def test_an_atlas_drawn_again_is_the_same_bytes(drawn, inputs, tmp_path):
     draw(inputs, tmp_path / "again")
     assert hash_folder(tmp_path / "again") == hash_folder(drawn[0])

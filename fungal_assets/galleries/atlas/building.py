@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from fungal_assets.errors import InputError
 from fungal_assets.galleries.atlas import FLOOR
-from fungal_assets.galleries.planning import TUNED, picture_seed, read_prompts
+from fungal_assets.galleries.planning import TUNED, picture_seed, read_prompts, spread
 from fungal_assets.galleries.sampling import SCHEDULERS, prove_weights
 from fungal_assets.progress import Tell, Ticker, stay_silent
 from fungal_assets.shards import write_table
@@ -101,13 +101,13 @@ def draw_atlas(
 
     Args:
         pruned_weights: Folder with `pipeline/` and `weights.json`.
-        prompts: Folder with `prompts.json`; species and control prompts are taken in turn.
+        prompts: Folder with `prompts.json`; half of the pictures are of species, half of controls.
         folder: Gets `alignments.parquet`, `entropies.parquet`, `spectra.parquet`, `places.parquet`, `atlas.json`,
             `atlas.webp` (the figure) and `pictures.webp`.
         base_model: Id of the model that was tuned.
         size_px: The native size.
         scales: The other sizes as multiples of it.
-        pictures: How many prompts, one picture of each at each size.
+        pictures: How many prompts at most, one picture of each at each size.
         num_inference_steps: Denoising steps.
         guidance_scale: Classifier-free guidance.
         scheduler: A key of `sampling.SCHEDULERS`.
@@ -124,7 +124,7 @@ def draw_atlas(
     """
     sizes_px = _sizes(size_px, scales)
     _refuse_bad_settings(pictures, num_inference_steps, scheduler)
-    asked = _spread_prompts(read_prompts(prompts)["prompts"], pictures)
+    asked = _choose_prompts(read_prompts(prompts)["prompts"], pictures)
     weights = prove_weights(pruned_weights, base_model)[TUNED]
     pipeline = _load(weights.path, SCHEDULERS[scheduler])
     how: dict[str, Any] = {"num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale}
@@ -184,14 +184,10 @@ def _refuse_bad_settings(pictures: int, num_inference_steps: int, scheduler: str
         raise InputError(f"The atlas cannot be drawn: {'; '.join(faults)}. Change the settings.")
 
 
-def _spread_prompts(rows: Sequence[Mapping[str, Any]], count: int) -> list[Mapping[str, Any]]:
-    """Species and control prompts in turn, each spread over its kind."""
-    kinds = [[row for row in rows if row["kind"] == kind] for kind in ("species", "control")]
-    halves = [
-        [found[index * len(found) // half] for index in range(min(half, len(found)))]
-        for found, half in zip(kinds, (count - count // 2, count // 2), strict=True)
-    ]
-    return [*halves[0], *halves[1]]
+def _choose_prompts(rows: Sequence[Mapping[str, Any]], count: int) -> list[Mapping[str, Any]]:
+    """Half species and half control prompts, each spread over its kind; all of a kind that has fewer."""
+    species, controls = ([row for row in rows if row["kind"] == kind] for kind in ("species", "control"))
+    return [*spread(species, count - count // 2), *spread(controls, count // 2)]
 
 
 def _load(weights: Path, scheduler: str) -> DiffusionPipeline:
