@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from diffusers import DPMSolverMultistepScheduler
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 from PIL import Image
 
 from fungal_assets.errors import InputError, ProvenanceError
@@ -200,10 +200,23 @@ def test_with_joined_borders_a_picture_that_is_rolled_is_answered_rolled(pipelin
 
 def test_a_model_knows_places_by_borders(pipeline):
     texts = [f"a cap {number}" for number in range(6)]
-    found = find_places(pipeline, texts, sizes_px=[32, 64], seeds=list(range(6)))
+    found = find_places(pipeline, texts, sizes_px=[32, 64], seeds=list(range(6)), num_inference_steps=3)
     assert set(found) == {32, 64} and set(found[64]) == set(block_names(pipeline.unet))
     shared, wrapped = np.array(list(found[64].values())).T
     assert shared.max() > 0.3 > wrapped.max(), "a sixth of what is independent is shared by chance"
+
+
+@pytest.mark.parametrize("spacing", ["leading", "trailing"])
+def test_places_are_sought_at_the_step_that_the_walk_begins_with(spacing):
+    """With two steps a scheduler of leading ones begins half of the way, where no pure noise is met."""
+    model = build_pipeline("tiny", seed=0)
+    model.scheduler = DDIMScheduler.from_config(model.scheduler.config, timestep_spacing=spacing)
+    how = {"sizes_px": [32, 64], "seeds": [1, 2], "num_inference_steps": 20}
+    begun, met = next(iter(walk(model, ["a", "b"], native_px=PX, guidance_scale=2.0, **how))).timestep, []
+    listener = model.unet.register_forward_pre_hook(lambda _, given: met.append(int(given[1])))
+    find_places(model, ["a", "b"], **how)
+    listener.remove()
+    assert set(met) == {begun} and begun > 900
 
 
 # -- the stage -------------------------------------------------------------------------------------------------------

@@ -218,9 +218,10 @@ def _walk_all(
     from fungal_assets.galleries.atlas.walking import find_places, walk
 
     texts = [row["text"] for row in asked]
-    places = find_places(pipeline, texts, sizes_px=sizes_px, seeds=seeds)
+    steps_asked = how["num_inference_steps"]
+    places = find_places(pipeline, texts, sizes_px=sizes_px, seeds=seeds, num_inference_steps=steps_asked)
     walked = walk(pipeline, texts, native_px=native_px, sizes_px=sizes_px, seeds=seeds, **how)
-    ticker = Ticker(tell, "steps", how["num_inference_steps"])
+    ticker = Ticker(tell, "steps", steps_asked)
     steps: list[Step] = []
     for one in walked:
         if isinstance(one, dict):

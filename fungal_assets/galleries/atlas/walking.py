@@ -93,45 +93,49 @@ def walk(
     Yields:
         Each step, and at last the pictures by size: uint8 (n, px, px, 3).
     """
-    count, factor = len(texts), pipeline.vae_scale_factor
+    count = len(texts)
     embeddings = embed_texts(pipeline, [*[""] * count, *texts]).to(pipeline.device)
-    walkers = _set_out(pipeline, sizes_px, seeds, native_px, num_inference_steps)
+    walkers: dict[int | str, _Walker] = {**_set_out(pipeline, sizes_px, seeds, num_inference_steps)}
+    other_seeds = [~seed & 0xFFFFFFFF for seed in seeds]
+    walkers[FLOOR] = _set_out(pipeline, [native_px], other_seeds, num_inference_steps)[native_px]
     with ExitStack() as stack:
         heard = stack.enter_context(listening(pipeline.unet, slice(count, 2 * count)))
         for number, timestep in enumerate(walkers[native_px].scheduler.timesteps):
             for walker in walkers.values():
                 _advance(pipeline, walker, timestep, embeddings, guidance_scale)
                 walker.blocks, walker.entropies = dict(heard.blocks), dict(heard.entropies)
-            yield _compare(number, int(timestep), walkers, native_px, factor)
+            yield _compare(number, int(timestep), walkers, native_px)
     del walkers[FLOOR]
     yield {int(size): _decode(pipeline, walker.latents) for size, walker in walkers.items()}
 
 
 @torch.inference_mode()
 def find_places(
-    pipeline: DiffusionPipeline, texts: Sequence[str], *, sizes_px: Sequence[int], seeds: Sequence[int]
+    pipeline: DiffusionPipeline,
+    texts: Sequence[str],
+    *,
+    sizes_px: Sequence[int],
+    seeds: Sequence[int],
+    num_inference_steps: int,
 ) -> dict[int, dict[str, tuple[float, float]]]:
-    """What the blocks know of places at the first step, and what is left of it where pictures have no borders.
+    """What the blocks know of places at the walk's first step, and what is left where pictures have no borders.
 
     Args:
-        pipeline: The model, with the scheduler whose first step it is.
+        pipeline: The model, with the scheduler that is walked by.
         texts: A prompt per picture.
         sizes_px: Sides.
         seeds: A seed per picture.
+        num_inference_steps: Steps of the walk: with fewer, some schedulers begin elsewhere.
 
     Returns:
         `shared_places` by size in px and block: as the model is, and with each picture's borders joined to the opposite
         ones.
     """
-    text = embed_texts(pipeline, texts).to(pipeline.device)
-    scheduler, factor = copy.deepcopy(pipeline.scheduler), pipeline.vae_scale_factor
-    scheduler.set_timesteps(2)
-    noises = nested_noise(pipeline.unet.config.in_channels, [size // factor for size in sizes_px], seeds)
-    timestep, unet = scheduler.timesteps[0], pipeline.unet
+    text, unet = embed_texts(pipeline, texts).to(pipeline.device), pipeline.unet
     found: dict[int, dict[str, tuple[float, float]]] = {}
-    for size in sizes_px:
-        given = noises[size // factor].to(unet.device, unet.dtype) * scheduler.init_noise_sigma
-        given = scheduler.scale_model_input(given, timestep)
+    for size, walker in _set_out(pipeline, sizes_px, seeds, num_inference_steps).items():
+        timestep = walker.scheduler.timesteps[0]
+        given = walker.scheduler.scale_model_input(walker.latents, timestep)
         shares = []
         for borders in (nullcontext(), wrapped_borders(unet)):
             with listening(unet, slice(None)) as heard, borders:
@@ -142,25 +146,17 @@ def find_places(
 
 
 def _set_out(
-    pipeline: DiffusionPipeline,
-    sizes_px: Sequence[int],
-    seeds: Sequence[int],
-    native_px: int,
-    steps: int,
-) -> dict[int | str, _Walker]:
-    """A walker per size, and the one from other noise."""
-    channels, factor = pipeline.unet.config.in_channels, pipeline.vae_scale_factor
-    sides = [size // factor for size in sizes_px]
-    noises = nested_noise(channels, sides, seeds)
-    others = nested_noise(channels, [native_px // factor], [~seed & 0xFFFFFFFF for seed in seeds])
-    starts: dict[int | str, torch.Tensor] = {size: noises[size // factor] for size in sizes_px}
-    starts[FLOOR] = others[native_px // factor]
+    pipeline: DiffusionPipeline, sizes_px: Sequence[int], seeds: Sequence[int], steps: int
+) -> dict[int, _Walker]:
+    """A walker per size, from noises that are nested."""
+    factor = pipeline.vae_scale_factor
+    noises = nested_noise(pipeline.unet.config.in_channels, [size // factor for size in sizes_px], seeds)
     walkers = {}
-    for name, noise in starts.items():
+    for size in sizes_px:
         scheduler = copy.deepcopy(pipeline.scheduler)
         scheduler.set_timesteps(steps)
-        latents = noise.to(pipeline.device, pipeline.unet.dtype) * scheduler.init_noise_sigma
-        walkers[name] = _Walker(latents, scheduler)
+        latents = noises[size // factor].to(pipeline.device, pipeline.unet.dtype) * scheduler.init_noise_sigma
+        walkers[size] = _Walker(latents, scheduler)
     return walkers
 
 
@@ -190,9 +186,7 @@ def _behind(
     return (x_t - (1 - alpha).sqrt() * prediction) / alpha.sqrt()
 
 
-def _compare(
-    number: int, timestep: int, walkers: Mapping[int | str, _Walker], native_px: int, factor: int
-) -> Step:
+def _compare(number: int, timestep: int, walkers: Mapping[int | str, _Walker], native_px: int) -> Step:
     native = walkers[native_px]
     others = {name: walker for name, walker in walkers.items() if name != native_px}
     sized = {int(name): walker for name, walker in walkers.items() if name != FLOOR}
