@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from fungal_assets.errors import InputError
 from fungal_assets.galleries.atlas import FLOOR
+from fungal_assets.galleries.batches import scheduler_for
 from fungal_assets.galleries.planning import TUNED, picture_seed, read_prompts, spread
 from fungal_assets.galleries.sampling import SCHEDULERS, prove_weights
 from fungal_assets.progress import Tell, Ticker, stay_silent
@@ -192,14 +193,13 @@ def _choose_prompts(rows: Sequence[Mapping[str, Any]], count: int) -> list[Mappi
 
 def _load(weights: Path, scheduler: str) -> DiffusionPipeline:
     """In full precision everywhere: likeness of activations is measured, not their looks."""
-    import diffusers
     import torch
 
     from fungal_assets.diffusion.base_models import load_pipeline
     from fungal_assets.diffusion.devices import pick_device
 
     pipeline = load_pipeline(weights, device=pick_device(), dtype=torch.float32)
-    pipeline.scheduler = getattr(diffusers, scheduler).from_config(pipeline.scheduler.config)
+    pipeline.scheduler = scheduler_for(pipeline, scheduler)
     return pipeline
 
 

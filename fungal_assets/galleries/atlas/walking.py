@@ -19,6 +19,7 @@ import torch  # noqa: TID253
 
 from fungal_assets.diffusion.encoding import embed_texts
 from fungal_assets.diffusion.families import family_of
+from fungal_assets.diffusion.objectives import Objective
 from fungal_assets.galleries.atlas import FLOOR
 from fungal_assets.galleries.atlas.measures import (
     FEWEST_ROWS,
@@ -95,6 +96,7 @@ def walk(
     """
     count = len(texts)
     embeddings = embed_texts(pipeline, [*[""] * count, *texts]).to(pipeline.device)
+    objective = Objective.of(pipeline.scheduler, 0, pipeline.device)
     walkers: dict[int | str, _Walker] = {**_set_out(pipeline, sizes_px, seeds, num_inference_steps)}
     other_seeds = [~seed & 0xFFFFFFFF for seed in seeds]
     walkers[FLOOR] = _set_out(pipeline, [native_px], other_seeds, num_inference_steps)[native_px]
@@ -102,7 +104,7 @@ def walk(
         heard = stack.enter_context(listening(pipeline.unet, slice(count, 2 * count)))
         for number, timestep in enumerate(walkers[native_px].scheduler.timesteps):
             for walker in walkers.values():
-                _advance(pipeline, walker, timestep, embeddings, guidance_scale)
+                _advance(pipeline, objective, walker, timestep, embeddings, guidance_scale)
                 walker.blocks, walker.entropies = dict(heard.blocks), dict(heard.entropies)
             yield _compare(number, int(timestep), walkers, native_px)
     del walkers[FLOOR]
@@ -162,6 +164,7 @@ def _set_out(
 
 def _advance(
     pipeline: DiffusionPipeline,
+    objective: Objective,
     walker: _Walker,
     timestep: torch.Tensor,
     embeddings: torch.Tensor,
@@ -173,17 +176,8 @@ def _advance(
     prediction = predict(pipeline.unet, torch.cat([given, given]), timestep, embeddings)
     plain, prompted = prediction.chunk(2)
     guided = plain + guidance_scale * (prompted - plain)
-    alpha = pipeline.scheduler.alphas_cumprod[int(timestep)].to(given)
-    walker.clean = _behind(guided, given, alpha, walker.scheduler.config.prediction_type)
+    walker.clean, _ = objective.split(given, guided, timestep.long())
     walker.latents = walker.scheduler.step(guided, timestep, walker.latents, return_dict=False)[0]
-
-
-def _behind(
-    prediction: torch.Tensor, x_t: torch.Tensor, alpha: torch.Tensor, prediction_type: str
-) -> torch.Tensor:
-    if prediction_type == "v_prediction":
-        return alpha.sqrt() * x_t - (1 - alpha).sqrt() * prediction
-    return (x_t - (1 - alpha).sqrt() * prediction) / alpha.sqrt()
 
 
 def _compare(number: int, timestep: int, walkers: Mapping[int | str, _Walker], native_px: int) -> Step:
