@@ -13,8 +13,9 @@ from PIL import Image
 
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.galleries.atlas import FLOOR
-from fungal_assets.galleries.atlas.building import ALIGNMENTS, Atlas, draw_atlas, tell_findings
+from fungal_assets.galleries.atlas.building import ALIGNMENTS, draw_atlas
 from fungal_assets.galleries.atlas.checks import check_weights, check_whole
+from fungal_assets.galleries.atlas.findings import Atlas, tell_findings
 from fungal_assets.galleries.atlas.measures import (
     alignment,
     entropy_share,

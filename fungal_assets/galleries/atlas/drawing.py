@@ -11,13 +11,12 @@ import numpy as np
 from PIL import Image
 
 from fungal_assets.galleries.atlas import FLOOR
+from fungal_assets.galleries.atlas.findings import Atlas, mean_entropies
 from fungal_assets.galleries.grids import save_webp
 from fungal_assets.previews import contact_sheet
 
 if TYPE_CHECKING:
     import torch
-
-    from fungal_assets.galleries.atlas.building import Atlas
 
 _INK, _GROUND, _FAINT = "#e8e4da", "#101010", "#555555"
 _COLOURS = ("#5fa88c", "#e8b04a", "#c8643c", "#8a7fb8", "#6fa0c8")
@@ -36,7 +35,6 @@ def draw_figure(atlas: Atlas, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    compared = [str(size) for size in atlas.sizes_px if size != atlas.native_px] + [FLOOR]
     blocks = list(dict.fromkeys(row["block"] for row in atlas.alignments))
     height = 2.2 + 0.17 * len(blocks) + 3.2
     figure = Figure(figsize=(11, height), dpi=100, layout="constrained", facecolor=_GROUND)
@@ -44,7 +42,7 @@ def draw_figure(atlas: Atlas, path: Path) -> None:
     ((upper,), (lower,)) = figure.subfigures(2, 1, squeeze=False, height_ratios=[height - 3.4, 3.4])
     for part in (upper, lower):
         part.set_facecolor(_GROUND)
-    _draw_alignments(upper, atlas, compared, blocks)
+    _draw_alignments(upper, atlas, blocks)
     for axes, draw in zip(lower.subplots(1, 3), (_draw_places, _draw_entropies, _draw_spectra), strict=True):
         draw(axes, atlas)
     buffer = io.BytesIO()
@@ -52,9 +50,9 @@ def draw_figure(atlas: Atlas, path: Path) -> None:
     save_webp(Image.open(buffer).convert("RGB"), path)
 
 
-def _draw_alignments(figure: Any, atlas: Atlas, compared: Sequence[str], blocks: Sequence[str]) -> None:
-    many = figure.subplots(1, len(compared), sharey=True)
-    for axes, name in zip(np.atleast_1d(many), compared, strict=True):
+def _draw_alignments(figure: Any, atlas: Atlas, blocks: Sequence[str]) -> None:
+    many = figure.subplots(1, len(atlas.compared), sharey=True)
+    for axes, name in zip(np.atleast_1d(many), atlas.compared, strict=True):
         rows = [row for row in atlas.alignments if row["compared"] == name]
         table = np.full((len(blocks), 1 + max(row["step"] for row in rows)), np.nan)
         for row in rows:
@@ -86,8 +84,6 @@ def _draw_places(axes: Any, atlas: Atlas) -> None:
 
 
 def _draw_entropies(axes: Any, atlas: Atlas) -> None:
-    from fungal_assets.galleries.atlas.building import mean_entropies
-
     spread = mean_entropies(atlas)
     names = [_short(name.split(".transformer_blocks")[0]) for name in spread]
     for size, colour in zip(atlas.sizes_px, _COLOURS, strict=False):
