@@ -11,9 +11,10 @@ import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 from PIL import Image
 
+from fungal_assets.diffusion.encoding import embed_texts
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.galleries.atlas import FLOOR
-from fungal_assets.galleries.atlas.building import ALIGNMENTS, draw_atlas
+from fungal_assets.galleries.atlas.building import ALIGNMENTS, ENTROPIES, draw_atlas
 from fungal_assets.galleries.atlas.checks import check_weights, check_whole
 from fungal_assets.galleries.atlas.findings import Atlas, tell_findings
 from fungal_assets.galleries.atlas.measures import (
@@ -184,6 +185,38 @@ def test_every_block_of_every_size_is_held_against_the_native_size(pipeline):
         assert all(found < 0.9999 for found in step.alignments[FLOOR].values() if not math.isnan(found))
 
 
+@pytest.mark.parametrize("predicted", ["epsilon", "v_prediction"])
+def test_spectra_are_of_the_picture_that_diffusers_finds_behind_the_noise(predicted):
+    model, texts, seeds = build_pipeline("tiny", seed=0), ["a cap", "a cup"], [3, 4]
+    model.scheduler = DDIMScheduler.from_config(
+        model.scheduler.config, prediction_type=predicted, rescale_betas_zero_snr=False
+    )
+    how = {"num_inference_steps": 2, "guidance_scale": 2.0}
+    step = next(iter(walk(model, texts, native_px=PX, sizes_px=[32, PX], seeds=seeds, **how)))
+    text = embed_texts(model, ["", "", *texts])
+    for size, found in step.spectra.items():
+        x_t = nested_noise(4, [4, 8], seeds)[size // 8]
+        with torch.inference_mode():
+            plain, prompted = model.unet(torch.cat([x_t, x_t]), step.timestep, text).sample.chunk(2)
+        guided = plain + 2 * (prompted - plain)
+        model.scheduler.set_timesteps(2)
+        clean = model.scheduler.step(guided, step.timestep, x_t).pred_original_sample
+        assert torch.allclose(found, radial_spectrum(clean), rtol=1e-3)
+
+
+def test_what_is_heard_is_of_the_rows_that_were_asked_for(pipeline):
+    unet, given = pipeline.unet, noise(3, 4, 8, 8)
+    text = noise(3, 32, unet.config.cross_attention_dim, seed=1)
+    with torch.inference_mode():
+        with listening(unet, slice(1, 2)) as among:
+            unet(given, 10, text)
+        with listening(unet, slice(None)) as alone:
+            unet(given[1:2], 10, text[1:2])
+    assert among.entropies == pytest.approx(alone.entropies, abs=1e-5)
+    for name, activations in alone.blocks.items():
+        assert torch.allclose(among.blocks[name], activations, atol=1e-4), name
+
+
 def test_with_joined_borders_a_picture_that_is_rolled_is_answered_rolled(pipeline):
     """And with borders of zeros it is not: that is how a model knows where it is."""
     unet, given = pipeline.unet, noise(1, 4, 8, 8)
@@ -299,6 +332,17 @@ def test_a_row_that_is_lost_and_a_figure_beyond_its_bounds_are_found(drawn, inpu
         folder = shutil.copytree(drawn[0], tmp_path / name)
         write_table(folder / "alignments.parquet", changed, ALIGNMENTS)
         assert not check_whole(folder).passed, name
+    wide = read_table(drawn[0] / "entropies.parquet")
+    folder = shutil.copytree(drawn[0], tmp_path / "wide")
+    write_table(folder / "entropies.parquet", [wide[0] | {"entropy_share": 1.1}, *wide[1:]], ENTROPIES)
+    assert not check_whole(folder).passed
+
+
+def test_an_atlas_of_other_weights_is_found(drawn, inputs, tmp_path):
+    record = json.loads((inputs / "pruned" / "weights.json").read_text())
+    (tmp_path / "weights.json").write_text(json.dumps(record | {"pipeline_sha256": "0" * 64}))
+    verdict = check_weights(drawn[0], tmp_path)
+    assert not verdict.passed and "the weights are 0000" in verdict.finding
 
 
 def test_findings_are_what_the_tables_say():
