@@ -262,9 +262,14 @@ def _count(path: Path) -> int:
 
 
 def write_table(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema | None = None) -> int:
-    """Write one small Parquet table and return its number of rows; an empty one needs the schema."""
+    """Write one small Parquet table under a temporary name, rename it, and return its number of rows.
+
+    An empty one needs the schema.
+    """
     table = pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
-    pq.write_table(table, path)
+    temporary = path.with_name(f".{path.name}")
+    pq.write_table(table, temporary)
+    temporary.replace(path)
     return table.num_rows
 
 

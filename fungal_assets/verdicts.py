@@ -6,7 +6,7 @@ A verdict never raises: a failed check is a finding, not an accident.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fungal_assets.errors import FungalError
@@ -33,3 +33,9 @@ def judged(judge: Callable[[], Verdict]) -> Verdict:
         return judge()
     except (OSError, ValueError, KeyError, IndexError, TypeError, FungalError) as error:
         return Verdict(False, f"cannot be read: {type(error).__name__}: {error}. Grow it again.")
+
+
+def name_some(faults: Sequence[str], most: int = 5) -> str:
+    """The first few of what a finding tells of, and how many more there are."""
+    more = f" and {len(faults) - most} more" if len(faults) > most else ""
+    return "; ".join(faults[:most]) + more

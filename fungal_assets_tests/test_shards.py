@@ -13,9 +13,11 @@ from fungal_assets.shards import (
     has_shards,
     image_schema,
     read_rows,
+    read_table,
     shard_count,
     shard_of,
     shard_paths,
+    write_table,
 )
 
 SCHEMA = image_schema({"image_id": pa.string(), "text": pa.string()})
@@ -137,3 +139,13 @@ def test_row_groups_are_small_and_the_schema_names_the_image(tmp_path):
 def test_shards_hold_at_most_their_size():
     assert shard_count(1) == 2
     assert shard_count(int(1e9), max_shard_mb=256) == 4
+
+
+def test_a_table_written_again_is_another_file_and_leaves_no_other(tmp_path):
+    """Whoever has the old one open reads it to its end, and a write that is killed leaves it whole."""
+    path, old = tmp_path / "small.parquet", tmp_path / "old.parquet"
+    assert write_table(path, [{"step": 1}]) == 1
+    old.hardlink_to(path)
+    assert write_table(path, [{"step": 2}, {"step": 3}]) == 2
+    assert read_table(old) == [{"step": 1}]
+    assert sorted(tmp_path.iterdir()) == [old, path]

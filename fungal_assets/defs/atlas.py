@@ -71,7 +71,7 @@ ATLAS_CHECKS = (
 @dg.asset(
     group_name="galleries",
     kinds={"pytorch", "parquet"},
-    code_version="1",
+    code_version="2",
     partitions_def=growth_partitions,
     pool=GPU_POOL,
     deps=[pruned_weights, prompts],

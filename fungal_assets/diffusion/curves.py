@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from fungal_assets.figures import INK, dress, name_lines, open_figure
 from fungal_assets.shards import write_table
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ LOOK_NAMES = (
 )
 LOOK_SCHEMA = pa.schema([("step", pa.int64())] + [(name, pa.float64()) for name in LOOK_NAMES])
 
-GROUND, INK, LINE = "#101010", "#e8e4da", "#555555"
 COLOURS = {
     "specimen_loss": "#e8b04a",
     "rehearsal_loss": "#5fa88c",
@@ -66,9 +66,6 @@ def _draw(path: Path, curve: Rows, looks: Rows) -> None:
 
     Rehearsal has a panel of its own: it begins at nothing, while specimens' losses fall by a tenth of themselves.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     parts: list[tuple[float, Sequence[str], Sequence[str]]] = [
         (3, ["specimen_loss"], ["held_out_loss"]),
         (1.5, ["rehearsal_loss"], []),
@@ -82,15 +79,17 @@ def _draw(path: Path, curve: Rows, looks: Rows) -> None:
         or any(_points(looks, name)[0] for name in of_looks)
     ]
     heights = [height for height, _, _ in shown]
-    figure = Figure(figsize=(9, 1 + sum(heights)), dpi=100, layout="constrained", facecolor=GROUND)
-    FigureCanvasAgg(figure)
+    figure = open_figure(9, 1 + sum(heights))
     panels = figure.subplots(len(heights), sharex=True, height_ratios=heights, squeeze=False)[:, 0]
     for axes, (_, of_steps, of_looks) in zip(panels, shown, strict=True):
         for name in of_steps:
             _plot_steps(axes, curve, name)
         for name in of_looks:
             _plot_looks(axes, looks, name)
-        _dress(axes)
+        dress(axes)
+        if axes.get_legend_handles_labels()[0]:
+            # Beside the panel, so that it hides nothing.
+            name_lines(axes, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     panels[-1].set_xlabel("step", color=INK)
     figure.savefig(path, metadata={"Software": None})
 
@@ -120,14 +119,3 @@ def _plot_looks(axes: Axes, looks: Rows, name: str) -> None:
     steps, values = _points(looks, name)
     if steps:
         axes.plot(steps, values, "o-", color=COLOURS[name], markersize=4, label=name.replace("_", " "))
-
-
-def _dress(axes: Axes) -> None:
-    """The house's colours, and a legend where there is something to name."""
-    axes.set_facecolor(GROUND)
-    axes.tick_params(colors=INK)
-    axes.spines[:].set_color(LINE)
-    if axes.get_legend_handles_labels()[0]:
-        # Beside the panel, so that it hides nothing.
-        where = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
-        axes.legend(facecolor=GROUND, edgecolor=LINE, labelcolor=INK, fontsize=8, **where)

@@ -19,6 +19,7 @@ from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, read_j
 from fungal_assets.diffusion.headers import Origin
 from fungal_assets.diffusion.pruning import check_base_model, prune_weights, read_method
 from fungal_assets.errors import InputError
+from fungal_assets.figures import GROUND, INK, dress, name_lines, open_figure
 from fungal_assets.galleries.batches import make_sampler
 from fungal_assets.galleries.judging import load_judge
 from fungal_assets.galleries.measuring import Yardstick, draw_controls, draw_species, measure
@@ -250,7 +251,7 @@ class _Tries:
             with Image.open(self._path(row["strength"], ".png")) as image:
                 strips.append(image.convert("RGB"))
         sheet = Image.new(
-            "RGB", (max(one.width for one in strips), sum(one.height for one in strips)), "#101010"
+            "RGB", (max(one.width for one in strips), sum(one.height for one in strips)), GROUND
         )
         top = 0
         for strip in strips:
@@ -298,25 +299,19 @@ class _Tries:
 
 def draw_curve(path: Path, rows: Sequence[Mapping[str, Any]], best: Mapping[str, Any], floor: float) -> None:
     """Draw fit against retention, a point for each strength; the floor is a line, the chosen point is filled."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    ink, ground = "#e8e4da", "#101010"
-    figure = Figure(figsize=(6, 3.5), dpi=100, layout="constrained", facecolor=ground)
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot(facecolor=ground)
+    figure = open_figure(6, 3.5)
+    axes = figure.add_subplot()
     points = [(row["retention"], row["species_recognised"]) for row in rows]
-    axes.plot(*zip(*points, strict=True), "o-", color="#e8b04a", markerfacecolor=ground)
+    axes.plot(*zip(*points, strict=True), "o-", color="#e8b04a", markerfacecolor=GROUND)
     axes.plot(best["retention"], best["species_recognised"], "o", color="#e8b04a", markersize=9)
     for point in dict.fromkeys(points):
         same = [row["strength"] for row, other in zip(rows, points, strict=True) if other == point]
         label = ", ".join(f"{strength:g}" for strength in same)
-        axes.annotate(label, point, xytext=(6, 6), textcoords="offset points", color=ink)
+        axes.annotate(label, point, xytext=(6, 6), textcoords="offset points", color=INK)
     axes.set(xlim=(0, 1.2 * max(1.0, *(point[0] for point in points))), ylim=(0, 1.05))
     axes.axvline(floor, color="#5fa88c", linestyle="--", label=f"at least {floor:g}")
-    axes.set_xlabel("retention of the control knowledge", color=ink)
-    axes.set_ylabel("species recognised", color=ink)
-    axes.tick_params(colors=ink)
-    axes.spines[:].set_color("#555555")
-    axes.legend(facecolor=ground, edgecolor="#555555", labelcolor=ink)
+    axes.set_xlabel("retention of the control knowledge", color=INK)
+    axes.set_ylabel("species recognised", color=INK)
+    dress(axes)
+    name_lines(axes)
     figure.savefig(path, metadata={"Software": None})

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from fungal_assets.exhibition.links import Link, Page, asks_a_host, read_pages, read_sheet_links
-from fungal_assets.verdicts import Verdict
+from fungal_assets.verdicts import Verdict, name_some
 
-NAMED = 5
 REMEDY = "Build field_guide again."
 
 
@@ -22,9 +21,7 @@ def check_links_resolve(field_guide: Path) -> Verdict:
     broken = [f"{link.target!r} in {link.page}" for link in own if not _resolves(field_guide, pages, link)]
     finding = f"{len(own)} links and references of {len(pages)} pages lead to files of the folder."
     if broken or not pages:
-        finding = (
-            f"{len(broken)} of {len(own)} links of {len(pages)} pages lead nowhere: {_name(broken)}. {REMEDY}"
-        )
+        finding = f"{len(broken)} of {len(own)} links of {len(pages)} pages lead nowhere: {name_some(broken)}. {REMEDY}"
     return Verdict(not broken and bool(pages), finding, {"links": len(own), "broken": len(broken)})
 
 
@@ -54,7 +51,7 @@ def check_every_species_has_a_page(field_guide: Path, species: Path) -> Verdict:
             faults.append(f"index.html does not lead to {path}")
     finding = f"{len(named)} species, each with its page, and the index leads to all."
     if faults:
-        finding = f"{len(faults)} faults among {len(named)} species: {_name(faults)}. {REMEDY}"
+        finding = f"{len(faults)} faults among {len(named)} species: {name_some(faults)}. {REMEDY}"
     return Verdict(not faults, finding, {"species": len(named), "missing": len(faults)})
 
 
@@ -68,10 +65,5 @@ def check_asks_no_other_host(field_guide: Path) -> Verdict:
     ]
     finding = f"{len(pages)} pages with {len(links)} links and references, none to another host."
     if foreign:
-        finding = f"{len(foreign)} references ask another host: {_name(foreign)}. {REMEDY}"
+        finding = f"{len(foreign)} references ask another host: {name_some(foreign)}. {REMEDY}"
     return Verdict(not foreign, finding, {"pages": len(pages), "foreign": len(foreign)})
-
-
-def _name(faults: Sequence[str]) -> str:
-    more = f" and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
-    return "; ".join(faults[:NAMED]) + more

@@ -122,8 +122,7 @@ def report_forgetting(
         )
     found = measure_retention([each.pair for each in twins])
     scores = [_score(row, judgement) for row, judgement in zip(rows, judged, strict=True)]
-    write_table(folder / ".scores.parquet", scores, SCORES)
-    (folder / ".scores.parquet").replace(folder / "scores.parquet")
+    write_table(folder / "scores.parquet", scores, SCORES)
     draw_side_by_side(sample_galleries, twins, folder / "side_by_side.webp")
     not_judged = sum(judgement is None for judgement in judged)
     report = _report(found, twins, knows, read_about(sample_galleries), min_retention, not_judged)

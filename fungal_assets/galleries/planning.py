@@ -125,7 +125,7 @@ def plan_gallery(
     kept = by_kind["control"][:controls]
     several = range(images_per_prompt)
     tuned = [_pictures(row, TUNED, several, seed) for row in by_kind["species"]]
-    tuned += [_pictures(row, TUNED, range(1), seed) for kind in SIDE_KINDS for row in _spread(by_kind[kind])]
+    tuned += [_pictures(row, TUNED, range(1), seed) for kind in SIDE_KINDS for row in spread(by_kind[kind])]
     tuned += [_pictures(row, TUNED, several, seed) for row in kept]
     base = [_pictures(row, BASE, several, seed) for row in kept]
     return [picture for pictures in tuned + base for picture in pictures]
@@ -143,7 +143,7 @@ def plan_look(
         seed: Seed of the run.
     """
     by_kind = {kind: [row for row in prompts if row["kind"] == kind] for kind in ("species", "control")}
-    shown = _spread(by_kind["species"], species) + by_kind["control"][:controls]
+    shown = spread(by_kind["species"], species) + by_kind["control"][:controls]
     return [picture for row in shown for picture in _pictures(row, TUNED, range(1), seed)]
 
 
@@ -162,7 +162,7 @@ def _pictures(row: Mapping[str, Any], model: str, indices: range, seed: int) -> 
         )
 
 
-def _spread(rows: Sequence[Mapping[str, Any]], most: int = SIDE_PROMPTS) -> list[Mapping[str, Any]]:
+def spread(rows: Sequence[Mapping[str, Any]], most: int = SIDE_PROMPTS) -> list[Mapping[str, Any]]:
     """At most so many of the rows, evenly over them, so that they are of different species."""
     count = min(most, len(rows))
     return [rows[index * len(rows) // count] for index in range(count)]

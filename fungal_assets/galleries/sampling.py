@@ -114,8 +114,7 @@ def sample_gallery(
     }
     _make_all(plan, weights, folder, settings, tell)
     rows = [picture.as_row(size_px=size_px, model_sha256=weights[picture.model].sha256) for picture in plan]
-    write_table(folder / ".gallery.parquet", rows, COLUMNS)
-    (folder / ".gallery.parquet").replace(folder / "gallery.parquet")
+    write_table(folder / "gallery.parquet", rows, COLUMNS)
     models = {name: {"id": each.id, "sha256": each.sha256} for name, each in weights.items()}
     about = {"models": models, "settings": settings | {"seed": seed}}
     write_atomically(folder / "gallery.json", json.dumps(about, indent=1))

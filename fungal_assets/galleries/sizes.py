@@ -19,7 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from fungal_assets.galleries.batches import Settings, is_made, make_pictures
+from fungal_assets.galleries.batches import Settings, is_made, load_sampler, make_pictures
 from fungal_assets.galleries.grids import MAX_GRID_PICTURES, save_webp
 from fungal_assets.galleries.planning import TUNED, Picture
 from fungal_assets.galleries.reading import open_pictures
@@ -120,14 +120,16 @@ def sample_sizes(
     pictures = plan_sizes(plan, sizes, own_px)
     if not pictures:
         return
+    pipeline = None
     for group, how in _groups(pictures, settings):
         missing = [each for each in group if not is_made(folder, each, how, sha256)]
         tell(f"{len(missing)} pictures of {group[0].size_px} px, {group[0].way}")
-        for _ in make_pictures(missing, weights, sha256, folder, how):
-            pass
+        if missing:
+            pipeline = pipeline or load_sampler(weights, settings["scheduler"])
+            for _ in make_pictures(missing, weights, sha256, folder, how, pipeline=pipeline):
+                pass
     rows = [each.as_sized_row() for each in pictures]
-    write_table(folder / ".sizes.parquet", rows, COLUMNS)
-    (folder / ".sizes.parquet").replace(folder / "sizes.parquet")
+    write_table(folder / "sizes.parquet", rows, COLUMNS)
     own = _own_rows(pictures, own_px)
     found = [_tell_of(group, folder, clusters) for group in _by_way([*own, *rows])]
     write_atomically(folder / "sizes.json", json.dumps({"again": AGAIN, "sizes": found}, indent=1))

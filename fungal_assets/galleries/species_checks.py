@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fungal_assets.galleries.planning import TUNED
 from fungal_assets.galleries.reading import read_gallery
+from fungal_assets.galleries.species_figures import is_cause
 from fungal_assets.shards import read_table
-from fungal_assets.verdicts import Verdict
+from fungal_assets.verdicts import Verdict, name_some
 
 _NAMED = 3
 _MEASURED = ("recognised", "distance_to_other", "variety", "kid")
@@ -41,7 +42,9 @@ def check_every_species_told(species_report: Path, sample_galleries: Path) -> Ve
     figures = {"species": len(told), "pictures": len(looked), "faults": len(faults)}
     if told and not faults:
         return Verdict(True, f"All {len(told)} species and {len(looked)} pictures are told of.", figures)
-    return Verdict(False, f"{len(faults)} faults: {_name(faults)}. Make the report again.", figures)
+    return Verdict(
+        False, f"{len(faults)} faults: {name_some(faults, _NAMED)}. Make the report again.", figures
+    )
 
 
 def check_no_copies(species_report: Path) -> Verdict:
@@ -63,7 +66,9 @@ def check_no_copies(species_report: Path) -> Verdict:
     if figures["copied_share"] <= most:
         return Verdict(True, finding, told)
     return Verdict(
-        False, f"{finding} {_name(copied)}. Lower max_steps of fine_tuned_weights (try half).", told
+        False,
+        f"{finding} {name_some(copied, _NAMED)}. Lower max_steps of fine_tuned_weights (try half).",
+        told,
     )
 
 
@@ -81,8 +86,8 @@ def check_species_new(species_report: Path) -> Verdict:
     ]
     return Verdict(
         False,
-        f"{len(inside)} of {len(found)} species look like another cluster: {_name(named)}. Such clusters may be one: "
-        "lower max_clusters of clusters.",
+        f"{len(inside)} of {len(found)} species look like another cluster: {name_some(named, _NAMED)}. "
+        "Such clusters may be one: lower max_clusters of clusters.",
         figures,
     )
 
@@ -101,17 +106,13 @@ def check_species_varied(species_report: Path) -> Verdict:
     if not alike:
         return Verdict(True, finding, figures)
     named = [f"{entry['text']!r} {entry['variety']:.0%}" for entry in alike]
-    return Verdict(
-        False,
-        f"{finding} {len(alike)} have less: {_name(named)}. Lower learning_rate of fine_tuned_weights (try half).",
-        figures,
-    )
+    remedy = "Lower learning_rate of fine_tuned_weights (try half)."
+    if not any(is_cause(entry, "is_varied") for entry in alike):
+        remedy = (
+            "They are like other clusters too, which may be one with theirs: lower max_clusters of clusters."
+        )
+    return Verdict(False, f"{finding} {len(alike)} have less: {name_some(named, _NAMED)}. {remedy}", figures)
 
 
 def _read(species_report: Path) -> Mapping[str, Any]:
     return json.loads((species_report / "report.json").read_text())
-
-
-def _name(faults: Sequence[str]) -> str:
-    more = f" and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
-    return "; ".join(faults[:_NAMED]) + more

@@ -22,6 +22,7 @@ from fungal_assets.galleries.recognition import chance_of_at_least, likeness, ow
 
 CHANCE_LEVEL = 0.05
 MOST_COMPARED = 100
+Floors = tuple[float, float] | None
 FAULTS = {
     "is_itself": "not itself",
     "is_new": "like another cluster",
@@ -69,7 +70,8 @@ def measure_species(
     found, counts = [], []
     for name in dict.fromkeys(names):
         mine = np.array([each == name for each in names])
-        cluster_id = numbers[name]
+        cluster_id, real = numbers[name], originals.vectors[name]
+        of_real = floors(real, int(mine.sum()), seed=0)
         counts.append(np.bincount(taken_for[mine], minlength=len(centres)).tolist())
         found.append(
             {
@@ -79,8 +81,8 @@ def measure_species(
                 "pictures": int(mine.sum()),
                 **_identity(taken_for[mine], cluster_id, len(centres)),
                 **_novelty(similarity[mine], cluster_id, reaches),
-                **_variety(vectors[mine], originals.vectors[name], min_variety),
-                **_kid(vectors[mine], name, originals.vectors),
+                **_variety(vectors[mine], real, of_real, min_variety),
+                **_kid(vectors[mine], name, of_real, originals.vectors),
                 **count_flaws([each for each in looked if each.row["species_id"] == name]),
             }
         )
@@ -99,6 +101,11 @@ def measure_species(
 def is_faulty(entry: Mapping[str, Any], key: str) -> bool:
     """A claim that does not hold, or a count that is not zero; what could not be measured is no fault."""
     return entry[key] is False if key.startswith("is_") else entry[key] > 0
+
+
+def is_cause(entry: Mapping[str, Any], key: str) -> bool:
+    """A fault that follows from no other: what is like another cluster lacks variety for want of a form of its own."""
+    return is_faulty(entry, key) and not (key == "is_varied" and is_faulty(entry, "is_new"))
 
 
 def _identity(taken_for: np.ndarray, own: int, clusters: int) -> dict[str, Any]:
@@ -132,24 +139,22 @@ def _novelty(similarity: np.ndarray, own: int, reaches: Mapping[int, float]) -> 
     }
 
 
-def _variety(painted: np.ndarray, real: np.ndarray, min_variety: float) -> dict[str, Any]:
+def _variety(painted: np.ndarray, real: np.ndarray, of_real: Floors, min_variety: float) -> dict[str, Any]:
     if len(painted) < 2 or len(real) < 2:
         return {"variety": None, "variety_floor": None, "is_varied": None}
     variety = mean_distance(painted) / max(mean_distance(real), 1e-9)
-    found = floors(real, len(painted), seed=0)
     return {
         "variety": round(variety, 4),
-        "variety_floor": round(found[1], 4) if found else None,
+        "variety_floor": round(of_real[1], 4) if of_real else None,
         "is_varied": variety >= min_variety,
     }
 
 
-def _kid(painted: np.ndarray, name: str, real: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def _kid(painted: np.ndarray, name: str, of_real: Floors, real: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """The kernel distance to the species' own real images, what halves of these have, and what other species have."""
     own = real[name]
     if len(painted) < 2 or len(own) < 2:
         return {"kid": None, "kid_interval": None, "kid_floor": None, "kid_of_others": None}
-    found = floors(own, len(painted), seed=0)
     others = [
         squared_mmd(rows[:MOST_COMPARED], own[:MOST_COMPARED])
         for other, rows in real.items()
@@ -158,7 +163,7 @@ def _kid(painted: np.ndarray, name: str, real: Mapping[str, np.ndarray]) -> dict
     return {
         "kid": round(squared_mmd(painted, own), 4),
         "kid_interval": [round(each, 4) for each in mmd_interval(painted, own, seed=0)],
-        "kid_floor": round(found[0], 4) if found else None,
+        "kid_floor": round(of_real[0], 4) if of_real else None,
         "kid_of_others": round(float(np.median(others)), 4) if others else None,
     }
 

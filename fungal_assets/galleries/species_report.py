@@ -22,7 +22,7 @@ from fungal_assets.galleries.flaws import find_flaws
 from fungal_assets.galleries.originals import Originals, read_images, read_originals
 from fungal_assets.galleries.planning import TUNED
 from fungal_assets.galleries.reading import embed_pictures, open_picture, read_gallery
-from fungal_assets.galleries.species_figures import Looked, count_flaws, is_faulty, measure_species
+from fungal_assets.galleries.species_figures import Looked, count_flaws, is_cause, measure_species
 from fungal_assets.galleries.species_sheets import draw_confusion, draw_originals, draw_species
 from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.shards import write_table
@@ -105,8 +105,7 @@ def report_species(
         min_variety,
     )
     report = _summarise(found, confusion, looked, originals, min_variety, max_copied_share)
-    write_table(folder / ".pictures.parquet", [_as_row(each) for each in looked], PICTURES)
-    (folder / ".pictures.parquet").replace(folder / "pictures.parquet")
+    write_table(folder / "pictures.parquet", [_as_row(each) for each in looked], PICTURES)
     draw_confusion(confusion, report["chance"], folder / "confusion.webp")
     draw_species(
         sample_galleries,
@@ -193,10 +192,9 @@ def _phrase(figures: Mapping[str, Any]) -> str:
 
 
 def _advise(figures: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> str:
-    """The one setting to change: of what is wrong, that which spoils most."""
+    """The one setting to change: of what is wrong and follows from nothing else, that which spoils most."""
     for key, advice in ADVICE.items():
-        faulty = figures[key] if key in figures else sum(is_faulty(entry, key) for entry in found)
-        if faulty:
+        if figures[key] if key in figures else any(is_cause(entry, key) for entry in found):
             return advice
     return "Nothing needs to change."
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from fungal_assets.figures import GROUND, INK
 from fungal_assets.galleries.grids import MAX_GRID_PICTURES, save_webp
 from fungal_assets.galleries.originals import Originals, read_images
 from fungal_assets.galleries.reading import open_picture
@@ -24,7 +25,6 @@ SHOWN_ORIGINALS = 24
 SHOWN_PAINTED = 4
 _TILE_PX = 96
 _CELL_PX, _LABEL_PX, _HEAD_PX = 30, 300, 40
-_GROUND, _INK = (16, 16, 16), (232, 228, 218)
 _FULL = (232, 176, 74)
 
 
@@ -36,20 +36,20 @@ def draw_confusion(confusion: Mapping[str, Any], chance: float, path: Path) -> N
     counts = np.array(confusion["counts"])
     height, width = counts.shape
     size = (_LABEL_PX + width * _CELL_PX + 8, _HEAD_PX + height * _CELL_PX + 28)
-    canvas = Image.new("RGB", size, _GROUND)
+    canvas = Image.new("RGB", size, GROUND)
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=12)
     for column in range(width):
-        draw.text((_LABEL_PX + column * _CELL_PX + 8, 18), str(column), _INK, font=font)
-    draw.text((_LABEL_PX, 2), "cluster that a picture is nearest to", _INK, font=font)
+        draw.text((_LABEL_PX + column * _CELL_PX + 8, 18), str(column), INK, font=font)
+    draw.text((_LABEL_PX, 2), "cluster that a picture is nearest to", INK, font=font)
     for row, text in enumerate(confusion["texts"]):
         top = _HEAD_PX + row * _CELL_PX
-        draw.text((6, top + 8), f"{confusion['own'][row]}  {_short(text)}", _INK, font=font)
+        draw.text((6, top + 8), f"{confusion['own'][row]}  {_short(text)}", INK, font=font)
         for column in range(width):
             _draw_cell(draw, counts[row], column, row, font, is_own=confusion["own"][row] == column)
     draw.text(
         (6, size[1] - 20),
         f"framed: its own; guessing finds {chance:.0%} of the pictures there",
-        _INK,
+        INK,
         font=font,
     )
     save_webp(canvas, path)
@@ -64,9 +64,9 @@ def _draw_cell(
         round(dark + (light - dark) * share) for dark, light in zip((34, 34, 34), _FULL, strict=True)
     )
     box = (left + 1, top + 1, left + _CELL_PX - 2, top + _CELL_PX - 2)
-    draw.rectangle(box, fill=fill, outline=_INK if is_own else None)
+    draw.rectangle(box, fill=fill, outline=INK if is_own else None)
     if counts[column]:
-        ink = _GROUND if share > 0.5 else _INK
+        ink = GROUND if share > 0.5 else INK
         draw.text((left + 10, top + 8), str(counts[column]), ink, font=font)
 
 
@@ -86,7 +86,7 @@ def draw_species(
     real = read_images(captioned_dataset, [name for names in originals.shown.values() for name in names])
     most_real = max(len(names) for names in originals.shown.values())
     columns = most_real + SHOWN_PAINTED
-    blank = Image.new("RGB", (_TILE_PX, _TILE_PX), _GROUND)
+    blank = Image.new("RGB", (_TILE_PX, _TILE_PX), GROUND)
     tiles: list[Image.Image] = []
     labels: list[str] = []
     for entry in species[: MAX_GRID_PICTURES // columns]:

@@ -193,6 +193,8 @@ def test_the_species_report_has_a_row_for_each_species_the_worst_first_and_its_s
     ]
     text = (built / "species-report.html").read_text()
     assert text.count("copied, not itself") == 2
+    clusters = re.findall(r'</a><span class="aside">(cluster \d)</span></th>', text)
+    assert clusters == ["cluster 2", "cluster 1", "cluster 0"], "sheets and distances speak of clusters"
     assert "real ≥ 75" in text and "halves ≤ 0.44, others 2.95" in text
     for name in ("real_and_painted", "originals", "confusion"):
         assert f'src="media/species-report-{name}.webp"' in text

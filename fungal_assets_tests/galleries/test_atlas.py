@@ -8,13 +8,15 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from diffusers import DPMSolverMultistepScheduler
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 from PIL import Image
 
+from fungal_assets.diffusion.encoding import embed_texts
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.galleries.atlas import FLOOR
-from fungal_assets.galleries.atlas.building import ALIGNMENTS, Atlas, draw_atlas, tell_findings
+from fungal_assets.galleries.atlas.building import ALIGNMENTS, ENTROPIES, draw_atlas
 from fungal_assets.galleries.atlas.checks import check_weights, check_whole
+from fungal_assets.galleries.atlas.findings import Atlas, tell_findings
 from fungal_assets.galleries.atlas.measures import (
     alignment,
     entropy_share,
@@ -183,6 +185,38 @@ def test_every_block_of_every_size_is_held_against_the_native_size(pipeline):
         assert all(found < 0.9999 for found in step.alignments[FLOOR].values() if not math.isnan(found))
 
 
+@pytest.mark.parametrize("predicted", ["epsilon", "v_prediction"])
+def test_spectra_are_of_the_picture_that_diffusers_finds_behind_the_noise(predicted):
+    model, texts, seeds = build_pipeline("tiny", seed=0), ["a cap", "a cup"], [3, 4]
+    model.scheduler = DDIMScheduler.from_config(
+        model.scheduler.config, prediction_type=predicted, rescale_betas_zero_snr=False
+    )
+    how = {"num_inference_steps": 2, "guidance_scale": 2.0}
+    step = next(iter(walk(model, texts, native_px=PX, sizes_px=[32, PX], seeds=seeds, **how)))
+    text = embed_texts(model, ["", "", *texts])
+    for size, found in step.spectra.items():
+        x_t = nested_noise(4, [4, 8], seeds)[size // 8]
+        with torch.inference_mode():
+            plain, prompted = model.unet(torch.cat([x_t, x_t]), step.timestep, text).sample.chunk(2)
+        guided = plain + 2 * (prompted - plain)
+        model.scheduler.set_timesteps(2)
+        clean = model.scheduler.step(guided, step.timestep, x_t).pred_original_sample
+        assert torch.allclose(found, radial_spectrum(clean), rtol=1e-3)
+
+
+def test_what_is_heard_is_of_the_rows_that_were_asked_for(pipeline):
+    unet, given = pipeline.unet, noise(3, 4, 8, 8)
+    text = noise(3, 32, unet.config.cross_attention_dim, seed=1)
+    with torch.inference_mode():
+        with listening(unet, slice(1, 2)) as among:
+            unet(given, 10, text)
+        with listening(unet, slice(None)) as alone:
+            unet(given[1:2], 10, text[1:2])
+    assert among.entropies == pytest.approx(alone.entropies, abs=1e-5)
+    for name, activations in alone.blocks.items():
+        assert torch.allclose(among.blocks[name], activations, atol=1e-4), name
+
+
 def test_with_joined_borders_a_picture_that_is_rolled_is_answered_rolled(pipeline):
     """And with borders of zeros it is not: that is how a model knows where it is."""
     unet, given = pipeline.unet, noise(1, 4, 8, 8)
@@ -200,10 +234,23 @@ def test_with_joined_borders_a_picture_that_is_rolled_is_answered_rolled(pipelin
 
 def test_a_model_knows_places_by_borders(pipeline):
     texts = [f"a cap {number}" for number in range(6)]
-    found = find_places(pipeline, texts, sizes_px=[32, 64], seeds=list(range(6)))
+    found = find_places(pipeline, texts, sizes_px=[32, 64], seeds=list(range(6)), num_inference_steps=3)
     assert set(found) == {32, 64} and set(found[64]) == set(block_names(pipeline.unet))
     shared, wrapped = np.array(list(found[64].values())).T
     assert shared.max() > 0.3 > wrapped.max(), "a sixth of what is independent is shared by chance"
+
+
+@pytest.mark.parametrize("spacing", ["leading", "trailing"])
+def test_places_are_sought_at_the_step_that_the_walk_begins_with(spacing):
+    """With two steps a scheduler of leading ones begins half of the way, where no pure noise is met."""
+    model = build_pipeline("tiny", seed=0)
+    model.scheduler = DDIMScheduler.from_config(model.scheduler.config, timestep_spacing=spacing)
+    how = {"sizes_px": [32, 64], "seeds": [1, 2], "num_inference_steps": 20}
+    begun, met = next(iter(walk(model, ["a", "b"], native_px=PX, guidance_scale=2.0, **how))).timestep, []
+    listener = model.unet.register_forward_pre_hook(lambda _, given: met.append(int(given[1])))
+    find_places(model, ["a", "b"], **how)
+    listener.remove()
+    assert set(met) == {begun} and begun > 900
 
 
 # -- the stage -------------------------------------------------------------------------------------------------------
@@ -262,6 +309,14 @@ def test_an_atlas_has_every_step_block_and_size(drawn, inputs):
     assert check_whole(folder).passed and check_weights(folder, inputs / "pruned").passed
 
 
+def test_where_there_are_few_prompts_of_a_kind_none_is_walked_twice(inputs, tmp_path):
+    draw(inputs, tmp_path / "x", pictures=9, num_inference_steps=2, scales=[0.5])
+    about = json.loads((tmp_path / "x" / "atlas.json").read_text())
+    assert about["prompts"] == [f"a photo of cap {at}" for at in range(3)] + [
+        f"thing {at}" for at in (0, 1, 2, 3)
+    ]
+
+
 def test_an_atlas_drawn_again_is_the_same_bytes(drawn, inputs, tmp_path):
     draw(inputs, tmp_path / "again")
     assert hash_folder(tmp_path / "again") == hash_folder(drawn[0])
@@ -277,6 +332,17 @@ def test_a_row_that_is_lost_and_a_figure_beyond_its_bounds_are_found(drawn, inpu
         folder = shutil.copytree(drawn[0], tmp_path / name)
         write_table(folder / "alignments.parquet", changed, ALIGNMENTS)
         assert not check_whole(folder).passed, name
+    wide = read_table(drawn[0] / "entropies.parquet")
+    folder = shutil.copytree(drawn[0], tmp_path / "wide")
+    write_table(folder / "entropies.parquet", [wide[0] | {"entropy_share": 1.1}, *wide[1:]], ENTROPIES)
+    assert not check_whole(folder).passed
+
+
+def test_an_atlas_of_other_weights_is_found(drawn, inputs, tmp_path):
+    record = json.loads((inputs / "pruned" / "weights.json").read_text())
+    (tmp_path / "weights.json").write_text(json.dumps(record | {"pipeline_sha256": "0" * 64}))
+    verdict = check_weights(drawn[0], tmp_path)
+    assert not verdict.passed and "the weights are 0000" in verdict.finding
 
 
 def test_findings_are_what_the_tables_say():

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from fungal_assets.errors import InputError
-from fungal_assets.galleries.batches import read_parameters, save_picture
+from fungal_assets.galleries import sizes
+from fungal_assets.galleries.batches import load_sampler, read_parameters, save_picture
 from fungal_assets.galleries.planning import plan_gallery
 from fungal_assets.galleries.sizes import AGAIN, PLAIN, TWO_PASSES, plan_sizes
 from fungal_assets.shards import read_table
@@ -79,6 +80,26 @@ def test_deleted_ones_come_back_with_the_same_bytes_whatever_is_beside_them(samp
     sample(tmp_path, sizes=[DOUBLE], controls=0)
     few, many = bytes_of(tmp_path), bytes_of(sized)
     assert few and few == {path: many[path] for path in few}
+
+
+def test_the_model_is_loaded_once_for_all_sizes_and_not_where_nothing_is_missing(
+    sample, sized, tmp_path, monkeypatch
+):
+    loaded = []
+
+    def load(*given):
+        loaded.append(given)
+        return load_sampler(*given)
+
+    monkeypatch.setattr(sizes, "load_sampler", load)
+    shutil.copytree(sized, tmp_path / "again")
+    sample(tmp_path / "again", sizes=[DOUBLE, HALF])
+    assert loaded == []
+    for path in (tmp_path / "again" / "sizes").rglob("*.png"):
+        path.unlink()
+    sample(tmp_path / "again", sizes=[DOUBLE, HALF])
+    assert len(loaded) == 1
+    assert bytes_of(tmp_path / "again") == bytes_of(sized)
 
 
 def test_a_size_that_no_latents_have_is_refused(sample, tmp_path):

@@ -45,6 +45,10 @@ PLANTED = {
     "one picture again and again": ([[images[0]] * PAINTED for images in SOUND], {"hardly varied"}),
     "names exchanged": ([SOUND[1], SOUND[0], SOUND[2]], {"not itself", "like another cluster"}),
     "blocks": ([[pixelated(each) for each in images] for images in SOUND], {"made of blocks"}),
+    "one picture of another": (
+        [[SOUND[1][0]] * PAINTED, [SOUND[0][0]] * PAINTED, SOUND[2]],
+        {"not itself", "like another cluster", "hardly varied"},
+    ),
 }
 
 
@@ -113,6 +117,23 @@ def test_a_copy_stands_beside_its_own_original(reported):
     assert read(report)["advice"].startswith("Pictures are training images again")
 
 
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("a perfect model", "Nothing"),
+        ("one picture again and again", "learning_rate of fine_tuned_weights"),
+        ("one picture of another", "max_clusters of clusters"),
+        ("blocks", "enlarged pictures in the source"),
+    ],
+)
+def test_the_advice_mends_what_the_other_faults_follow_from(reported, name, setting):
+    """A species that is like another cluster lacks variety for want of a form of its own, not by its training."""
+    _, report = reported(name)
+    assert setting in read(report)["advice"]
+    verdict = check_species_varied(report)
+    assert verdict.passed or setting in verdict.finding
+
+
 def test_real_pictures_are_as_near_and_as_varied_as_real_pictures_are(reported):
     for entry in read(reported("a perfect model")[1])["species"]:
         assert entry["kid"] < entry["kid_of_others"] / 2
@@ -141,6 +162,35 @@ def test_sheets_are_small_enough_for_the_event_log(reported):
     for name in names:
         with Image.open(report / f"{name}.webp") as image:
             assert len(sheet(image)) <= MAX_SHEET_BYTES
+
+
+def tiles(path, columns, tile_px=96):
+    """The pictures of the first row of a sheet."""
+    with Image.open(path) as image:
+        row = image.convert("RGB").crop((0, 4, image.width, 4 + tile_px))
+    assert row.width == columns * (tile_px + 4) + 4
+    return [row.crop((left, 0, left + tile_px, tile_px)) for left in range(4, row.width, tile_px + 4)]
+
+
+def is_of(tile, image):
+    """Whether a tile is that picture, saved with loss."""
+    small = image.resize(tile.size, Image.Resampling.LANCZOS)
+    return np.abs(np.asarray(tile, float) - np.asarray(small, float)).mean() < 6
+
+
+def test_sheets_show_the_real_left_of_the_painted_and_the_most_alike_first(reported):
+    gallery, report = reported("names exchanged")
+    worst = int(read(report)["species"][0]["species_id"][-2:])
+    shown = tiles(report / "real_and_painted.webp", 8)
+    painted = PLANTED["names exchanged"][0][worst]
+    assert all(any(is_of(tile, image) for image in trained(KINDS[worst])) for tile in shown[:4])
+    assert all(is_of(tile, image) for tile, image in zip(shown[4:], painted, strict=True))
+    most = max(read_table(report / "pictures.parquet"), key=lambda row: row["correlation"])
+    number, index = map(int, most["nearest_id"].split("-"))
+    first, second = tiles(report / "originals.webp", 8)[:2]
+    with Image.open(gallery / most["path"]) as image:
+        assert is_of(first, image.convert("RGB"))
+    assert is_of(second, trained(KINDS[number])[index])
 
 
 def test_the_same_gallery_gives_the_same_report(world, reported, tmp_path):

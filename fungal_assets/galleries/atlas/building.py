@@ -1,7 +1,7 @@
 """The resolution atlas: the same prompts and noise at several sizes, and where in the model their pictures part ways.
 
-Belongs here: the stage from weights to tables, figure and sentences. The walk is in `walking`, the arithmetic in
-`measures`. It is made in one go of a minute or two; one that was killed is made again.
+Belongs here: the stage from weights to its folder. The walk is in `walking`, the arithmetic in `measures`, what it
+says in `findings`. It is made in one go of a minute or two; one that was killed is made again.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from fungal_assets.errors import InputError
-from fungal_assets.galleries.atlas import FLOOR
-from fungal_assets.galleries.planning import TUNED, picture_seed, read_prompts
+from fungal_assets.galleries.atlas.drawing import draw_figure, draw_pictures
+from fungal_assets.galleries.atlas.findings import Atlas, figures_of, tell_findings
+from fungal_assets.galleries.batches import scheduler_for
+from fungal_assets.galleries.planning import TUNED, picture_seed, read_prompts, spread
 from fungal_assets.galleries.sampling import SCHEDULERS, prove_weights
 from fungal_assets.progress import Tell, Ticker, stay_silent
 from fungal_assets.shards import write_table
@@ -59,29 +60,6 @@ PLACES = pa.schema(
 )
 
 
-@dataclass(frozen=True)
-class Atlas:
-    """What was measured.
-
-    Args:
-        native_px: The size that the others are compared with.
-        sizes_px: All sizes, ascending.
-        alignments: Rows of `ALIGNMENTS`; `compared` is a size in px or `FLOOR`.
-        entropies: Rows of `ENTROPIES`.
-        spectra: Rows of `SPECTRA`.
-        places: Rows of `PLACES`.
-        pictures: How many there are of each size.
-    """
-
-    native_px: int
-    sizes_px: Sequence[int]
-    alignments: Sequence[Mapping[str, Any]]
-    entropies: Sequence[Mapping[str, Any]]
-    spectra: Sequence[Mapping[str, Any]]
-    places: Sequence[Mapping[str, Any]]
-    pictures: int
-
-
 def draw_atlas(
     pruned_weights: Path,
     prompts: Path,
@@ -101,13 +79,13 @@ def draw_atlas(
 
     Args:
         pruned_weights: Folder with `pipeline/` and `weights.json`.
-        prompts: Folder with `prompts.json`; species and control prompts are taken in turn.
+        prompts: Folder with `prompts.json`; half of the pictures are of species, half of controls.
         folder: Gets `alignments.parquet`, `entropies.parquet`, `spectra.parquet`, `places.parquet`, `atlas.json`,
             `atlas.webp` (the figure) and `pictures.webp`.
         base_model: Id of the model that was tuned.
         size_px: The native size.
         scales: The other sizes as multiples of it.
-        pictures: How many prompts, one picture of each at each size.
+        pictures: How many prompts at most, one picture of each at each size.
         num_inference_steps: Denoising steps.
         guidance_scale: Classifier-free guidance.
         scheduler: A key of `sampling.SCHEDULERS`.
@@ -124,7 +102,7 @@ def draw_atlas(
     """
     sizes_px = _sizes(size_px, scales)
     _refuse_bad_settings(pictures, num_inference_steps, scheduler)
-    asked = _spread_prompts(read_prompts(prompts)["prompts"], pictures)
+    asked = _choose_prompts(read_prompts(prompts)["prompts"], pictures)
     weights = prove_weights(pruned_weights, base_model)[TUNED]
     pipeline = _load(weights.path, SCHEDULERS[scheduler])
     how: dict[str, Any] = {"num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale}
@@ -137,7 +115,7 @@ def draw_atlas(
         ("places", atlas.places, PLACES),
     ):
         write_table(folder / f"{name}.parquet", rows, schema)
-    _write_figure(atlas, folder)
+    draw_figure(atlas, folder / "atlas.webp")
     about = {
         "native_px": size_px,
         "sizes_px": sizes_px,
@@ -148,7 +126,7 @@ def draw_atlas(
         "findings": tell_findings(atlas),
     }
     write_atomically(folder / "atlas.json", json.dumps(about, indent=1))
-    return _figures(atlas)
+    return figures_of(atlas)
 
 
 def _sizes(size_px: int, scales: Sequence[float]) -> list[int]:
@@ -184,26 +162,21 @@ def _refuse_bad_settings(pictures: int, num_inference_steps: int, scheduler: str
         raise InputError(f"The atlas cannot be drawn: {'; '.join(faults)}. Change the settings.")
 
 
-def _spread_prompts(rows: Sequence[Mapping[str, Any]], count: int) -> list[Mapping[str, Any]]:
-    """Species and control prompts in turn, each spread over its kind."""
-    kinds = [[row for row in rows if row["kind"] == kind] for kind in ("species", "control")]
-    halves = [
-        [found[index * len(found) // half] for index in range(min(half, len(found)))]
-        for found, half in zip(kinds, (count - count // 2, count // 2), strict=True)
-    ]
-    return [*halves[0], *halves[1]]
+def _choose_prompts(rows: Sequence[Mapping[str, Any]], count: int) -> list[Mapping[str, Any]]:
+    """Half species and half control prompts, each spread over its kind; all of a kind that has fewer."""
+    species, controls = ([row for row in rows if row["kind"] == kind] for kind in ("species", "control"))
+    return [*spread(species, count - count // 2), *spread(controls, count // 2)]
 
 
 def _load(weights: Path, scheduler: str) -> DiffusionPipeline:
     """In full precision everywhere: likeness of activations is measured, not their looks."""
-    import diffusers
     import torch
 
     from fungal_assets.diffusion.base_models import load_pipeline
     from fungal_assets.diffusion.devices import pick_device
 
     pipeline = load_pipeline(weights, device=pick_device(), dtype=torch.float32)
-    pipeline.scheduler = getattr(diffusers, scheduler).from_config(pipeline.scheduler.config)
+    pipeline.scheduler = scheduler_for(pipeline, scheduler)
     return pipeline
 
 
@@ -218,13 +191,13 @@ def _walk_all(
     tell: Tell,
 ) -> Atlas:
     """Walk, and write the pictures of the end."""
-    from fungal_assets.galleries.atlas.drawing import draw_pictures
     from fungal_assets.galleries.atlas.walking import find_places, walk
 
     texts = [row["text"] for row in asked]
-    places = find_places(pipeline, texts, sizes_px=sizes_px, seeds=seeds)
+    steps_asked = how["num_inference_steps"]
+    places = find_places(pipeline, texts, sizes_px=sizes_px, seeds=seeds, num_inference_steps=steps_asked)
     walked = walk(pipeline, texts, native_px=native_px, sizes_px=sizes_px, seeds=seeds, **how)
-    ticker = Ticker(tell, "steps", how["num_inference_steps"])
+    ticker = Ticker(tell, "steps", steps_asked)
     steps: list[Step] = []
     for one in walked:
         if isinstance(one, dict):
@@ -269,125 +242,3 @@ def _alignment_rows(step: Step) -> list[dict[str, Any]]:
         for compared, blocks in step.alignments.items()
         for block, found in blocks.items()
     ]
-
-
-def _write_figure(atlas: Atlas, folder: Path) -> None:
-    from fungal_assets.galleries.atlas.drawing import draw_figure
-
-    draw_figure(atlas, folder / "atlas.webp")
-
-
-# -- what it says ----------------------------------------------------------------------------------------------------
-
-
-def tell_findings(atlas: Atlas) -> list[str]:
-    """Sentences that a reader can check against the tables."""
-    last = max(row["step"] for row in atlas.alignments)
-    sentences = []
-    for size in (size for size in atlas.sizes_px if size != atlas.native_px):
-        first = {part: _mean(atlas, str(size), part, 0) for part in PARTS}
-        floor = {part: _mean(atlas, FLOOR, part, 0) for part in PARTS}
-        sentences.append(
-            f"At the first step, {size} px is like {atlas.native_px} px by {_list(first)} "
-            f"({', '.join(PARTS)}), where {atlas.native_px} px from other seeds is like it by {_list(floor)}."
-        )
-    gap, block, size = max(
-        (_block(atlas, FLOOR, block) - _block(atlas, str(size), block), block, size)
-        for block in {row["block"] for row in atlas.alignments}
-        for size in atlas.sizes_px
-        if size != atlas.native_px
-    )
-    sentences.append(
-        f"They part most in {block}: over all steps, {size} px is like {atlas.native_px} px by "
-        f"{_block(atlas, str(size), block):.2f} there, and other seeds by {_block(atlas, FLOOR, block):.2f}"
-        f"{', so that it is the size and not the picture that is told apart' if gap > 0 else ''}."
-    )
-    sentences.append(
-        "At the last step all blocks together are alike by "
-        + " and ".join(
-            f"{_mean(atlas, str(size), None, last):.2f} ({size} px)"
-            for size in atlas.sizes_px
-            if size != atlas.native_px
-        )
-        + f", other seeds by {_mean(atlas, FLOOR, None, last):.2f}."
-    )
-    return [*sentences, _tell_places(atlas), _tell_attention(atlas)]
-
-
-PARTS = ("down", "mid", "up")
-"""The way down, the middle and the way up of a UNet; the first convolution belongs to the way down."""
-
-
-def part_of(block: str) -> str:
-    """Which part of the UNet a block belongs to."""
-    return next((part for part in PARTS if block.startswith(part)), "down")
-
-
-def _mean(atlas: Atlas, compared: str, part: str | None, step: int) -> float:
-    found = [
-        row["alignment"]
-        for row in atlas.alignments
-        if row["compared"] == compared
-        and row["step"] == step
-        and part in (None, part_of(row["block"]))
-        and row["alignment"] is not None
-    ]
-    return sum(found) / len(found) if found else math.nan
-
-
-def _block(atlas: Atlas, compared: str, block: str) -> float:
-    """Mean likeness of a block over all steps; 1 where it was never measured, so that nothing parts there."""
-    found = [
-        row["alignment"]
-        for row in atlas.alignments
-        if row["compared"] == compared and row["block"] == block and row["alignment"] is not None
-    ]
-    return sum(found) / len(found) if found else 1.0
-
-
-def _list(shares: Mapping[str, float]) -> str:
-    return ", ".join(f"{share:.2f}" for share in shares.values())
-
-
-def mean_entropies(atlas: Atlas) -> dict[str, dict[int, float]]:
-    """How widely each self-attention looks, by its name and by size, over all steps."""
-    found: dict[str, dict[int, list[float]]] = {}
-    for row in atlas.entropies:
-        if row["attention"].endswith("attn1"):
-            found.setdefault(row["attention"], {}).setdefault(row["size_px"], []).append(row["entropy_share"])
-    return {
-        name: {size: sum(shares) / len(shares) for size, shares in sizes.items()}
-        for name, sizes in found.items()
-    }
-
-
-def _tell_places(atlas: Atlas) -> str:
-    rows = [row for row in atlas.places if row["size_px"] == atlas.native_px]
-    most = max(rows, key=lambda row: row["shared"])
-    return (
-        f"At {atlas.native_px} px and the first step, {most['shared']:.2f} of what differs within a picture is alike "
-        f"in all {atlas.pictures} pictures in {most['block']}; with borders joined to the opposite ones it is "
-        f"{most['shared_wrapped']:.2f}, where {1 / atlas.pictures:.2f} is chance."
-    )
-
-
-def _tell_attention(atlas: Atlas) -> str:
-    spread = mean_entropies(atlas)
-    if not spread:
-        return "The model has no self-attention."
-    name = max(spread, key=lambda name: max(spread[name].values()) - min(spread[name].values()))
-    shares = ", ".join(f"{spread[name][size]:.2f} at {size} px" for size in atlas.sizes_px)
-    return f"Self-attention changes most in {name}, whose entropy is this share of the widest: {shares}."
-
-
-def _figures(atlas: Atlas) -> Figures:
-    last = max(row["step"] for row in atlas.alignments)
-    found: dict[str, Any] = {
-        "sizes": len(atlas.sizes_px),
-        "blocks": len({row["block"] for row in atlas.alignments}),
-    }
-    for compared in [str(size) for size in atlas.sizes_px if size != atlas.native_px] + [FLOOR]:
-        name = f"{compared}_px" if compared != FLOOR else "other_seeds"
-        found[f"alike_{name}_first"] = round(_mean(atlas, compared, None, 0), 4)
-        found[f"alike_{name}_last"] = round(_mean(atlas, compared, None, last), 4)
-    return found

@@ -19,6 +19,7 @@ import torch  # noqa: TID253
 
 from fungal_assets.diffusion.encoding import embed_texts
 from fungal_assets.diffusion.families import family_of
+from fungal_assets.diffusion.objectives import Objective
 from fungal_assets.galleries.atlas import FLOOR
 from fungal_assets.galleries.atlas.measures import (
     FEWEST_ROWS,
@@ -93,45 +94,50 @@ def walk(
     Yields:
         Each step, and at last the pictures by size: uint8 (n, px, px, 3).
     """
-    count, factor = len(texts), pipeline.vae_scale_factor
+    count = len(texts)
     embeddings = embed_texts(pipeline, [*[""] * count, *texts]).to(pipeline.device)
-    walkers = _set_out(pipeline, sizes_px, seeds, native_px, num_inference_steps)
+    objective = Objective.of(pipeline.scheduler, 0, pipeline.device)
+    walkers: dict[int | str, _Walker] = {**_set_out(pipeline, sizes_px, seeds, num_inference_steps)}
+    other_seeds = [~seed & 0xFFFFFFFF for seed in seeds]
+    walkers[FLOOR] = _set_out(pipeline, [native_px], other_seeds, num_inference_steps)[native_px]
     with ExitStack() as stack:
         heard = stack.enter_context(listening(pipeline.unet, slice(count, 2 * count)))
         for number, timestep in enumerate(walkers[native_px].scheduler.timesteps):
             for walker in walkers.values():
-                _advance(pipeline, walker, timestep, embeddings, guidance_scale)
+                _advance(pipeline, objective, walker, timestep, embeddings, guidance_scale)
                 walker.blocks, walker.entropies = dict(heard.blocks), dict(heard.entropies)
-            yield _compare(number, int(timestep), walkers, native_px, factor)
+            yield _compare(number, int(timestep), walkers, native_px)
     del walkers[FLOOR]
     yield {int(size): _decode(pipeline, walker.latents) for size, walker in walkers.items()}
 
 
 @torch.inference_mode()
 def find_places(
-    pipeline: DiffusionPipeline, texts: Sequence[str], *, sizes_px: Sequence[int], seeds: Sequence[int]
+    pipeline: DiffusionPipeline,
+    texts: Sequence[str],
+    *,
+    sizes_px: Sequence[int],
+    seeds: Sequence[int],
+    num_inference_steps: int,
 ) -> dict[int, dict[str, tuple[float, float]]]:
-    """What the blocks know of places at the first step, and what is left of it where pictures have no borders.
+    """What the blocks know of places at the walk's first step, and what is left where pictures have no borders.
 
     Args:
-        pipeline: The model, with the scheduler whose first step it is.
+        pipeline: The model, with the scheduler that is walked by.
         texts: A prompt per picture.
         sizes_px: Sides.
         seeds: A seed per picture.
+        num_inference_steps: Steps of the walk: with fewer, some schedulers begin elsewhere.
 
     Returns:
         `shared_places` by size in px and block: as the model is, and with each picture's borders joined to the opposite
         ones.
     """
-    text = embed_texts(pipeline, texts).to(pipeline.device)
-    scheduler, factor = copy.deepcopy(pipeline.scheduler), pipeline.vae_scale_factor
-    scheduler.set_timesteps(2)
-    noises = nested_noise(pipeline.unet.config.in_channels, [size // factor for size in sizes_px], seeds)
-    timestep, unet = scheduler.timesteps[0], pipeline.unet
+    text, unet = embed_texts(pipeline, texts).to(pipeline.device), pipeline.unet
     found: dict[int, dict[str, tuple[float, float]]] = {}
-    for size in sizes_px:
-        given = noises[size // factor].to(unet.device, unet.dtype) * scheduler.init_noise_sigma
-        given = scheduler.scale_model_input(given, timestep)
+    for size, walker in _set_out(pipeline, sizes_px, seeds, num_inference_steps).items():
+        timestep = walker.scheduler.timesteps[0]
+        given = walker.scheduler.scale_model_input(walker.latents, timestep)
         shares = []
         for borders in (nullcontext(), wrapped_borders(unet)):
             with listening(unet, slice(None)) as heard, borders:
@@ -142,30 +148,23 @@ def find_places(
 
 
 def _set_out(
-    pipeline: DiffusionPipeline,
-    sizes_px: Sequence[int],
-    seeds: Sequence[int],
-    native_px: int,
-    steps: int,
-) -> dict[int | str, _Walker]:
-    """A walker per size, and the one from other noise."""
-    channels, factor = pipeline.unet.config.in_channels, pipeline.vae_scale_factor
-    sides = [size // factor for size in sizes_px]
-    noises = nested_noise(channels, sides, seeds)
-    others = nested_noise(channels, [native_px // factor], [~seed & 0xFFFFFFFF for seed in seeds])
-    starts: dict[int | str, torch.Tensor] = {size: noises[size // factor] for size in sizes_px}
-    starts[FLOOR] = others[native_px // factor]
+    pipeline: DiffusionPipeline, sizes_px: Sequence[int], seeds: Sequence[int], steps: int
+) -> dict[int, _Walker]:
+    """A walker per size, from noises that are nested."""
+    factor = pipeline.vae_scale_factor
+    noises = nested_noise(pipeline.unet.config.in_channels, [size // factor for size in sizes_px], seeds)
     walkers = {}
-    for name, noise in starts.items():
+    for size in sizes_px:
         scheduler = copy.deepcopy(pipeline.scheduler)
         scheduler.set_timesteps(steps)
-        latents = noise.to(pipeline.device, pipeline.unet.dtype) * scheduler.init_noise_sigma
-        walkers[name] = _Walker(latents, scheduler)
+        latents = noises[size // factor].to(pipeline.device, pipeline.unet.dtype) * scheduler.init_noise_sigma
+        walkers[size] = _Walker(latents, scheduler)
     return walkers
 
 
 def _advance(
     pipeline: DiffusionPipeline,
+    objective: Objective,
     walker: _Walker,
     timestep: torch.Tensor,
     embeddings: torch.Tensor,
@@ -177,22 +176,11 @@ def _advance(
     prediction = predict(pipeline.unet, torch.cat([given, given]), timestep, embeddings)
     plain, prompted = prediction.chunk(2)
     guided = plain + guidance_scale * (prompted - plain)
-    alpha = pipeline.scheduler.alphas_cumprod[int(timestep)].to(given)
-    walker.clean = _behind(guided, given, alpha, walker.scheduler.config.prediction_type)
+    walker.clean, _ = objective.split(given, guided, timestep.long())
     walker.latents = walker.scheduler.step(guided, timestep, walker.latents, return_dict=False)[0]
 
 
-def _behind(
-    prediction: torch.Tensor, x_t: torch.Tensor, alpha: torch.Tensor, prediction_type: str
-) -> torch.Tensor:
-    if prediction_type == "v_prediction":
-        return alpha.sqrt() * x_t - (1 - alpha).sqrt() * prediction
-    return (x_t - (1 - alpha).sqrt() * prediction) / alpha.sqrt()
-
-
-def _compare(
-    number: int, timestep: int, walkers: Mapping[int | str, _Walker], native_px: int, factor: int
-) -> Step:
+def _compare(number: int, timestep: int, walkers: Mapping[int | str, _Walker], native_px: int) -> Step:
     native = walkers[native_px]
     others = {name: walker for name, walker in walkers.items() if name != native_px}
     sized = {int(name): walker for name, walker in walkers.items() if name != FLOOR}
