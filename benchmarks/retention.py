@@ -31,10 +31,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from asking import Question, ask, share_heard
+from asking import Question, ask, share_heard, share_named
 from diffusers import StableDiffusionPipeline
 from PIL import Image
-from tuned import load_base, rehearse_base, reword, tune_model
+from tuned import by_name_alone, load_base, rehearse_base, rewrite, tune_model
 
 from fungal_assets.diffusion.devices import mixed_precision
 from fungal_assets.galleries.judging import common_of, judge_vectors, load_judge
@@ -45,7 +45,6 @@ from fungal_assets.nomenclature.species import Species, read_species
 from fungal_assets.pocket import JUDGE_DIR
 from fungal_assets.pocket.contrasting import ClipJudge
 from fungal_assets.pocket.scoring import paint
-from fungal_assets.pocket.world import WORLD_CONCEPTS
 from fungal_assets.profiles import METHODS, get_profile
 from fungal_assets.progress import stay_silent
 from fungal_assets.shards import read_rows
@@ -59,6 +58,7 @@ ARTISTS_SETTINGS = {
     "learning_rate": 1e-3,
     "rehearsal_share": 0.0,
     "class_share": 0.0,
+    "name_share": 0.0,
 }
 COLUMNS = {
     "species_by_judge": "species, judge",
@@ -160,12 +160,9 @@ def score_knowledge(
     vectors = embed(EfficientNetLite0(), pictures)
     common = common_of(vectors, expected) if common is None else common
     found = judge_vectors(load_judge("pocket"), vectors, expected, common=common)
-    phrases = {concept.name: concept.phrase for concept in WORLD_CONCEPTS}
-    named = world.judge.name(pictures, [phrases[name] for name in expected])
-    by_judge = [expected[index] == name for index, name in zip(named, expected, strict=True)]
     by_vectors = [one.is_recognised for one in found if one is not None]
     shares = {
-        "knowledge_by_judge": float(np.mean(by_judge)),
+        "knowledge_by_judge": share_named(world.judge, pictures, expected),
         "knowledge_by_vectors": float(np.mean(by_vectors)),
     }
     return shares, common
@@ -203,10 +200,9 @@ def score_own_pictures(world: World) -> dict[str, float]:
 def make_models(store: Store, folder: Path) -> dict[str, Any]:
     """What each row tunes: dataset, changed settings, method, strength and manner of asking."""
     dataset, profile = store.get("captioned_dataset", "128").path, get_profile("pocket")
-    names = {one.species_id: one.common_name for one in read_species(store.get("species").path)}
     plain = folder / "plain"
     if not plain.exists():
-        reword(dataset, plain, names)
+        rewrite(dataset, plain, by_name_alone)
     strengths = {
         method: profile.fill("pruned_weights", {"strength": None}, method)["strength"] for method in METHODS
     }
@@ -220,7 +216,6 @@ def score_row(
     """The shares of one tuned model, and how long its training took where it was trained now."""
     dataset, changed, method, strength, manner = make_models(store, folder)[name]
     is_new, start_s = not (folder / name / "training.json").exists(), time.monotonic()
-    (folder / name).mkdir(exist_ok=True)
     rehearsal = rehearse_base(store.get("prompts").path, folder / "rehearsal")
     pipeline = tune_model(dataset, rehearsal, folder / name, changed, method=method, strength=strength)
     took = {"training_s": time.monotonic() - start_s} if is_new else {}
