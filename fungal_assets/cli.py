@@ -160,8 +160,7 @@ def ui(store: str, profile: str, port: int) -> None:
     from fungal_assets.growth import prepare_environment
     from fungal_assets.profiles import get_profile
 
-    root = store if "://" in store else str(Path(store).absolute())
-    prepare_environment(root, get_profile(profile), home())
+    prepare_environment(Store(store).root, get_profile(profile), home())
     command = [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port)]
     command += ["-m", "fungal_assets.definitions"]
     os.execv(sys.executable, command)
