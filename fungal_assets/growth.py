@@ -203,9 +203,8 @@ def grow(growth: Growth, *, tell: Tell) -> dict[str, Any]:
     jobs = select_assets(growth.until, is_rehearsing=growth.is_rehearsing)
     left_out = sorted(growth.settings.keys() - {asset for assets in jobs.values() for asset in assets})
     if left_out:
-        raise InputError(
-            f"settings of {', '.join(left_out)} change nothing: " + _why_left_out(left_out, growth)
-        )
+        faults = [f"settings of {asset} change nothing: {_why_left_out(asset, growth)}" for asset in left_out]
+        raise InputError(f"{'; '.join(faults)}.")
     check_settings(growth.settings)
     note: dict[str, Any] = {
         "profile": growth.profile.name,
@@ -311,11 +310,17 @@ def _refuse_unknown_species(names: Sequence[str], store: Store) -> None:
         find_named(read_species(store.get("species").path), names)
 
 
-def _why_left_out(assets: Sequence[str], growth: Growth) -> str:
-    """Why a growth has no part in some assets."""
-    if "rehearsal" in assets and not growth.is_rehearsing:
-        return "this growth rehearses nothing, by its method or by fine_tuned_weights.rehearsal_share."
-    return f"--until {growth.until} comes before." if growth.until else "fungal publish keeps it."
+def _why_left_out(asset: str, growth: Growth) -> str:
+    """Why an asset has no part in a growth."""
+    from fungal_assets.defs.jobs import ATLAS_ASSETS, PUBLICATION_ASSETS
+
+    if asset in ATLAS_ASSETS:
+        return "fungal atlas draws it and takes --set FIELD=VALUE"
+    if asset in PUBLICATION_ASSETS:
+        return "fungal publish keeps it"
+    if asset == "rehearsal" and not growth.is_rehearsing:
+        return "this growth rehearses nothing, by its method or by fine_tuned_weights.rehearsal_share"
+    return f"--until {growth.until} comes before"
 
 
 def select_assets(until: str | None, *, is_rehearsing: bool = True) -> dict[str, list[str]]:
