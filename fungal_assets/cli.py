@@ -194,7 +194,7 @@ def where(asset: str, partition: str | None, store: str) -> None:
 @store_option
 @plainly
 def atlas(partition: str | None, settings: tuple[str, ...], store: str) -> None:
-    """Draw where in the tuned model pictures of several sizes part ways, in a minute or two."""
+    """Draw where in the tuned model pictures of several sizes part ways, in some minutes."""
     from fungal_assets.growth import draw_atlas
 
     with quiet_libraries(home() / "logs" / "last-atlas.log") as terminal:

@@ -1,7 +1,7 @@
 """Jobs from the command line: what to materialise, with which config, and the note that a growth leaves in the store.
 
-Belongs here: turning the options of `fungal grow` and `fungal publish` into job runs. What the options are called is in
-`cli`, how a job runs is in `defs.running`.
+Belongs here: turning the options of `fungal grow`, `fungal atlas` and `fungal publish` into job runs. What the options
+are called is in `cli`, how a job runs is in `defs.running`.
 """
 
 from __future__ import annotations
