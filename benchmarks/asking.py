@@ -1,7 +1,8 @@
 """Questions that a tuned model is asked word by word, and the judge that says whether the word was heard.
 
 Each species is asked for with a habitat, with a colour that is not its own and from a side, in the manner of what the
-model was tuned on. Belongs here: the questions, and the share of right answers. The models do not (`tuned`).
+model was tuned on. Belongs here: the questions, and the share of right answers, to them and to bare names of things.
+The models do not (`tuned`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from fungal_assets.pocket.contrasting import ClipJudge
 from fungal_assets.pocket.facts import word_fungus
 from fungal_assets.pocket.fungarium import MORPHOTYPE_TABLE, views_of
 from fungal_assets.pocket.fungarium.palette import COLORS
+from fungal_assets.pocket.world import WORLD_CONCEPTS
 
 NOUN = "mushroom"
 
@@ -96,3 +98,11 @@ def share_heard(
         likeness = judge.embed_texts(tuple(one.answers.values())) @ vector
         rights.setdefault(one.kind, []).append(list(one.answers)[int(likeness.argmax())] == one.right)
     return {kind: float(np.mean(values)) for kind, values in rights.items()}
+
+
+def share_named(judge: ClipJudge, pictures: Sequence[Image.Image], things: Sequence[str]) -> float:
+    """Share of pictures, one per thing of the world, in which the judge finds their own among all these things."""
+    phrases = {concept.name: concept.phrase for concept in WORLD_CONCEPTS}
+    among = list(dict.fromkeys(things))
+    found = judge.name(pictures, [phrases[name] for name in among])
+    return float(np.mean([among[index] == name for index, name in zip(found, things, strict=True)]))

@@ -17,10 +17,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from asking import Question, ask, share_heard
+from asking import Question, ask, share_heard, share_named
 from diffusers import StableDiffusionPipeline
-from tuned import load_base, rehearse_base, reword, tune_model
+from tuned import by_name_alone, load_base, rehearse_base, rewrite, tune_model
 
 from fungal_assets.nomenclature.species import read_species
 from fungal_assets.pocket import JUDGE_DIR
@@ -45,12 +44,8 @@ def score(
     prompts = [getattr(one, manner) for one in questions]
     pictures = paint(pipeline, prompts, steps=STEPS, tell=stay_silent)
     asked = [name for name in controls for _ in range(EACH // 2)]
-    phrases = {concept.name: concept.phrase for concept in WORLD_CONCEPTS}
-    found = judge.name(
-        paint(pipeline, asked, steps=STEPS, tell=stay_silent), [phrases[name] for name in controls]
-    )
-    kept = [controls[index] == name for index, name in zip(found, asked, strict=True)]
-    return share_heard(judge, pictures, questions) | {"knowledge": float(np.mean(kept))}
+    shown = paint(pipeline, asked, steps=STEPS, tell=stay_silent)
+    return share_heard(judge, pictures, questions) | {"knowledge": share_named(judge, shown, asked)}
 
 
 def main() -> None:
@@ -59,7 +54,6 @@ def main() -> None:
     steps = int(sys.argv[2]) if len(sys.argv) > 2 else 300
     dataset, prompts = store.get("captioned_dataset", "128").path, store.get("prompts").path
     kinds = read_species(store.get("species").path)
-    names = {one.species_id: one.common_name for one in kinds}
     world = {concept.name for concept in WORLD_CONCEPTS}
     texts = json.loads((prompts / "prompts.json").read_text())["prompts"]
     controls = [one["text"] for one in texts if one["kind"] == "control" and one["text"] in world]
@@ -67,10 +61,10 @@ def main() -> None:
     rows = {"the base model, by form": score(load_base(), questions, controls, "base_prompt")}
     with tempfile.TemporaryDirectory() as scratch:
         rehearsal = rehearse_base(prompts, Path(scratch) / "rehearsal")
-        plain = reword(dataset, Path(scratch) / "plain", names)
+        plain = rewrite(dataset, Path(scratch) / "plain", by_name_alone)
         captions = {
-            "the name alone": (plain, {"class_share": 0.0}, "name_prompt"),
-            "full captions": (dataset, {}, "prompt"),
+            "the name alone": (plain, {"class_share": 0.0, "name_share": 0.0}, "name_prompt"),
+            "full captions": (dataset, {"name_share": 0.0}, "prompt"),
         }
         rehearsals = {
             "without rehearsal": {"rehearsal_share": 0.0},

@@ -74,7 +74,7 @@ def difference(first: Path, second: Path) -> int:
     return int(np.abs(pixels[0] - pixels[1]).max())
 
 
-def measure_speed(weights: Path, count: int, rounds: int) -> None:
+def measure_speed(weights: Path, count: int = 16, rounds: int = 2) -> None:
     """Both ways in turn, the loading of the model left out of both."""
     pictures, pipeline = plan(count), load_sampler(weights, SETTINGS["scheduler"])
     spent = {"plain": np.zeros(2), "gallery": np.zeros(2)}
@@ -93,7 +93,7 @@ def measure_speed(weights: Path, count: int, rounds: int) -> None:
     print(f"ratio {cpu:.2f} by CPU time, {wall:.2f} by wall time; greatest difference {worst} of 255")
 
 
-def measure_memory(count: int) -> None:
+def measure_memory(count: int = 1000) -> None:
     """The peak of this process after every tenth of a gallery."""
     from fungal_assets.pocket.architecture import build_pipeline
 
@@ -112,10 +112,10 @@ def main() -> None:
     """Measure what is asked for."""
     what, *rest = sys.argv[1:]
     if what == "memory":
-        measure_memory(int(rest[0]) if rest else 1000)
+        measure_memory(*map(int, rest))
     else:
         weights = Path(rest[0]) if rest else MODEL_DIR
-        measure_speed(weights, *(int(each) for each in (*rest[1:], *("16", "2")[len(rest[1:]) :])))
+        measure_speed(weights, *map(int, rest[1:]))
 
 
 if __name__ == "__main__":

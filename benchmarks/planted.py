@@ -10,20 +10,15 @@ import io
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
-from tuned import rehearse_base
+from tuned import Change, Row, by_name_alone, rehearse_base, rewrite, tune_by_profile
 
 from fungal_assets.diffusion.headers import Origin
 from fungal_assets.diffusion.pruning import prune_weights
-from fungal_assets.diffusion.training import Recipe, tune
-from fungal_assets.diffusion.watching import UNWATCHED
 from fungal_assets.galleries.checks import check_knowledge_kept, check_not_pixelated
 from fungal_assets.galleries.forgetting import report_forgetting
 from fungal_assets.galleries.sampling import sample_gallery
@@ -33,12 +28,6 @@ from fungal_assets.profiles import get_profile
 from fungal_assets.store import Output, Store, hash_folder
 
 TRAINED_SPECIES, BLOCKS_PX = 10, 32
-Row = dict[str, Any]
-
-
-def without_names(rows: Iterable[Row]) -> list[Row]:
-    """Every picture by its name alone."""
-    return [row | {"texts": [row["species"]], "text": row["species"]} for row in rows]
 
 
 def one_of_each(rows: Iterable[Row]) -> list[Row]:
@@ -62,26 +51,14 @@ def pixelate(data: bytes) -> bytes:
     return buffer.getvalue()
 
 
-KINDS: dict[str, tuple[Callable[[Iterable[Row]], list[Row]], dict[str, Any]] | None] = {
+KINDS: dict[str, tuple[Change, dict[str, Any]] | None] = {
     "untouched": None,
-    "collapsed": (without_names, {"learning_rate": 1e-3, "max_steps": 60}),
+    "collapsed": (by_name_alone, {"learning_rate": 1e-3, "max_steps": 60}),
     "copying": (one_of_each, {"learning_rate": 3e-4, "max_steps": 1500}),
     "blocky": (in_blocks, {"learning_rate": 3e-4, "max_steps": 60}),
 }
 KEPT = {"copying": 0.25, "blocky": 0.25}
 """Share of rehearsal, where only the planted fault is to show."""
-
-
-def change_dataset(dataset: Path, change: Callable[[Iterable[Row]], list[Row]], folder: Path) -> Path:
-    """The training images as one shard, changed; the held-out ones are left out."""
-    (folder / "data").mkdir(parents=True, exist_ok=True)
-    shards = sorted((dataset / "data").glob("train-*.parquet"))
-    table = pa.concat_tables([pq.read_table(shard) for shard in shards])
-    rows = change(table.to_pylist())
-    pq.write_table(
-        pa.Table.from_pylist(rows, schema=table.schema), folder / "data" / "train-00000-of-00001.parquet"
-    )
-    return folder
 
 
 def make_weights(kind: str, dataset: Output, tuned: Output, prompts: Path, folder: Path) -> Path:
@@ -101,21 +78,13 @@ def make_weights(kind: str, dataset: Output, tuned: Output, prompts: Path, folde
         (pruned / "weights.json").write_text(json.dumps(about))
         return pruned
     change, settings = planted
-    row = get_profile("pocket").settings["fine_tuned_weights"]
-    recipe = Recipe(**{name: row[name] for name in Recipe.__dataclass_fields__ if name in row})
     share = KEPT.get(kind, 0.0)
-    recipe = replace(recipe, class_share=0.0, rehearsal_share=share, **settings)
-    (folder / "weights").mkdir(exist_ok=True)
-    changed = change_dataset(dataset.path, change, folder / "dataset")
-    tune(
-        changed,
+    tune_by_profile(
+        rewrite(dataset.path, folder / "dataset", change),
         rehearse_base(prompts, folder / "rehearsal") if share else None,
         folder / "weights",
+        {"class_share": 0.0, "rehearsal_share": share, "checkpoint_every_s": 60.0, **settings},
         method="full",
-        base_model="pocket",
-        recipe=recipe,
-        watching=UNWATCHED,
-        checkpoint_every_s=60.0,
         tell=print,
     )
     how: dict[str, Any] = {"base_model": "pocket", "strength": 1.0, "has_single_file": False}

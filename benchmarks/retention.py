@@ -31,34 +31,34 @@ from typing import Any
 
 import numpy as np
 import torch
-from asking import Question, ask, share_heard
+from asking import Question, ask, share_heard, share_named
 from diffusers import StableDiffusionPipeline
 from PIL import Image
-from tuned import load_base, rehearse_base, reword, tune_model
+from tuned import by_name_alone, load_base, rehearse_base, rewrite, tune_model
 
 from fungal_assets.diffusion.devices import mixed_precision
 from fungal_assets.galleries.judging import common_of, judge_vectors, load_judge
 from fungal_assets.galleries.recognition import likeness, own_clusters
 from fungal_assets.morphology.extractors import EfficientNetLite0, Extractor, recorded_extractor
+from fungal_assets.morphology.features import EMBED_BATCH, in_batches
 from fungal_assets.morphology.projection import Projection, to_unit
 from fungal_assets.nomenclature.species import Species, read_species
 from fungal_assets.pocket import JUDGE_DIR
 from fungal_assets.pocket.contrasting import ClipJudge
 from fungal_assets.pocket.scoring import paint
-from fungal_assets.pocket.world import WORLD_CONCEPTS
 from fungal_assets.profiles import METHODS, get_profile
 from fungal_assets.progress import stay_silent
 from fungal_assets.shards import read_rows
 from fungal_assets.store import Store, write_atomically
 
 SPECIES_PICTURES, WORD_PICTURES = 16, 2
-_AT_ONCE = 16
 BASE, ARTIST, OWN_PICTURES = "base", "artist's recipe", "the pictures themselves"
 ARTISTS_SETTINGS = {
     "max_steps": 300,
     "learning_rate": 1e-3,
     "rehearsal_share": 0.0,
     "class_share": 0.0,
+    "name_share": 0.0,
 }
 COLUMNS = {
     "species_by_judge": "species, judge",
@@ -92,6 +92,11 @@ class World:
     clusters: Path
     own_pictures: Sequence[tuple[int, Image.Image]]
     judge: ClipJudge
+
+    @property
+    def expected(self) -> list[str]:
+        """The thing that each control prompt asks for."""
+        return [row["expected"] for row in self.controls]
 
     @classmethod
     def of(cls, store: Store) -> World:
@@ -133,8 +138,7 @@ def paint_all(pipeline: StableDiffusionPipeline, prompts: Sequence[str]) -> list
 
 def embed(eye: Extractor, pictures: Sequence[Image.Image]) -> np.ndarray:
     """Feature vectors, float32 (n, d)."""
-    starts = range(0, len(pictures), _AT_ONCE)
-    return np.concatenate([eye.embed(pictures[start : start + _AT_ONCE]) for start in starts])
+    return np.concatenate([eye.embed(part) for part in in_batches(pictures, EMBED_BATCH)])
 
 
 def score_species(world: World, pictures: Sequence[Image.Image], numbers: np.ndarray) -> dict[str, float]:
@@ -152,37 +156,43 @@ def score_species(world: World, pictures: Sequence[Image.Image], numbers: np.nda
     return {"species_by_judge": float(by_judge.mean()), "species_by_vectors": float(by_vectors.mean())}
 
 
-def score_knowledge(
-    world: World, pictures: Sequence[Image.Image], common: np.ndarray | None
-) -> tuple[dict[str, float], np.ndarray | None]:
-    """Shares of control pictures that show their thing, and what the base model's pictures have in common."""
-    expected = [row["expected"] for row in world.controls]
+def paint_controls(world: World, pipeline: StableDiffusionPipeline) -> list[Image.Image]:
+    """One picture of each measured control prompt."""
+    return paint_all(pipeline, [row["text"] for row in world.controls])
+
+
+def common_of_base(world: World, path: Path) -> np.ndarray:
+    """What the base model's control pictures have in common, float32 (d,), which all models are judged without.
+
+    It is kept at `path`, so that whatever rows are asked for, and in whatever order, it is the base's.
+    """
+    if not path.exists():
+        vectors = embed(EfficientNetLite0(), paint_controls(world, load_base()))
+        np.save(path, common_of(vectors, world.expected))
+    return np.load(path)
+
+
+def score_knowledge(world: World, pictures: Sequence[Image.Image], common: np.ndarray) -> dict[str, float]:
+    """Shares of control pictures that show their thing."""
     vectors = embed(EfficientNetLite0(), pictures)
-    common = common_of(vectors, expected) if common is None else common
-    found = judge_vectors(load_judge("pocket"), vectors, expected, common=common)
-    phrases = {concept.name: concept.phrase for concept in WORLD_CONCEPTS}
-    named = world.judge.name(pictures, [phrases[name] for name in expected])
-    by_judge = [expected[index] == name for index, name in zip(named, expected, strict=True)]
+    found = judge_vectors(load_judge("pocket"), vectors, world.expected, common=common)
     by_vectors = [one.is_recognised for one in found if one is not None]
-    shares = {
-        "knowledge_by_judge": float(np.mean(by_judge)),
+    return {
+        "knowledge_by_judge": share_named(world.judge, pictures, world.expected),
         "knowledge_by_vectors": float(np.mean(by_vectors)),
     }
-    return shares, common
 
 
 def score_model(
-    world: World, pipeline: StableDiffusionPipeline, manner: str, common: np.ndarray | None
-) -> tuple[dict[str, float], np.ndarray | None]:
+    world: World, pipeline: StableDiffusionPipeline, manner: str, common: np.ndarray
+) -> dict[str, float]:
     """All shares of a model that is asked in that manner, a field of `Question`."""
     texts = [one.common_name for one in world.species] if manner == "name_prompt" else world.texts
     numbers = np.repeat(np.arange(len(texts)), SPECIES_PICTURES)
     found = score_species(world, paint_all(pipeline, [texts[number] for number in numbers]), numbers)
-    kept, common = score_knowledge(
-        world, paint_all(pipeline, [row["text"] for row in world.controls]), common
-    )
+    kept = score_knowledge(world, paint_controls(world, pipeline), common)
     asked = paint_all(pipeline, [getattr(one, manner) for one in world.questions])
-    return found | kept | share_heard(world.judge, asked, world.questions), common
+    return found | kept | share_heard(world.judge, asked, world.questions)
 
 
 def score_own_pictures(world: World) -> dict[str, float]:
@@ -191,9 +201,9 @@ def score_own_pictures(world: World) -> dict[str, float]:
     numbers, pictures = zip(*world.own_pictures, strict=True)
     restored: list[Image.Image] = []
     with torch.inference_mode():
-        for start in range(0, len(pictures), _AT_ONCE):
-            part = np.stack([np.asarray(picture) for picture in pictures[start : start + _AT_ONCE]])
-            signed = torch.from_numpy(part).permute(0, 3, 1, 2).float() / 127.5 - 1
+        for part in in_batches(pictures, EMBED_BATCH):
+            pixels = np.stack([np.asarray(picture) for picture in part])
+            signed = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
             back = vae.decode(vae.encode(signed).latent_dist.mode()).sample
             rows = ((back.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
             restored += [Image.fromarray(row) for row in rows]
@@ -203,10 +213,9 @@ def score_own_pictures(world: World) -> dict[str, float]:
 def make_models(store: Store, folder: Path) -> dict[str, Any]:
     """What each row tunes: dataset, changed settings, method, strength and manner of asking."""
     dataset, profile = store.get("captioned_dataset", "128").path, get_profile("pocket")
-    names = {one.species_id: one.common_name for one in read_species(store.get("species").path)}
     plain = folder / "plain"
     if not plain.exists():
-        reword(dataset, plain, names)
+        rewrite(dataset, plain, by_name_alone)
     strengths = {
         method: profile.fill("pruned_weights", {"strength": None}, method)["strength"] for method in METHODS
     }
@@ -214,17 +223,14 @@ def make_models(store: Store, folder: Path) -> dict[str, Any]:
     return {ARTIST: (plain, ARTISTS_SETTINGS, "full", 1.0, "name_prompt")} | ours
 
 
-def score_row(
-    world: World, name: str, store: Store, folder: Path, common: np.ndarray | None
-) -> dict[str, float]:
+def score_row(world: World, name: str, store: Store, folder: Path, common: np.ndarray) -> dict[str, float]:
     """The shares of one tuned model, and how long its training took where it was trained now."""
     dataset, changed, method, strength, manner = make_models(store, folder)[name]
     is_new, start_s = not (folder / name / "training.json").exists(), time.monotonic()
-    (folder / name).mkdir(exist_ok=True)
     rehearsal = rehearse_base(store.get("prompts").path, folder / "rehearsal")
     pipeline = tune_model(dataset, rehearsal, folder / name, changed, method=method, strength=strength)
     took = {"training_s": time.monotonic() - start_s} if is_new else {}
-    return score_model(world, pipeline, manner, common)[0] | took
+    return score_model(world, pipeline, manner, common) | took
 
 
 def print_table(rows: Mapping[str, Mapping[str, float]]) -> None:
@@ -241,16 +247,15 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / "rows.json"
     rows: dict[str, dict[str, float]] = json.loads(kept.read_text()) if kept.exists() else {}
-    world, base_file = World.of(store), folder / "common.npy"
+    world = World.of(store)
+    common = common_of_base(world, folder / "common.npy")
     for name in asked or [OWN_PICTURES, BASE, ARTIST, *METHODS]:
-        common = np.load(base_file) if base_file.exists() else None
         if name in rows:
             continue
         if name == OWN_PICTURES:
             rows[name] = score_own_pictures(world)
         elif name == BASE:
-            rows[name], common = score_model(world, load_base(), "base_prompt", None)
-            np.save(base_file, common)
+            rows[name] = score_model(world, load_base(), "base_prompt", common)
         else:
             rows[name] = score_row(world, name, store, folder, common)
         write_atomically(kept, json.dumps(rows, indent=1))

@@ -39,6 +39,7 @@ from fungal_assets.profiles import get_profile
 from fungal_assets.store import Store
 
 RESOLUTION_PX, RUN_STEPS, SETTLING = 128, 300, 2
+ALONE = {"rehearsal_share": 0.0, "class_share": 0.0, "name_share": 0.0}
 PRECISIONS = {"float32": "no", "bfloat16": "bf16"}
 """The names of a precision here and in the script."""
 
@@ -181,22 +182,15 @@ def run_theirs(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 def ours_of(args: argparse.Namespace) -> dict[str, Any]:
     """The settings of the profile pocket, with nothing rehearsed and captions alone."""
-    settings = dict(get_profile("pocket").settings["fine_tuned_weights"])
-    alone = {"rehearsal_share": 0.0, "class_share": 0.0}
-    return settings | alone | {"precision": args.precision}
+    return dict(get_profile("pocket").settings["fine_tuned_weights"]) | ALONE | {"precision": args.precision}
 
 
 def tune_ours(args: argparse.Namespace, folder: Path) -> None:
     """`tune`, into an empty folder."""
-    from fungal_assets.diffusion.training import Recipe, tune
-    from fungal_assets.diffusion.watching import UNWATCHED
+    from tuned import tune_by_profile
 
     dataset = Store(args.store).get("captioned_dataset", str(RESOLUTION_PX)).path
-    settings = ours_of(args)
-    base_model = settings["base_model"]
-    recipe = Recipe(**{name: settings[name] for name in Recipe.__dataclass_fields__})
-    how: dict[str, Any] = {"method": "lora", "base_model": base_model, "checkpoint_every_s": 1e9}
-    tune(dataset, None, folder / "ours", recipe=recipe, watching=UNWATCHED, **how)
+    tune_by_profile(dataset, None, folder / "ours", ours_of(args) | {"checkpoint_every_s": 1e9})
 
 
 def run_ours(args: argparse.Namespace, folder: Path) -> dict[str, Any]:

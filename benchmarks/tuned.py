@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
@@ -18,21 +17,24 @@ from fungal_assets.diffusion.training import Recipe, tune
 from fungal_assets.diffusion.watching import UNWATCHED
 from fungal_assets.pocket import MODEL_DIR
 from fungal_assets.profiles import get_profile
+from fungal_assets.progress import Tell, stay_silent
+from fungal_assets.shards import read_rows, shard_paths, write_table
+
+Row = dict[str, Any]
+Change = Callable[[Iterable[Row]], list[Row]]
 
 
-def reword(dataset: Path, folder: Path, names: Mapping[str, str]) -> Path:
-    """The same dataset whose only text is the species' name."""
-    for path in sorted((dataset / "data").glob("train-*.parquet")):
-        table = pq.read_table(path)
-        texts = [names[one] for one in table["species_id"].to_pylist()]
-        alone = {"text": texts, "texts": [[text] for text in texts], "class_texts": [[] for _ in texts]}
-        for name, values in alone.items():
-            at = table.schema.get_field_index(name)
-            table = table.set_column(
-                at, table.schema.field(at), pa.array(values, table.schema.field(at).type)
-            )
-        (folder / "data").mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, folder / "data" / path.name)
+def by_name_alone(rows: Iterable[Row]) -> list[Row]:
+    """Every picture with the species' name as its only text."""
+    return [row | {"text": row["species"], "texts": [row["species"]], "class_texts": []} for row in rows]
+
+
+def rewrite(dataset: Path, folder: Path, change: Change) -> Path:
+    """The training images of a dataset as one shard, changed; the held-out ones are left out."""
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    schema = pq.read_schema(shard_paths(dataset / "data", "train")[0])
+    rows = change(read_rows(dataset / "data", stem="train"))
+    write_table(folder / "data" / "train-00000-of-00001.parquet", rows, schema)
     return folder
 
 
@@ -50,6 +52,35 @@ def rehearse_base(prompts: Path, folder: Path) -> Path:
     return folder
 
 
+def tune_by_profile(
+    dataset: Path,
+    rehearsal: Path | None,
+    folder: Path,
+    changed: Mapping[str, Any],
+    *,
+    method: str = "lora",
+    tell: Tell = stay_silent,
+) -> Recipe:
+    """Tune as the profile does, but for `changed`, and look at nothing meanwhile; returns the recipe.
+
+    Args:
+        dataset: Output of `captioned_dataset`.
+        rehearsal: What is rehearsed, of `rehearse_base`; None where nothing is.
+        folder: Gets the weights, and `training.json` last; weights that are there already are taken as they are.
+        changed: Fields of `fine_tuned_weights` and their values.
+        method: How it is tuned.
+        tell: Progress.
+    """
+    profile = get_profile("pocket")
+    asked = dict.fromkeys(profile.settings["fine_tuned_weights"])
+    settings = profile.fill("fine_tuned_weights", asked, method) | changed
+    recipe = Recipe(**{name: settings[name] for name in Recipe.__dataclass_fields__})
+    how = {name: settings[name] for name in ("base_model", "checkpoint_every_s")}
+    if not (folder / "training.json").exists():
+        tune(dataset, rehearsal, folder, method=method, **how, recipe=recipe, watching=UNWATCHED, tell=tell)
+    return recipe
+
+
 def tune_model(
     dataset: Path,
     rehearsal: Path,
@@ -59,23 +90,8 @@ def tune_model(
     method: str = "lora",
     strength: float = 1.0,
 ) -> StableDiffusionPipeline:
-    """Tune as the profile does, but for `changed`; weights that are in the folder already are taken as they are.
-
-    Args:
-        dataset: Output of `captioned_dataset`.
-        rehearsal: What is rehearsed, of `rehearse_base`.
-        folder: Gets the weights, and `training.json` last.
-        changed: Fields of `fine_tuned_weights` and their values.
-        method: How it is tuned.
-        strength: How far from the base model towards the tuned weights, 0 to 1.
-    """
-    profile = get_profile("pocket")
-    asked = dict.fromkeys(profile.settings["fine_tuned_weights"])
-    settings = profile.fill("fine_tuned_weights", asked, method) | changed
-    how = {name: settings.pop(name) for name in ("base_model", "checkpoint_every_s")}
-    recipe = Recipe(**{name: settings[name] for name in Recipe.__dataclass_fields__})
-    if not (folder / "training.json").exists():
-        tune(dataset, rehearsal, folder, method=method, **how, recipe=recipe, watching=UNWATCHED)
+    """The pipeline with what `tune_by_profile` makes, so far from the base model towards the weights, 0 to 1."""
+    recipe = tune_by_profile(dataset, rehearsal, folder, changed, method=method)
     pipeline = load_base()
     get_method(method, **recipe.of_method()).restore(pipeline, folder, strength=strength)
     return pipeline

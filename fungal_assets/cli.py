@@ -160,8 +160,7 @@ def ui(store: str, profile: str, port: int) -> None:
     from fungal_assets.growth import prepare_environment
     from fungal_assets.profiles import get_profile
 
-    root = store if "://" in store else str(Path(store).absolute())
-    prepare_environment(root, get_profile(profile), home())
+    prepare_environment(Store(store).root, get_profile(profile), home())
     command = [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port)]
     command += ["-m", "fungal_assets.definitions"]
     os.execv(sys.executable, command)
@@ -195,7 +194,7 @@ def where(asset: str, partition: str | None, store: str) -> None:
 @store_option
 @plainly
 def atlas(partition: str | None, settings: tuple[str, ...], store: str) -> None:
-    """Draw where in the tuned model pictures of several sizes part ways, in a minute or two."""
+    """Draw where in the tuned model pictures of several sizes part ways, in some minutes."""
     from fungal_assets.growth import draw_atlas
 
     with quiet_libraries(home() / "logs" / "last-atlas.log") as terminal:

@@ -1,7 +1,7 @@
 """Jobs from the command line: what to materialise, with which config, and the note that a growth leaves in the store.
 
-Belongs here: turning the options of `fungal grow` and `fungal publish` into job runs. What the options are called is in
-`cli`, how a job runs is in `defs.running`.
+Belongs here: turning the options of `fungal grow`, `fungal atlas` and `fungal publish` into job runs. What the options
+are called is in `cli`, how a job runs is in `defs.running`.
 """
 
 from __future__ import annotations
@@ -118,11 +118,9 @@ def plan_growth(
         from fungal_assets.collection.sources import make_absolute
 
         source = make_absolute(source)
-    root = store if "://" in store else str(Path(store).absolute())
     row = get_profile(profile)
-    growth = Growth(
-        row, root, source, resolution, method, tuple(species), until, parse_settings(settings, row)
-    )
+    changed = parse_settings(settings, row)
+    growth = Growth(row, Store(store).root, source, resolution, method, tuple(species), until, changed)
     _ = growth.partitions
     return growth
 
@@ -205,9 +203,8 @@ def grow(growth: Growth, *, tell: Tell) -> dict[str, Any]:
     jobs = select_assets(growth.until, is_rehearsing=growth.is_rehearsing)
     left_out = sorted(growth.settings.keys() - {asset for assets in jobs.values() for asset in assets})
     if left_out:
-        raise InputError(
-            f"settings of {', '.join(left_out)} change nothing: " + _why_left_out(left_out, growth)
-        )
+        faults = [f"settings of {asset} change nothing: {_why_left_out(asset, growth)}" for asset in left_out]
+        raise InputError(f"{'; '.join(faults)}.")
     check_settings(growth.settings)
     note: dict[str, Any] = {
         "profile": growth.profile.name,
@@ -243,16 +240,14 @@ def publish_output(
         PublicationError: There is no token.
         RunFailedError: The push failed; what is uploaded stays there.
     """
-    from fungal_assets.defs.running import check_settings
     from fungal_assets.publication.tokens import read_token
 
     read_token()
-    source, asset = PUBLISHED[what], f"published_{what}"
-    check_settings({asset: settings})
+    kept, asset = Store(store), f"published_{what}"
     partition = _run_beside(
-        asset, f"{what}_publication", source, partition, settings, store=store, home=home, tell=tell
+        f"{what}_publication", PUBLISHED[what], partition, {asset: settings}, kept, home, tell
     )
-    return None if settings["is_dry_run"] else _open(store).get(asset, partition)
+    return None if settings["is_dry_run"] else kept.get(asset, partition)
 
 
 def draw_atlas(
@@ -271,49 +266,39 @@ def draw_atlas(
         InputError: There is no such setting.
         RunFailedError: It failed.
     """
-    from fungal_assets.defs.running import check_settings
-
-    asset = "resolution_atlas"
-    profile = _last_profile(_open(store))
-    changed = parse_settings([f"{asset}.{text}" for text in settings], profile)
-    check_settings(changed)
-    partition = _run_beside(
-        asset, "atlas", "pruned_weights", partition, changed.get(asset, {}), store=store, home=home, tell=tell
-    )
-    return _open(store).get(asset, partition)
+    kept, asset = Store(store), "resolution_atlas"
+    changed = parse_settings([f"{asset}.{text}" for text in settings], _last_profile(kept))
+    partition = _run_beside("atlas", "pruned_weights", partition, {asset: {}} | changed, kept, home, tell)
+    return kept.get(asset, partition)
 
 
-def _open(store: str) -> Store:
-    return Store(store if "://" in store else str(Path(store).absolute()))
-
-
-def _last_profile(kept: Store) -> Profile:
-    return get_profile((kept.read_note(NOTE) or {}).get("profile", "pocket"))
+def _last_profile(store: Store) -> Profile:
+    return get_profile((store.read_note(NOTE) or {}).get("profile", "pocket"))
 
 
 def _run_beside(
-    asset: str,
     job: str,
     source: str,
     partition: str | None,
-    settings: Mapping[str, Any],
-    *,
-    store: str,
+    settings: Mapping[str, Mapping[str, Any]],
+    store: Store,
     home: Path,
     tell: Tell,
 ) -> str:
-    """Run the job of one asset that grows from `source`, beside the growths; returns the partition."""
-    from fungal_assets.defs.running import run_job
+    """Run a job beside the growths, of the assets that `settings` names, which grow from `source`.
 
-    kept = _open(store)
-    note = kept.read_note(NOTE) or {}
-    partition = partition or note.get("outputs", {}).get(source) or kept.newest_partition(source)
-    kept.get(source, partition)
-    profile = _last_profile(kept)
-    prepare_environment(str(kept.root), profile, home)
-    growth = Growth(profile, str(kept.root), settings={asset: settings})
-    tell(f"{asset} of {partition}")
-    run_job(job, str(partition), run_config=growth.run_config([asset]), assets=[asset], tell=tell)
+    Returns the partition: the one given, else the last growth's, else the newest of `source`.
+    """
+    from fungal_assets.defs.running import check_settings, run_job
+
+    check_settings(settings)
+    outputs = (store.read_note(NOTE) or {}).get("outputs", {})
+    partition = partition or outputs.get(source) or store.newest_partition(source)
+    store.get(source, partition)
+    assets, growth = list(settings), Growth(_last_profile(store), store.root, settings=settings)
+    prepare_environment(store.root, growth.profile, home)
+    tell(f"{', '.join(assets)} of {partition}")
+    run_job(job, str(partition), run_config=growth.run_config(assets), assets=assets, tell=tell)
     return str(partition)
 
 
@@ -325,11 +310,17 @@ def _refuse_unknown_species(names: Sequence[str], store: Store) -> None:
         find_named(read_species(store.get("species").path), names)
 
 
-def _why_left_out(assets: Sequence[str], growth: Growth) -> str:
-    """Why a growth has no part in some assets."""
-    if "rehearsal" in assets and not growth.is_rehearsing:
-        return "this growth rehearses nothing, by its method or by fine_tuned_weights.rehearsal_share."
-    return f"--until {growth.until} comes before." if growth.until else "fungal publish keeps it."
+def _why_left_out(asset: str, growth: Growth) -> str:
+    """Why an asset has no part in a growth."""
+    from fungal_assets.defs.jobs import ATLAS_ASSETS, PUBLICATION_ASSETS
+
+    if asset in ATLAS_ASSETS:
+        return "fungal atlas draws it and takes --set FIELD=VALUE"
+    if asset in PUBLICATION_ASSETS:
+        return "fungal publish keeps it"
+    if asset == "rehearsal" and not growth.is_rehearsing:
+        return "this growth rehearses nothing, by its method or by fine_tuned_weights.rehearsal_share"
+    return f"--until {growth.until} comes before"
 
 
 def select_assets(until: str | None, *, is_rehearsing: bool = True) -> dict[str, list[str]]:

@@ -200,12 +200,12 @@ class Store:
     """Outputs of assets under one root.
 
     Args:
-        root: A folder or an fsspec URL.
+        root: A folder, which `root` then names by its whole path, or an fsspec URL.
         scratch: Local folder for the files of a remote root; a folder in the system's cache by default.
     """
 
     def __init__(self, root: str | Path, *, scratch: Path | None = None):
-        self.root = str(root)
+        self.root = str(root) if "://" in str(root) else str(Path(root).absolute())
         self._is_remote = "://" in self.root and not self.root.startswith("file://")
         key = hashlib.sha256(self.root.encode()).hexdigest()[:12]
         default = platformdirs.user_cache_path("fungal_assets") / "stores" / key

@@ -53,7 +53,7 @@ def test_steps_reach_for_the_hub_only_in_a_growth_that_may(run, tmp_path, is_off
     assert os.environ.get("HF_HUB_OFFLINE") == ("1" if is_offline else None)
 
 
-@pytest.mark.parametrize("command", ["grow", "ui", "where", "publish", "report", "audit", "doctor"])
+@pytest.mark.parametrize("command", main.commands)
 def test_every_command_explains_itself(run, command):
     result = run(command, "--help")
     assert result.exit_code == 0 and "Usage" in result.output
@@ -106,6 +106,11 @@ def test_a_report_of_nothing_says_how_to_begin(run, tmp_path):
             ["--set", "published_dataset.branch=x"],
             "published_dataset change nothing: fungal publish keeps it",
         ),
+        (
+            ["--set", "resolution_atlas.pictures=4", "--set", "published_weights.branch=x"],
+            "published_weights change nothing: fungal publish keeps it; settings of resolution_atlas change nothing: "
+            "fungal atlas draws it",
+        ),
         (["--set", "raw_images.source=/tmp"], "this one has an option of its own, --source"),
         (
             ["--until", "clusters", "--set", "videos_3d.frames=9"],
@@ -125,6 +130,7 @@ def test_a_report_of_nothing_says_how_to_begin(run, tmp_path):
         "out of bounds",
         "no decimal",
         "no growth's",
+        "no growth's either",
         "own option",
         "not run",
     ],
@@ -168,6 +174,21 @@ def test_publishing_what_was_not_grown_says_what_to_type(run, grown, monkeypatch
     monkeypatch.setenv("HF_TOKEN", "hf_none")
     result = run("publish", "weights", "--repo", "ada/fungi", "--store", grown.root)
     assert result.exit_code == 1 and "fungal grow --until pruned_weights" in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "fungal grow --until pruned_weights"),
+        (["--set", "pictures=0"], "resolution_atlas.pictures: Input should be greater than or equal to"),
+        (["--set", "picture=4"], "the settings of resolution_atlas are base_model, guidance_scale"),
+    ],
+    ids=["no weights", "no value", "no field"],
+)
+def test_an_atlas_that_cannot_be_drawn_says_why(run, grown, words, said):
+    result = run("atlas", "--store", grown.root, *words)
+    assert result.exit_code == 1 and "Traceback" not in result.output
+    assert said in result.output
 
 
 def test_a_checkpoint_that_would_run_code_is_refused_in_one_sentence(run, tmp_path):

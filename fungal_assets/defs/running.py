@@ -6,7 +6,7 @@ asset is at work, what it says about itself, which checks failed.
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,44 +25,11 @@ _PLAIN = {"FungalError", *(kind.__name__ for kind in FungalError.__subclasses__(
 """Errors whose message says what to do; what caused them says less."""
 
 
-def collection_job() -> dg.JobDefinition:
-    """The job `collection`, importable by the processes of its steps."""
-    return _job("collection")
-
-
-def growth_job() -> dg.JobDefinition:
-    """The job `growth`, importable by the processes of its steps."""
-    return _job("growth")
-
-
-def atlas_job() -> dg.JobDefinition:
-    """The job `atlas`, importable by the processes of its steps."""
-    return _job("atlas")
-
-
-def dataset_publication_job() -> dg.JobDefinition:
-    """The job `dataset_publication`, importable by the processes of its steps."""
-    return _job("dataset_publication")
-
-
-def weights_publication_job() -> dg.JobDefinition:
-    """The job `weights_publication`, importable by the processes of its steps."""
-    return _job("weights_publication")
-
-
-def _job(name: str) -> dg.JobDefinition:
+def find_job(name: str) -> dg.JobDefinition:
+    """The job of that name; the processes of its steps find it anew by this function."""
     from fungal_assets.definitions import defs
 
     return defs().resolve_job_def(name)
-
-
-JOBS: Mapping[str, Callable[[], dg.JobDefinition]] = {
-    "collection": collection_job,
-    "growth": growth_job,
-    "atlas": atlas_job,
-    "dataset_publication": dataset_publication_job,
-    "weights_publication": weights_publication_job,
-}
 
 
 class RunFailedError(FungalError):
@@ -80,7 +47,7 @@ def run_job(
     """Run one job on one partition and wait for it.
 
     Args:
-        name: One of `JOBS`.
+        name: Of one of the jobs in `jobs`.
         partition: Partition key.
         run_config: Config of its assets and resources.
         assets: The assets of the job to materialise.
@@ -98,7 +65,7 @@ def run_job(
     ):
         tell_of_other_runs(instance, tell)
         result = dg.execute_job(
-            dg.reconstructable(JOBS[name]),
+            dg.build_reconstructable_job(__name__, find_job.__name__, (name,)),
             instance=instance,
             run_config=config,
             tags={_GROWTH_TAG: growth_id, "dagster/partition": partition},

@@ -3,8 +3,8 @@
 They stand in `templates.csv`, which is edited without code; a person's own file may take its place. A line has the kind
 of prompt, a group that settings choose context lines by, the template, and what such a prompt is for. In a template
 `{subject}` is the name with its article and class noun, `{colours}` the main colours and `{place}` where the species
-grows; a phrase between commas that
-comes out empty is left out. Belongs here: reading and filling templates. Which names are asked for is not (`prompts`).
+grows; a phrase between commas that comes out empty is left out. Belongs here: reading and filling templates. Which
+names are asked for is not (`prompts`).
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from fungal_assets.defs.running import (
     _GROWTH_TAG,
     _life_sign,
     _was_running,
-    collection_job,
     end_lost_runs,
+    find_job,
     tell_of_other_runs,
 )
 
@@ -30,7 +30,7 @@ def instance(tmp_path):
 def start(instance, growth_id=None, *, pid=None):
     """A run that Dagster believes to be at work, with a place in a pool of one."""
     tags = {_GROWTH_TAG: growth_id} if growth_id else {}
-    run = instance.create_run_for_job(collection_job(), status=dg.DagsterRunStatus.STARTED, tags=tags)
+    run = instance.create_run_for_job(find_job("collection"), status=dg.DagsterRunStatus.STARTED, tags=tags)
     if pid is not None:
         instance.report_engine_event("at work", run, EngineEventData(metadata={"pid": str(pid)}))
     storage = instance.event_log_storage

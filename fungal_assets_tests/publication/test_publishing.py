@@ -116,7 +116,7 @@ PUSH = """
 import sys
 from fungal_assets.publication.contents import dataset_contents
 from fungal_assets.publication.hub import Hub
-from fungal_assets.publication.publishing import ANNOUNCEMENT, publish
+from fungal_assets.publication.publishing import publish
 from fungal_assets.publication.tokens import read_token
 from fungal_assets.store import Store
 contents = dataset_contents(Store(sys.argv[1]).get("captioned_dataset", "128"), repo_id=sys.argv[3])
