@@ -267,8 +267,8 @@ def draw_atlas(
         RunFailedError: It failed.
     """
     kept, asset = Store(store), "resolution_atlas"
-    changed = parse_settings([f"{asset}.{text}" for text in settings], _last_profile(kept))
-    partition = _run_beside("atlas", "pruned_weights", partition, {asset: {}} | changed, kept, home, tell)
+    values = parse_settings([f"{asset}.{text}" for text in settings], _last_profile(kept)).get(asset, {})
+    partition = _run_beside("atlas", "pruned_weights", partition, {asset: values}, kept, home, tell)
     return kept.get(asset, partition)
 
 

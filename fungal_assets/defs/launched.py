@@ -93,7 +93,9 @@ def carry_out(order: Mapping[str, Any], **heard: Any) -> Figures:
     from fungal_assets.diffusion.watching import Watching
 
     how = dict(order)
-    places = {name: Path(place) if place else None for name, place in how.pop("places").items()}
+    places: dict[str, Any] = {
+        name: Path(place) if place else None for name, place in how.pop("places").items()
+    }
     recipe, watching = Recipe(**how.pop("recipe")), Watching(**how.pop("watching"))
     return tune(**places, **how, recipe=recipe, watching=watching, **heard)
 

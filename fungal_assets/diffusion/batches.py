@@ -47,9 +47,9 @@ class Batch:
 
     def rows(self, first: int, last: int) -> Batch:
         """Its rows `first` to `last` - 1."""
-        columns = (self.x_t, self.timesteps, self.text, self.target, self.weight)
-        specimens = min(max(self.specimens - first, 0), last - first)
-        return Batch(*(column[first:last] for column in columns), specimens=specimens)
+        columns = ("x_t", "timesteps", "text", "target", "weight")
+        cut = {name: getattr(self, name)[first:last] for name in columns}
+        return Batch(**cut, specimens=min(max(self.specimens - first, 0), last - first))
 
     def parts(self, count: int) -> list[Batch]:
         """The batch in `count` parts of as many rows each, in order."""

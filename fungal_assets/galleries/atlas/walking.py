@@ -97,7 +97,7 @@ def walk(
     count = len(texts)
     embeddings = embed_texts(pipeline, [*[""] * count, *texts]).to(pipeline.device)
     objective = Objective.of(pipeline.scheduler, 0, pipeline.device)
-    walkers: dict[int | str, _Walker] = {**_set_out(pipeline, sizes_px, seeds, num_inference_steps)}
+    walkers: dict[int | str, _Walker] = dict(_set_out(pipeline, sizes_px, seeds, num_inference_steps).items())
     other_seeds = [~seed & 0xFFFFFFFF for seed in seeds]
     walkers[FLOOR] = _set_out(pipeline, [native_px], other_seeds, num_inference_steps)[native_px]
     with ExitStack() as stack:
