@@ -15,8 +15,9 @@ grow: setup  ## Grow: from pictures to videos and the field guide, with the prof
 ui: setup  ## The Dagster UI on localhost, with the same runs and outputs.
 	$(BIN)/fungal ui $(ARGS)
 
-test: setup  ## The tests.
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest $(ARGS)
+test: setup  ## The tests, each module within one of as many processes as there are cores, four at most.
+	OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BIN)/python -m pytest \
+		-n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup  ## Ruff, lint and format.
 	$(BIN)/ruff check fungal_assets fungal_assets_tests benchmarks

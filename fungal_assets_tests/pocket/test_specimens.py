@@ -44,7 +44,8 @@ def test_the_trouble_is_there():
     ).read_bytes()
     whole = (SPECIMENS_DIR / "specimen-0001.webp").read_bytes()
     assert whole.startswith((SPECIMENS_DIR / "trouble-truncated.webp").read_bytes())
-    assert Image.open(SPECIMENS_DIR / "trouble-turned.webp").getexif()[0x0112] == 6
+    with Image.open(SPECIMENS_DIR / "trouble-turned.webp") as picture:
+        assert picture.getexif()[0x0112] == 6
 
 
 def test_the_collection_catches_the_trouble_and_admits_every_specimen(tmp_path):

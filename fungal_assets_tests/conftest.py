@@ -1,0 +1,24 @@
+"""The order in which modules start: those that take longest come first, so that no worker ends long after another."""
+
+import pytest
+
+LONGEST_FIRST = (
+    "test_road.py",
+    "diffusion/test_launching.py",
+    "diffusion/test_resuming.py",
+    "diffusion/test_families.py",
+    "defs/test_tuning.py",
+    "diffusion/test_lora.py",
+    "diffusion/test_looks.py",
+    "pocket/test_specimens.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    """Before or behind others; the sort keeps the order of those in one place."""
+    path = item.path.as_posix()
+    return next((i for i, name in enumerate(LONGEST_FIRST) if path.endswith(name)), len(LONGEST_FIRST))
