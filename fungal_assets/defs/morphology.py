@@ -153,7 +153,7 @@ CLUSTER_CHECKS = (
 @dg.asset(
     group_name="morphology",
     kinds={"scikitlearn", "parquet"},
-    code_version="4",
+    code_version="5",
     deps=[feature_vectors, raw_images],
     check_specs=check_specs("clusters", CLUSTER_CHECKS),
 )

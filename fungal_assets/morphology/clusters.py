@@ -32,10 +32,12 @@ from fungal_assets.morphology.partition import (
     draw_rows,
     fit_again,
     fit_centroids,
+    judge_split,
     measure_returns,
+    merge_halves,
     try_k,
 )
-from fungal_assets.morphology.projection import Projection, fit_projection
+from fungal_assets.morphology.projection import Projection, fit_projection, to_unit
 from fungal_assets.morphology.splits import NEAR, Search, Split, find_creators, measure_traits, summarise
 from fungal_assets.progress import Tell, follow, stay_silent
 from fungal_assets.shards import read_rows, write_table
@@ -170,10 +172,18 @@ def _search_ks(points: np.ndarray, ks: Sequence[int], seed: int, tell: Tell) -> 
     trials = [try_k(points, k, seed) for k in follow(ks, tell, "clusterings tried", len(ks))]
     chosen = choose_trial(trials)
     centroids = fit_centroids(points, chosen.k, seed, starts=10)
+    labels, _ = assign_points(points, centroids)
     rows = draw_rows(len(points), MAX_TRIAL_POINTS, seed)
     labelings = fit_again(points[rows], chosen.k, seed)
     tried = f"of {ks[0]} to {ks[-1]} clusters tried" if len(ks) > 1 else "the only number tried"
-    return Search(trials, tried, chosen, assign_points(points, centroids)[0], centroids, rows, labelings)
+    groups, together = merge_halves(labels[rows], labelings, chosen.k, least_k=ks[0])
+    count = int(groups.max()) + 1
+    if count == chosen.k:
+        return Search(trials, tried, chosen, labels, centroids, rows, labelings)
+    centroids = to_unit(np.stack([points[groups[labels] == group].mean(axis=0) for group in range(count)]))
+    labels, _ = assign_points(points, centroids)
+    joined = judge_split(points[rows], labels[rows], together, count, seed)
+    return Search(trials, tried, joined, labels, centroids, rows, together, joined=chosen.k - count)
 
 
 def _search_density(points: np.ndarray, ks: Sequence[int], seed: int, tell: Tell) -> Search:

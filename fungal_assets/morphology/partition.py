@@ -9,8 +9,12 @@ back (its return, the mean over fits of the Jaccard index with the cluster that 
 chosen of which every cluster comes back and which loses no tightness (silhouette): a true cluster that is cut in two is
 cut elsewhere by the next fit, which the returns of the two halves show and an index over all clusters hardly does.
 
+k-means takes clusters for about equally wide, so that even the best k may cut a wide one, and with one less join two
+tight ones. Of the split that was chosen two clusters become one where one of them is less than highly stable and the
+two together are (`merge_halves`). In a cloud without gaps no two are, and nothing is merged.
+
 References: U. von Luxburg, "Clustering Stability: An Overview", 2010; C. Hennig, "Cluster-wise assessment of cluster
-stability", 2007, whose 0.75 for a stable cluster is taken.
+stability", 2007, whose 0.75 for a stable and 0.85 for a highly stable cluster are taken.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ from fungal_assets.morphology.projection import to_unit
 FITS, SUBSAMPLE_SHARE = 16, 0.8
 STARTS = 4
 MAX_TRIAL_POINTS, MAX_SMALL_POINTS, MAX_SILHOUETTE_POINTS = 4_000, 20_000, 2_000
-LEAST_RETURN, NEARLY_TIGHT = 0.75, 0.95
+LEAST_RETURN, HIGH_RETURN, NEARLY_TIGHT = 0.75, 0.85, 0.95
 LEAST_CLUSTERS = 2
 LEAST_IN_CLUSTER, LEAST_SHARE_OF_EVEN = 3, 0.2
 
@@ -145,6 +149,72 @@ def measure_returns(labels: np.ndarray, labelings: Sequence[np.ndarray], k: int)
         union = common.sum(axis=1, keepdims=True) + common.sum(axis=0, keepdims=True) - common
         best.append((common / np.maximum(union, 1)).max(axis=1)[:k])
     return np.mean(best, axis=0)
+
+
+def merge_halves(
+    labels: np.ndarray, labelings: Sequence[np.ndarray], k: int, *, least_k: int
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Join clusters that come back poorly with what they come back with.
+
+    The weakest goes first. A cluster whose return is below 0.85 is joined with the one that other labelings confuse it
+    with most, if both together return from 0.85 on and more than either; and so on until none is.
+
+    Args:
+        labels: int, shape (n,), 0 to k - 1.
+        labelings: Labels of the same points by other fits, int, shape (n,) each.
+        k: Number of clusters.
+        least_k: How many are left at least.
+
+    Returns:
+        The new cluster of each cluster, int, shape (k,), 0 to their number - 1; and the other labelings, in which the
+        clusters that are most like two that were joined are one.
+    """
+    groups, labelings = np.arange(k), list(labelings)
+    while (count := int(groups.max()) + 1) > least_k:
+        joined = _join_weakest(groups[labels], labelings, count)
+        if joined is None:
+            break
+        (one, other), labelings = joined
+        groups[groups == other] = one
+        groups = np.unique(groups, return_inverse=True)[1]
+    return groups, labelings
+
+
+def _join_weakest(
+    labels: np.ndarray, labelings: Sequence[np.ndarray], k: int
+) -> tuple[tuple[int, int], list[np.ndarray]] | None:
+    """The first pair to be joined, the lower first, and the labelings with it joined; None where there is none."""
+    likest = [_find_likest(labels, other, k) for other in labelings]
+    confused = np.zeros((k, k))
+    for other, like in zip(labelings, likest, strict=True):
+        np.add.at(confused, (labels, like[other]), 1)
+    confused /= confused.sum(axis=1, keepdims=True)
+    np.fill_diagonal(confused, 0)
+    confused += confused.T
+    returns = measure_returns(labels, labelings, k)
+    for weak in np.argsort(returns, kind="stable")[: int((returns < HIGH_RETURN).sum())].tolist():
+        one, other = sorted((weak, int(confused[weak].argmax())))
+        if not confused[one, other]:
+            continue
+        together = [_join(found, like, one, other) for found, like in zip(labelings, likest, strict=True)]
+        united = np.where(labels == other, one, labels)
+        union = measure_returns(united, together, k)[one]
+        if union >= HIGH_RETURN and union > returns[[one, other]].max():
+            return (one, other), together
+    return None
+
+
+def _find_likest(labels: np.ndarray, other: np.ndarray, k: int) -> np.ndarray:
+    """For each cluster of another labeling, by its number, the one of k that shares the most points with it."""
+    common = np.zeros((k, int(other.max()) + 1), int)
+    np.add.at(common, (labels, other), 1)
+    return common.argmax(axis=0)
+
+
+def _join(other: np.ndarray, likest: np.ndarray, one: int, two: int) -> np.ndarray:
+    """A labeling whose clusters that are most like either of two are one."""
+    alike = np.flatnonzero(np.isin(likest, (one, two)))
+    return np.where(np.isin(other, alike), alike[0], other) if len(alike) else other
 
 
 def choose_trial(trials: Sequence[Trial]) -> Trial:

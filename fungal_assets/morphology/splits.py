@@ -68,6 +68,7 @@ class Search:
         centroids: float32, shape (k, c), unit rows.
         rows: Row numbers of the points that were fitted again.
         labelings: Labels of these by each fit to a part of them.
+        joined: How many clusters were joined with another (see `partition.merge_halves`).
     """
 
     trials: Sequence[Trial]
@@ -77,6 +78,7 @@ class Search:
     centroids: np.ndarray
     rows: np.ndarray
     labelings: Sequence[np.ndarray]
+    joined: int = 0
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,13 @@ def explain(search: Search, traits: SplitTraits, *, smallest: int) -> str:
     """Say in a sentence or two why there are so many clusters, and what they are not."""
     chosen = search.chosen
     found = f"agreement {chosen.stability:.2f} of 1, the weakest cluster {chosen.weakest:.2f}"
-    if chosen.weakest >= LEAST_RETURN:
+    if search.joined:
+        reason = (
+            f"of {chosen.k + search.joined}, {search.joined} came back only together with another and is one with it; "
+            f"now {'every cluster comes' if chosen.weakest >= LEAST_RETURN else 'not every cluster comes'} back when a "
+            f"fifth of the images is left out ({found}, {LEAST_RETURN:g} wanted)"
+        )
+    elif chosen.weakest >= LEAST_RETURN:
         reason = (
             "it is the finest split of which every cluster comes back when a fifth of the images is left out, of those "
             f"that are nearly as tight as any ({found}, {LEAST_RETURN:g} wanted)"

@@ -12,6 +12,7 @@ from fungal_assets.morphology.partition import (
     fit_again,
     fit_centroids,
     measure_returns,
+    merge_halves,
     try_k,
 )
 from fungal_assets.morphology.projection import to_unit
@@ -115,3 +116,40 @@ def test_a_sample_that_misses_the_small_cluster_has_no_silhouette_and_raises_not
     labels[-1] = 1
     trial = partition.judge_split(points, labels, [labels], 2, seed=0)
     assert trial.silhouette == 0 and trial.smallest == 1 and not trial.is_sane
+
+
+def one_wide_and_two_tight(seed=0):
+    """Forty points each of a kind that is wide in all directions and of two that are tight, shape (120, 6)."""
+    generator = np.random.default_rng(seed)
+    middles, spreads = np.eye(6)[[0, 1, 2]], np.repeat([0.2, 0.03, 0.03], 40)
+    kinds = np.repeat([0, 1, 2], 40)
+    points = middles[kinds] + generator.normal(size=(120, 6)) * spreads[:, None]
+    return to_unit(points.astype(np.float32)), kinds
+
+
+def test_the_halves_of_a_wide_cluster_are_joined_and_nothing_else():
+    points, kinds = one_wide_and_two_tight()
+    labels, _ = assign_points(points, fit_centroids(points, 4, 0))
+    assert len({*labels[kinds == 0]}) == 2, "k-means cuts it"
+    groups, labelings = merge_halves(labels, fit_again(points, 4, 0), 4, least_k=2)
+    assert adjusted_rand_score(kinds, groups[labels]) == 1
+    assert measure_returns(groups[labels], labelings, 3).min() > 0.95
+
+
+def test_no_fewer_clusters_are_left_than_are_asked_for():
+    points, _ = one_wide_and_two_tight()
+    labels, _ = assign_points(points, fit_centroids(points, 4, 0))
+    assert merge_halves(labels, fit_again(points, 4, 0), 4, least_k=4)[0].tolist() == [0, 1, 2, 3]
+
+
+def test_in_a_cloud_without_gaps_nothing_is_joined():
+    points = to_unit(np.random.default_rng(0).normal(size=(200, 8)).astype(np.float32))
+    labels, _ = assign_points(points, fit_centroids(points, 6, 0))
+    assert merge_halves(labels, fit_again(points, 6, 0), 6, least_k=2)[0].tolist() == list(range(6))
+
+
+def test_clusters_that_come_back_stay_as_they_are():
+    points, kinds = one_wide_and_two_tight()
+    labels, _ = assign_points(points, fit_centroids(points, 3, 0))
+    assert adjusted_rand_score(kinds, labels) == 1
+    assert merge_halves(labels, fit_again(points, 3, 0), 3, least_k=2)[0].tolist() == [0, 1, 2]

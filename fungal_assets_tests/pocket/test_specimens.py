@@ -78,7 +78,8 @@ def test_clusters_match_the_hidden_morphotypes(tmp_path):
         folder.mkdir()
     admit_images(raw_images, **settings["raw_images"])
     extract_features(raw_images, vectors, **settings["feature_vectors"])
-    find_clusters(vectors, raw_images, clusters, **settings["clusters"])
+    figures = find_clusters(vectors, raw_images, clusters, **settings["clusters"])
+    assert figures["clusters"] == 12
     hidden = {
         row["file_name"]: row["hidden_morphotype"]
         for row in rows(SPECIMENS_DIR.with_name("specimen_traits.csv"))
