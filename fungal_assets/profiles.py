@@ -142,6 +142,13 @@ _SHARED: dict[str, dict[str, Any]] = {
     "species_report": {"min_variety": 0.3, "max_copied_share": 0.02},
     "resolution_atlas": {"scales": [0.5, 2.0], "pictures": 12, "scheduler": "DPM++ 2M", "seed": 0},
     "forms_3d": {"species_names": [], "views_per_step": 2, "first_guesses": 8, "seed": 0},
+    "meshes": {
+        "face_budgets": [8000, 2000, 500],
+        "texture_px": 512,
+        "height_m": 0.14,
+        "heights_m": {},
+        "formats": ["usdz", "ply", "obj"],
+    },
     "videos_3d": {"frames": 60, "size_px": 256, "frames_per_s": 24},
     "field_guide": {"title": "Field guide"},
     "published_dataset": _PUBLICATION,
@@ -304,6 +311,7 @@ PROFILES: Mapping[str, Profile] = {
                 "guess_guidance_scale": 7.5,
                 "processes": 1,
             },
+            meshes={"face_budgets": [20000, 8000, 2000, 500], "texture_px": 2048},
             videos_3d={"frames": 120, "size_px": 512},
         ),
         by_method={

@@ -10,6 +10,7 @@ from fungal_assets.defs import (
     exhibition,
     forms,
     galleries,
+    meshes,
     morphology,
     nomenclature,
     publication,
@@ -30,6 +31,7 @@ ASSET_MODULES = (
     galleries,
     atlas,
     forms,
+    meshes,
     exhibition,
     publication,
 )
@@ -53,6 +55,7 @@ CHECKS = {
     "species_report": galleries.SPECIES_REPORT_CHECKS,
     "resolution_atlas": atlas.ATLAS_CHECKS,
     "forms_3d": forms.FORM_CHECKS,
+    "meshes": meshes.MESH_CHECKS,
     "videos_3d": forms.VIDEO_CHECKS,
     "field_guide": exhibition.GUIDE_CHECKS,
     "published_dataset": publication.PUBLICATION_CHECKS,

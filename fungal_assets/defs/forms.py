@@ -75,12 +75,6 @@ def _solid(output: Output, inputs: Inputs) -> Verdict:
     return check_solidity(output.path)
 
 
-def _closed(output: Output, inputs: Inputs) -> Verdict:
-    from fungal_assets.forms.checks import check_meshes
-
-    return check_meshes(output.path)
-
-
 def _told_apart(output: Output, inputs: Inputs) -> Verdict:
     from fungal_assets.forms.checks import check_recognition
 
@@ -94,8 +88,12 @@ FORM_CHECKS = (
         _guided_by_tuned,
         blocking=True,
     ),
-    Check("forms_are_solid", "Every form is neither empty nor a fog.", _solid, is_severe=True),
-    Check("meshes_are_closed", "Every mesh is one closed piece.", _closed, blocking=True),
+    Check(
+        "forms_are_solid",
+        "Every species became a form that is neither empty nor a fog.",
+        _solid,
+        is_severe=True,
+    ),
     Check(
         "forms_are_told_apart",
         "Views of a form are nearer to its species than to the others grown.",
@@ -106,7 +104,7 @@ FORM_CHECKS = (
 
 @dg.asset(
     group_name="forms",
-    kinds={"pytorch", "gltf"},
+    kinds={"pytorch"},
     code_version=WORK_VERSION,
     partitions_def=growth_partitions,
     pool=GPU_POOL,
@@ -116,7 +114,7 @@ FORM_CHECKS = (
 def forms_3d(
     context: dg.AssetExecutionContext, config: Forms3dConfig, store: StoreResource, profile: ProfileResource
 ) -> dg.MaterializeResult:
-    """A solid object per species, grown from its name by score distillation from the tuned weights, with its mesh."""
+    """A solid object per species, grown from its name by score distillation from the tuned weights."""
     from fungal_assets.forms.growing import grow_forms
 
     pruned, pictured = (

@@ -26,6 +26,7 @@ GROWTH_ASSETS = (
     "forgetting_report",
     "species_report",
     "forms_3d",
+    "meshes",
     "videos_3d",
     "field_guide",
 )
@@ -41,7 +42,7 @@ collection = dg.define_asset_job(
 growth = dg.define_asset_job(
     "growth",
     selection=dg.AssetSelection.assets(*GROWTH_ASSETS),
-    description="Weights, galleries, the reports, forms, videos and the field guide, by one method at one "
+    description="Weights, galleries, the reports, forms, meshes, videos and the field guide, by one method at one "
     "resolution, from the newest collection.",
 )
 atlas = dg.define_asset_job(

@@ -46,34 +46,17 @@ def check_guide(forms_3d: Path, pruned_weights: Path) -> Verdict:
     return judged(judge)
 
 
-def check_meshes(forms_3d: Path) -> Verdict:
-    """Every mesh has faces, is one body, and is closed and manifold."""
-
-    def judge() -> Verdict:
-        faults, faces = [], []
-        for form in _forms(forms_3d):
-            fault, count = _fault_of_mesh(forms_3d / form["slug"] / "mesh.glb")
-            faces.append(count)
-            faults += [f"{form['common_name']} {fault}"] if fault else []
-        finding = (
-            "; ".join(faults) + ". Grow these species again." if faults else "every mesh is one closed body"
-        )
-        return Verdict(
-            not faults, finding, {"meshes": len(faces), "faulty": len(faults), "fewest_faces": min(faces)}
-        )
-
-    return judged(judge)
-
-
 def check_solidity(forms_3d: Path) -> Verdict:
-    """Every form covers a sensible part of its pictures and is opaque where it is anything."""
+    """Every species became a form, which covers a sensible part of its pictures and is opaque where it is anything."""
 
     def judge() -> Verdict:
-        from fungal_assets.forms.keeping import load_volume
+        from fungal_assets.forms.keeping import list_failed, load_volume
         from fungal_assets.forms.solid import solidity
         from fungal_assets.forms.views import orbit
 
-        faults, coverages, entropies = [], [], []
+        failed = list_failed(forms_3d)
+        faults = [f"{form['common_name']} became no form: {form['fault']}" for form in failed]
+        coverages, entropies = [], []
         for form in _forms(forms_3d):
             figures = solidity(load_volume(forms_3d / form["slug"] / "form.npz"), orbit(4))
             coverages.append(figures["alpha_coverage"])
@@ -90,6 +73,7 @@ def check_solidity(forms_3d: Path) -> Verdict:
             "least_coverage": min(coverages),
             "most_coverage": max(coverages),
             "most_entropy": max(entropies),
+            "failed": len(failed),
         }
         return Verdict(not faults, finding, {name: round(value, 4) for name, value in figures.items()})
 
@@ -139,23 +123,6 @@ def _forms(forms_3d: Path) -> list[dict]:
     if not forms:
         raise ValueError("forms.json lists no form")
     return forms
-
-
-def _fault_of_mesh(path: Path) -> tuple[str, int]:
-    """What is wrong with a mesh, or an empty text, and its number of faces."""
-    from fungal_assets.forms.gltf import read_glb
-    from fungal_assets.forms.meshing import count_bodies, is_closed, signed_volume
-
-    _, arrays = read_glb(path)
-    vertices, faces = arrays["POSITION"], arrays["indices"].reshape(-1, 3).astype(np.int64)
-    if len(faces) == 0:
-        return "has no faces", 0
-    if not is_closed(faces):
-        return "is not closed and manifold", len(faces)
-    bodies = count_bodies(faces, len(vertices))
-    if bodies != 1:
-        return f"is in {bodies} pieces", len(faces)
-    return ("" if signed_volume(vertices, faces) > 0 else "is inside out"), len(faces)
 
 
 def _film_verdict(path: Path, film: dict) -> Verdict:

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fungal_assets import compute
+from fungal_assets.errors import InputError
 from fungal_assets.forms.planning import (
+    LIST_NAME,
     NOTES_NAME,
     Growth,
     find_earlier,
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
     from fungal_assets.forms.revolving import Silhouette
     from fungal_assets.forms.volume import Volume
 
-MAX_FACES = 12_000
 _FROM_GUESS: Mapping[str, Any] = {"start": 0.55, "density_rate": 0.04, "colour_rate": 0.004}
 """What a first guess changes of the recipe: most of it is kept, its edges move slowly and its colours hardly."""
 _SHEET_VIEWS = ((0, 10), (45, 10), (90, 10), (135, 10), (180, 10), (270, 10), (30, 50), (30, -5))
@@ -72,7 +73,8 @@ def grow_forms(
         prompts: Complete output.
         clusters: Complete output, for the judge.
         earlier: An earlier whole output, or None; a form of it that is the same work is taken over.
-        folder: Filled with one folder per species and `forms.json`; complete species folders are kept.
+        folder: Filled with one folder per species and `forms.json`; complete species folders are kept. A form that came
+            out empty or a fog has no folder; `forms.json` lists it under `failed`, with its `fault`.
         species_names: Common names or slugs to grow (`planning.settle_species`).
         iterations: See `distillation.Recipe`; so `grid_size`, `view_size_px`, `views_per_step`, `guidance_scale`.
         grid_size: Samples along each side.
@@ -89,7 +91,7 @@ def grow_forms(
         tell: Told of progress.
 
     Raises:
-        InputError: A species is not known, or has no prompt, or its form came out empty.
+        InputError: A species is not known, or has no prompt, or no form at all became a body.
         ProvenanceError: The guide is not the tuned weights.
     """
     from fungal_assets.forms.guidance import prove_guide
@@ -126,12 +128,16 @@ def grow_forms(
         name=lambda growth: growth.species["common_name"],
         tell=tell,
     )
-    forms = _judge(grown, folder, clusters)
-    write_atomically(folder / "forms.json", json.dumps({"forms": forms}, indent=1))
+    failed = [form for form in grown if "fault" in form]
+    if len(failed) == len(grown):
+        raise InputError(f"no species became a form; {failed[0]['common_name']}: {failed[0]['fault']}")
+    forms = _judge([form for form in grown if "fault" not in form], folder, clusters)
+    write_atomically(folder / LIST_NAME, json.dumps({"forms": forms, "failed": failed}, indent=1))
     noted = [_times_path(folder, growth) for growth in growths]
     cpu_s = [json.loads(path.read_text())["cpu_seconds"] for path in noted if path.exists()]
     return {
         **_figures(forms),
+        "failed": len(failed),
         "taken_over": len(growths) - len(cpu_s),
         "cpu_seconds_per_form": round(sum(cpu_s) / max(len(cpu_s), 1), 1),
         "seconds": round(time.monotonic() - start_s, 1),
@@ -148,7 +154,12 @@ def _times_path(folder: Path, growth: Growth) -> Path:
 
 
 def grow_form(guide_folder: Path, folder: Path, growth: Growth) -> dict[str, Any]:
-    """Grow one species into its place in `folder`, unless it is complete there; returns the notes of form.json."""
+    """Grow one species into its place in `folder`, unless it is complete there.
+
+    Returns:
+        The notes of form.json; of a form that is empty or a fog, which has no place in `folder`, its `common_name`,
+        `slug` and `fault`.
+    """
     place, resume_path = folder / growth.species["slug"], _resume_path(folder, growth)
     if (place / NOTES_NAME).exists():
         return json.loads((place / NOTES_NAME).read_text())
@@ -169,10 +180,13 @@ def grow_form(guide_folder: Path, folder: Path, growth: Growth) -> dict[str, Any
         embeddings.append(dict(zip(texts, guide.embed(list(texts.values())), strict=True)))
     first = revolve(guess, recipe.grid_size) if guess else None
     grown = distill(guide, embeddings, recipe, first=first, backdrops=backdrops, resume_path=resume_path)
-    volume = tidy(grown)
     resume_path.parent.mkdir(parents=True, exist_ok=True)
     times = {"cpu_seconds": round(time.process_time() - start_cpu_s, 2)}
     write_atomically(_times_path(folder, growth), json.dumps(times))
+    try:
+        volume = tidy(grown)
+    except InputError as error:
+        return {name: growth.species[name] for name in ("common_name", "slug")} | {"fault": str(error)}
     notes = _notes(growth, recipe, volume) | {"began_as": "silhouette" if guess else "egg"}
     kept = _keep(place, volume, notes, guess)
     for path in (resume_path, resume_path.with_suffix(".npz")):
@@ -236,26 +250,18 @@ def _notes(growth: Growth, recipe: Recipe, volume: Volume) -> dict[str, Any]:
 
 
 def _keep(folder: Path, volume: Volume, notes: Mapping[str, Any], guess: Silhouette | None) -> dict[str, Any]:
-    """Write volume, mesh, sheet, the guess, and the notes last; returns the notes as written."""
+    """Write volume, sheet, the guess, and the notes last; returns the notes as written."""
     from PIL import Image
 
-    from fungal_assets.forms.gltf import write_glb
     from fungal_assets.forms.keeping import save_volume
-    from fungal_assets.forms.meshing import mesh_volume
 
     folder.mkdir(parents=True, exist_ok=True)
-    mesh = mesh_volume(volume, max_faces=MAX_FACES)
-    extras = {
-        name: notes[name] for name in ("common_name", "scientific_name", "prompt", "seed", "guide_sha256")
-    }
     save_volume(folder / "form.npz", volume, notes)
-    write_glb(folder / "mesh.glb", mesh, name=notes["common_name"], extras=extras)
     _save_sheet(folder / "views.webp", volume)
     if guess:
         _save_picture(folder / "first_guess.webp", Image.fromarray(guess.picture))
-    kept = dict(notes) | {"faces": len(mesh.faces)}
-    write_atomically(folder / NOTES_NAME, json.dumps(kept, indent=1))
-    return kept
+    write_atomically(folder / NOTES_NAME, json.dumps(notes, indent=1))
+    return dict(notes)
 
 
 def _save_sheet(path: Path, volume: Volume) -> None:

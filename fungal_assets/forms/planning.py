@@ -19,9 +19,9 @@ from typing import Any
 
 from fungal_assets.errors import InputError
 
-WORK_VERSION = "7"
+WORK_VERSION = "8"
 """Of the code that grows a form; the asset's code version is the same."""
-NOTES_NAME = "form.json"
+NOTES_NAME, LIST_NAME = "form.json", "forms.json"
 _FEW = 2 / 3
 """Of the median number of specimens: species with fewer are grown last."""
 

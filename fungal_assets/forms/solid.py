@@ -20,6 +20,8 @@ HALF_OPAQUE = 0.5
 _LEAST_ALPHA = 0.05
 _THIN_ALPHA = 0.12
 _OPAQUE = 2.5
+_MOST_FULL = 0.6
+"""Of its box: the share that no body fills, which stays clear of the sides, but a fog does."""
 
 
 def matter_level(cell_alpha: np.ndarray) -> float:
@@ -63,10 +65,18 @@ def tidy(volume: Volume, *, margin: int = 2) -> Volume:
 
     Thin matter, as of a stem, shows in a view though none of its cells is half opaque. What hangs on to opaque matter
     is therefore matter down to a quarter of its level, and made opaque.
+
+    Raises:
+        InputError: The form is empty, or a fog that fills its box.
     """
     cell_alpha = volume.cell_alpha().numpy()
     level = matter_level(cell_alpha)
     piece = largest_piece(apply_hysteresis_threshold(cell_alpha, min(_THIN_ALPHA, level / 4), level))
+    if piece.mean() > _MOST_FULL:
+        raise InputError(
+            f"the form is a fog: it fills {piece.mean():.0%} of its box, expected {_MOST_FULL:.0%} at most. "
+            "Grow it with more iterations, another seed or a higher guidance_scale."
+        )
     near = torch.from_numpy(ndimage.binary_dilation(piece, iterations=margin))
     hardened = torch.where(torch.from_numpy(piece), volume.density.clamp(min=_OPAQUE), volume.density)
     return Volume(torch.where(near, hardened, torch.tensor(EMPTY)), volume.colour, volume.bounds)

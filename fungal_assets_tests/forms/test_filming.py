@@ -10,14 +10,11 @@ from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.forms.checks import (
     check_films,
     check_guide,
-    check_meshes,
     check_recognition,
     check_solidity,
 )
 from fungal_assets.forms.filming import film_forms, lay_out_pyramid, turn
-from fungal_assets.forms.gltf import write_glb
 from fungal_assets.forms.keeping import load_volume, save_volume
-from fungal_assets.forms.meshing import Mesh, mesh_volume
 from fungal_assets.forms.showing import pictures
 from fungal_assets.forms.video import PREVIEW_BYTES, read_mp4, write_mp4
 from fungal_assets.forms.views import orbit
@@ -33,7 +30,6 @@ def _keep_form(root, volume, slug="red-toadstool", **changes):
              "guide_sha256": GUIDE, "recognised": 0.9} | changes  # fmt: skip
     (root / slug).mkdir(parents=True)
     save_volume(root / slug / "form.npz", volume, notes)
-    write_glb(root / slug / "mesh.glb", mesh_volume(volume, max_faces=20_000), name=slug, extras=notes)
     (root / "forms.json").write_text(json.dumps({"forms": [notes]}))
     return root
 
@@ -210,7 +206,7 @@ def _renote(root, **changes):
 def test_good_forms_and_films_pass(forms_3d, videos_3d, tmp_path):
     verdicts = [
         check_guide(forms_3d, _weights(tmp_path / "weights", GUIDE)),
-        check_meshes(forms_3d), check_solidity(forms_3d), check_recognition(forms_3d), check_films(videos_3d),
+        check_solidity(forms_3d), check_recognition(forms_3d), check_films(videos_3d),
     ]  # fmt: skip
     assert [verdict.finding for verdict in verdicts if not verdict.passed] == []
 
@@ -223,35 +219,6 @@ def test_a_form_guided_by_the_base_model_is_caught(forms_3d, tmp_path):
 def test_a_form_guided_by_older_weights_is_caught(forms_3d, tmp_path):
     verdict = check_guide(forms_3d, _weights(tmp_path / "weights", "c" * 64))
     assert not verdict.passed and "other weights (aaaaaaaaaaaa)" in verdict.finding
-
-
-def _rewrite_mesh(root, change):
-    whole = mesh_volume(toadstool(20), max_faces=20_000)
-    write_glb(root / "red-toadstool" / "mesh.glb", change(whole), name="a", extras={})
-
-
-@pytest.mark.parametrize(
-    ("change", "finding"),
-    [
-        (lambda mesh: Mesh(mesh.vertices, mesh.faces[:-1], mesh.normals, mesh.colours), "is not closed"),
-        (lambda mesh: Mesh(mesh.vertices, mesh.faces[:0], mesh.normals, mesh.colours), "has no faces"),
-        (lambda mesh: Mesh(mesh.vertices, mesh.faces[:, ::-1], mesh.normals, mesh.colours), "is inside out"),
-        (
-            lambda mesh: Mesh(
-                np.concatenate([mesh.vertices, mesh.vertices + 1]),
-                np.concatenate([mesh.faces, mesh.faces + len(mesh.vertices)]),
-                np.concatenate([mesh.normals] * 2),
-                np.concatenate([mesh.colours] * 2),
-            ),
-            "is in 2 pieces",
-        ),
-    ],
-    ids=["open", "empty", "inside-out", "two-bodies"],
-)
-def test_a_faulty_mesh_is_caught(damaged, change, finding):
-    _rewrite_mesh(damaged / "forms_3d", change)
-    verdict = check_meshes(damaged / "forms_3d")
-    assert not verdict.passed and f"red toadstool {finding}" in verdict.finding
 
 
 @pytest.mark.parametrize(
@@ -303,6 +270,6 @@ def test_a_film_that_does_not_decode_is_caught(damaged, keep_bytes):
 
 
 def test_missing_outputs_are_failed_verdicts_not_errors(tmp_path):
-    for check in (check_meshes, check_solidity, check_recognition, check_films):
+    for check in (check_solidity, check_recognition, check_films):
         assert not check(tmp_path).passed
     assert not check_guide(tmp_path, tmp_path).passed
