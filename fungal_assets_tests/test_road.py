@@ -38,6 +38,7 @@ SMALL = {
     "sample_galleries": {"images_per_prompt": 1, "controls": 3, "num_inference_steps": 4, "seed": 7},
     "forgetting_report": {"min_retention": 0.0},
     "forms_3d": {"max_species": 1, "iterations": 30, "grid_size": 24, "view_size_px": 64, "processes": 1},
+    "meshes": {"face_budgets": [500], "texture_px": 64},
     "videos_3d": {"frames": 8, "size_px": 64},
 }
 UNREAD = {"pruned_weights": {"clusters", "prompts"}}

@@ -33,6 +33,7 @@ def build_field_guide(
     forgetting_report: Path,
     species_report: Path,
     forms_3d: Path,
+    meshes: Path,
     videos_3d: Path,
     folder: Path,
     *,
@@ -42,7 +43,7 @@ def build_field_guide(
     """Build the guide.
 
     Args:
-        species: Output of the stage of that name; the next eight likewise, each with its record.
+        species: Output of the stage of that name; the next nine likewise, each with its record.
         clusters: With `montage.webp`, from which the specimens are cut.
         captions: With `captions.parquet`.
         prompts: With `prompts.json`.
@@ -50,6 +51,7 @@ def build_field_guide(
         forgetting_report: With `report.json` and `scores.parquet`; `side_by_side.webp` where it was drawn.
         species_report: With `report.json` and its three sheets.
         forms_3d: One folder per species that was grown as an object.
+        meshes: One folder per species that has meshes.
         videos_3d: One folder per species that was filmed.
         folder: Where `index.html`, `species/`, `forgetting.html`, `species-report.html`, `provenance.html`,
             `guide.css`, `guide.json` and `media/` go.
@@ -72,6 +74,7 @@ def build_field_guide(
         forgetting_report,
         species_report,
         forms_3d,
+        meshes,
         videos_3d,
     )
     ancestors, growth = gather_ancestors(inputs), read_growth(*inputs)

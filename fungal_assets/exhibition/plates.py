@@ -17,6 +17,11 @@ from fungal_assets.exhibition.growth import SpeciesFacts, Wording
 from fungal_assets.exhibition.media import Shelf, choose_typical, open_picture, read_first_frame
 from fungal_assets.exhibition.wording import to_href, to_roman, to_sentence_case, to_size
 
+_MESHES = {
+    "glb": "glTF binary (GLB)",
+    "usdz": "for phones and tablets (USDZ)",
+    "ply": "with vertex colours (PLY)",
+}
 HIDDEN_FORM_FIELDS = ("species_id", "slug", "prompt", "common_name", "scientific_name")
 
 
@@ -63,7 +68,7 @@ class Plate:
         video: Link of its turntable, or None.
         first_guess: The picture that its form began as, or None.
         views: Sheet of the views of its form, or None.
-        downloads: Mesh and pyramid film, where there are.
+        downloads: Meshes and pyramid film, where there are.
         specimens: Medoid and nearest members of its cluster.
         answers: Its prompts with pictures, the species prompt first.
         form_figures: Numbers of `form.json`.
@@ -157,7 +162,10 @@ def _put_of_form(facts: SpeciesFacts, stem: str, alt: str, shelf: Shelf) -> Pict
 
 def _put_downloads(facts: SpeciesFacts, shelf: Shelf) -> list[Download]:
     offered = (
-        (_file_in(facts.form_folder, "mesh.glb"), "mesh", "Mesh, glTF binary (GLB)"),
+        *(
+            (_file_in(facts.mesh_folder, f"{facts.slug}_LOD0.{suffix}"), "mesh", f"Mesh, {label}")
+            for suffix, label in _MESHES.items()
+        ),
         (_file_in(facts.video_folder, "pyramid.mp4"), "pyramid", "Film for a Pepper’s ghost pyramid (MP4)"),
     )
     return [

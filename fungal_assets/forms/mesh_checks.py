@@ -96,9 +96,9 @@ def check_textures(meshes: Path) -> Verdict:
             texture, difference = _compare_texture(path)
             differences.append(difference)
             if texture.max() < _NOTHING_BUT_BLACK:
-                faults.append(f"{name}'s texture is black all over")
+                faults.append(f"the texture of {name} is black all over")
             elif difference > MOST_COLOUR_DIFFERENCE:
-                faults.append(f"{name}'s texture is not that of its form ({difference:.0f} of 255 off)")
+                faults.append(f"the texture of {name} is not that of its form ({difference:.0f} of 255 off)")
         figures = {"textures": len(differences), "most_difference": round(max(differences), 2)}
         return _verdict(faults, "every texture shows its form", figures)
 
@@ -114,7 +114,7 @@ def check_formats(meshes: Path) -> Verdict:
             for other in (path.with_name(file) for file in level["files"]):
                 count += 1
                 fault = _fault_of_file(path, other, level["notes"])
-                faults += [f"{name}'s {other.suffix[1:]} {fault}"] if fault else []
+                faults += [f"{name}: its {other.suffix[1:]} {fault}"] if fault else []
         return _verdict(faults, "every file reads back", {"files": count})
 
     return judged(judge)
@@ -133,7 +133,7 @@ def _levels(meshes: Path) -> Iterator[tuple[str, dict[str, Any], Path]]:
     for made in listed:
         notes = {key: made[key] for key in (*NOTED, "licences", "height_m")}
         for level in made["levels"]:
-            name = f"{made['common_name']}, level {level['level']},"
+            name = f"{made['common_name']} at level {level['level']}"
             known = level | {"height_m": made["height_m"], "notes": notes}
             yield name, known, meshes / made["slug"] / f"{made['slug']}_LOD{level['level']}.glb"
 

@@ -39,7 +39,7 @@ class TexturedMesh(Mesh):
 
     def cut(self) -> TexturedMesh:
         """The mesh with one vertex per place on the texture, as GLB wants it: `faces` equal `uv_faces`."""
-        origin = np.empty(len(self.uvs), np.int64)
+        origin = np.zeros(len(self.uvs), np.int64)
         origin[self.uv_faces] = self.faces
         return replace(
             self,

@@ -36,6 +36,7 @@ STAGES = {
     "species_report": ("galleries.species_report", "report_species", ()),
     "resolution_atlas": ("galleries.atlas.building", "draw_atlas", ("size_px",)),
     "forms_3d": ("forms.growing", "grow_forms", ()),
+    "meshes": ("forms.exporting", "build_meshes", ()),
     "videos_3d": ("forms.filming", "film_forms", ()),
     "field_guide": ("exhibition.field_guide", "build_field_guide", ()),
     "published_dataset": ("publication.publishing", "publish", ()),

@@ -18,7 +18,7 @@ from fungal_assets.store import Output, Store
 
 PARTITION = "lora|128"
 WHOLE = ("species", "clusters", "captions", "prompts")
-GROWN = ("sample_galleries", "forgetting_report", "species_report", "forms_3d", "videos_3d")
+GROWN = ("sample_galleries", "forgetting_report", "species_report", "forms_3d", "meshes", "videos_3d")
 NAMES = (
     ("golden field bonnet", "Aurimyces pratensis", "golden-field-bonnet"),
     ('witch\'s <b>"ear"</b> & cup', "Otidella œdipus", "witchs-ear"),
@@ -124,6 +124,7 @@ class GrowthWriter:
             self._species_report,
         )
         self._make("forms_3d", ["pruned_weights", "species", "prompts", "clusters"], self._forms)
+        self._make("meshes", ["forms_3d"], self._meshes)
         self._make("videos_3d", ["forms_3d"], self._videos)
         return self.outputs
 
@@ -359,12 +360,18 @@ class GrowthWriter:
             }
             (folder / slug).mkdir()
             _write_json(folder / slug / "form.json", form)
-            (folder / slug / "mesh.glb").write_bytes(b"glTF" + bytes(2000))
             self.paint("views", number, 0).save(folder / slug / "views.webp")
             if number == 0:
                 self.paint("first guess", number, 0).save(folder / slug / "first_guess.webp")
             forms.append(form)
         _write_json(folder / "forms.json", {"forms": forms})
+
+    def _meshes(self, folder: Path) -> None:
+        for _, _, slug in self.names[: self.grown]:
+            (folder / slug).mkdir()
+            for suffix in ("glb", "usdz"):
+                (folder / slug / f"{slug}_LOD0.{suffix}").write_bytes(b"glTF" + bytes(2000))
+        _write_json(folder / "meshes.json", {"meshes": [], "failed": []})
 
     def _videos(self, folder: Path) -> None:
         for number, (_, _, slug) in enumerate(self.names[: self.grown]):

@@ -83,6 +83,7 @@ def test_a_species_with_a_form_shows_its_film_and_offers_its_mesh(built):
     assert 'src="../media/golden-field-bonnet-turntable.mp4"' in text
     assert 'href="../media/golden-field-bonnet-mesh.glb" download' in text
     assert (built / "media" / "golden-field-bonnet-mesh.glb").read_bytes().startswith(b"glTF")
+    assert 'href="../media/golden-field-bonnet-mesh.usdz" download' in text
     assert "2\N{NARROW NO-BREAK SPACE}kB" in text
 
 
@@ -110,7 +111,7 @@ def test_a_form_that_was_not_filmed_and_a_gallery_without_its_pictures_are_shown
     for path in guide_inputs(growth):
         copies.append(tmp_path / "inputs" / path.parent.parent.name)
         shutil.copytree(path, copies[-1])
-    shutil.rmtree(copies[8] / "golden-field-bonnet")
+    shutil.rmtree(copies[9] / "golden-field-bonnet")
     (copies[4] / "recognition.json").unlink()
     (copies[5] / "side_by_side.webp").unlink()
     build(copies, tmp_path / "guide")
@@ -151,7 +152,7 @@ def test_the_index_for_machines_names_files_that_are_there(built):
     index = json.loads((built / "guide.json").read_text())
     assert [entry["common_name"] for entry in index["species"]] == [name for name, _, _ in NAMES]
     assert index["headline"]["retention"] == 0.7778
-    assert len(index["inputs"]) == 9
+    assert len(index["inputs"]) == 10
     assert set(index["pages"]) == {page.name for page in read_pages(built)}
 
 
