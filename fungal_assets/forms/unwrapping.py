@@ -1,8 +1,8 @@
 """A mesh unwrapped onto a square, and the texture on it, painted from the volume.
 
 xatlas lays the faces out in charts with a gap between them. Every texel of a chart is painted for its own place on the
-surface, and every texel outside has the colour of the nearest inside, so that no seam shows when a viewer reads between
-texels or makes the texture smaller.
+surface; those just outside for the place that the nearest face would have there, gone on straight, since a viewer that
+reads between texels mixes them in; and all others have the colour of the nearest. So no seam shows, near or from afar.
 Belongs here: places on the texture and what is painted there. Picture formats do not. Heavy libraries: import this
 module inside functions only.
 """
@@ -21,6 +21,7 @@ from fungal_assets.forms.painting import paint
 from fungal_assets.forms.volume import Volume
 
 GAP_PX = 4
+_RIM_PX = 1.5
 
 
 @dataclass(frozen=True)
@@ -82,19 +83,21 @@ def _lay_out(mesh: Mesh, texture_px: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _find_owners(corners_px: np.ndarray, uv_faces: np.ndarray, texture_px: int) -> np.ndarray:
-    """The face that each texel lies on, -1 for none: int64, shape (texture_px, texture_px)."""
+    """The face that each texel lies on or at the rim of, -1 for none: int64, shape (texture_px, texture_px)."""
     canvas = Image.new("I", (texture_px, texture_px))
     draw = ImageDraw.Draw(canvas)
     # Pillow counts from the middles of pixels.
     for number, triangle in enumerate((corners_px[uv_faces] - 0.5).reshape(-1, 6).tolist(), 1):
         draw.polygon(triangle, fill=number)
-    return np.asarray(canvas, np.int64) - 1
+    owners = np.asarray(canvas, np.int64) - 1
+    distance_px, nearest = ndimage.distance_transform_edt(owners < 0, return_indices=True)
+    return np.where(distance_px <= _RIM_PX, owners[tuple(nearest)], -1)
 
 
 def _find_shares(corners_px: np.ndarray, uv_faces: np.ndarray, owners: np.ndarray) -> np.ndarray:
     """How much of each corner of its face is in each owned texel: float64, shape (n, 3), adding up to 1.
 
-    A texel on the rim, whose middle lies outside its face, has the shares of a place on the edge.
+    A share is negative where the texel's middle lies outside its face.
     """
     rows, columns = np.nonzero(owners >= 0)
     triangle = corners_px[uv_faces[owners[rows, columns]]].astype(np.float64)
@@ -103,7 +106,10 @@ def _find_shares(corners_px: np.ndarray, uv_faces: np.ndarray, owners: np.ndarra
     whole = _cross(b - a, c - a)
     is_flat = np.abs(whole) < 1e-9
     parts = np.stack([_cross(b - p, c - p), _cross(c - p, a - p), _cross(a - p, b - p)], 1)
-    shares = np.where(is_flat[:, None], 1 / 3, parts / np.where(is_flat, 1, whole)[:, None]).clip(0, 1)
+    shares = np.where(is_flat[:, None], 1 / 3, parts / np.where(is_flat, 1, whole)[:, None])
+    # A face much thinner than a texel says nothing of places beside it: they have those of its edge.
+    is_beyond = ((shares < -1) | (shares > 2)).any(1)
+    shares[is_beyond] = shares[is_beyond].clip(0, 1)
     return shares / shares.sum(1, keepdims=True)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.ndimage import map_coordinates
 
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.forms import gltf, polygons, splats, usd, wavefront
@@ -182,6 +183,20 @@ def test_the_texture_says_the_place_and_no_two_faces_share_a_texel(textured):
     columns, rows = (mesh.uvs[mesh.uv_faces].mean(1).T * 512).astype(int)
     seen = (mesh.texture[rows, columns] / 255 - 0.5) / 0.45
     assert np.abs(seen - middles).max() < 0.06
+
+
+def test_read_between_texels_both_sides_of_every_seam_have_the_colour_of_the_place():
+    """On a coarse texture, where texels of what lies outside a chart are mixed in most."""
+    z, y, x = axes(48)
+    told = Volume(sphere(0.6).density, torch.logit(torch.stack([x, y, z]) * 0.45 + 0.5))
+    mesh = unwrap(thin_surface(find_surface(told), max_faces=300), told, texture_px=64)
+    for share in (0.1, 0.5):
+        places = share * mesh.uvs[mesh.uv_faces] + (1 - share) * mesh.uvs[np.roll(mesh.uv_faces, 1, 1)]
+        ends = share * mesh.vertices[mesh.faces] + (1 - share) * mesh.vertices[np.roll(mesh.faces, 1, 1)]
+        at = places.reshape(-1, 2)[:, ::-1].T * 64 - 0.5
+        channels = (mesh.texture[..., index].astype(float) for index in range(3))
+        seen = np.stack([map_coordinates(channel, at, order=1, mode="nearest") for channel in channels], 1)
+        assert np.abs(seen - (ends.reshape(-1, 3) * 0.45 + 0.5) * 255).max() < 4
 
 
 def test_a_mesh_is_cut_for_its_texture_and_closed_again_when_welded(textured):
