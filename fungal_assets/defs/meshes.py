@@ -59,6 +59,12 @@ def _closed(output: Output, inputs: Inputs) -> Verdict:
     return check_closed(output.path)
 
 
+def _near(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.forms.mesh_checks import check_levels
+
+    return check_levels(output.path)
+
+
 def _standing(output: Output, inputs: Inputs) -> Verdict:
     from fungal_assets.forms.mesh_checks import check_standing
 
@@ -86,9 +92,14 @@ MESH_CHECKS = (
     ),
     Check(
         "meshes_are_closed",
-        "Every level of detail is one closed, manifold body near to its form.",
+        "Every level of detail is one closed, manifold body.",
         _closed,
         blocking=True,
+    ),
+    Check(
+        "levels_keep_to_budget_and_form",
+        "Every level of detail has no more faces than asked for, and lies near its form.",
+        _near,
     ),
     Check(
         "meshes_stand_in_metres",

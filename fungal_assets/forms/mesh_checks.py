@@ -51,7 +51,7 @@ def check_all_forms(meshes: Path, forms_3d: Path) -> Verdict:
 
 
 def check_closed(meshes: Path) -> Verdict:
-    """Every level of detail is one closed, manifold body, near to the form that it stands for."""
+    """Every level of detail is one closed, manifold body."""
 
     def fault(level: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
         from fungal_assets.forms.gltf import MOST_VERTICES
@@ -59,11 +59,22 @@ def check_closed(meshes: Path) -> Verdict:
 
         if len(arrays["POSITION"]) > MOST_VERTICES:
             return f"has {len(arrays['POSITION'])} vertices, expected {MOST_VERTICES} at most"
-        if level["farthest_share"] > MOST_FARTHEST_SHARE:
-            return f"lies {level['farthest_share']:.1%} of its height off the form"
         return fault_of(*weld(arrays["POSITION"], arrays["indices"].reshape(-1, 3).astype(np.int64)))
 
     return judged(lambda: _judge_levels(meshes, fault, "every mesh is one closed body"))
+
+
+def check_levels(meshes: Path) -> Verdict:
+    """Every level of detail keeps to its budget of faces, and near to the form that it stands for."""
+
+    def fault(level: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+        if arrays["indices"].size > 3 * level["max_faces"]:
+            return f"has {arrays['indices'].size // 3} faces for {level['max_faces']}: fewer would tear it"
+        if level["farthest_share"] > MOST_FARTHEST_SHARE:
+            return f"lies up to {level['farthest_share']:.1%} of its height off its form"
+        return ""
+
+    return judged(lambda: _judge_levels(meshes, fault, "every level keeps to its budget and its form"))
 
 
 def check_standing(meshes: Path) -> Verdict:

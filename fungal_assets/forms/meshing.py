@@ -2,15 +2,14 @@
 
 The surface is where a cell is half opaque (density times step = ln 2), on a grid twice as fine; only the largest piece
 is kept, with its hollows filled, so that it is one closed body. It is thinned to each budget of faces from the whole
-surface, so that no level of detail inherits the faults of the one before. A thinned surface that is torn is thinned
-more roughly, and if that doesn't help, its tunnels are filled first: those of a cell or two are what tears.
+surface, so that no level of detail inherits the faults of the one before, and its sheets are taken apart where they
+touch (`mending`).
 Belongs here: volume to mesh. Its colours (`painting`), its texture (`unwrapping`) and files do not. Heavy libraries:
 import this module inside functions only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import fast_simplification
@@ -18,15 +17,30 @@ import numpy as np
 from scipy import ndimage  # noqa: TID253
 from skimage.measure import marching_cubes  # noqa: TID253
 
+from fungal_assets.forms.mending import take_apart
 from fungal_assets.forms.painting import paint
 from fungal_assets.forms.solid import largest_piece, matter_level
-from fungal_assets.forms.topology import fault_of, label_bodies, signed_volume
+from fungal_assets.forms.topology import fault_of, label_bodies, signed_volume, weld
 from fungal_assets.forms.volume import Volume, upsample
 
 HEIGHT_M = 0.14
 _FOOT_SHARE = 0.1
-_AGGRESSIONS = (3, 4, 5, 7)
-_TUNNEL_CELLS = (0, 1, 2, 3)
+_ATTEMPTS = (
+    (3, 1),
+    (4, 1),
+    (5, 1),
+    (7, 1),
+    (10, 1),
+    (7, 0.97),
+    (10, 0.97),
+    (7, 0.93),
+    (10, 0.93),
+    (7, 0.88),
+    (10, 0.88),
+)
+"""Aggression of the thinning and share of the budget, the gentlest first; less leaves room for what mending adds."""
+_MOST_LOST = 0.005
+"""Share of a surface's faces that may go when it is taken apart; with more it has lost a part."""
 
 
 @dataclass(frozen=True)
@@ -157,34 +171,23 @@ def _largest_body(faces: np.ndarray, vertex_count: int) -> np.ndarray:
 
 
 def _thin(surface: Surface, max_faces: int) -> tuple[np.ndarray, np.ndarray]:
-    """Fewer faces, as gently as the budget allows, and only as far as the surface stays one closed body."""
+    """Fewer faces, as gently as the budget allows, and only as far as the surface stays one closed body, whole."""
     best = surface.points, surface.faces
-    for fewer in _thinned(surface, max_faces):
+    for aggression, share in _ATTEMPTS:
         if len(best[1]) <= max_faces:
             break
-        if len(fewer[1]) < len(best[1]) and not fault_of(fewer[0][:, ::-1], fewer[1]):
-            best = fewer
+        fewer, thinned = fast_simplification.simplify(
+            surface.points.astype(np.float32),
+            surface.faces.astype(np.int32),
+            target_count=int(share * max_faces),
+            agg=aggression,
+        )
+        used, compact = np.unique(thinned.astype(np.int64), return_inverse=True)
+        points, faces, lost = take_apart(fewer[used][:, ::-1], compact.reshape(-1, 3))
+        is_whole = lost <= _MOST_LOST * len(faces)
+        if is_whole and len(faces) < len(best[1]) and not fault_of(*weld(points, faces)):
+            best = points[:, ::-1], faces
     return best
-
-
-def _thinned(surface: Surface, max_faces: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The surface thinned ever more roughly, then that with its tunnels filled, and so on; closed or not."""
-    for cells in _TUNNEL_CELLS:
-        points, faces = _fill_tunnels(surface, cells) if cells else (surface.points, surface.faces)
-        for aggression in _AGGRESSIONS:
-            fewer, thinned = fast_simplification.simplify(
-                points.astype(np.float32), faces.astype(np.int32), target_count=max_faces, agg=aggression
-            )
-            used, compact = np.unique(thinned.astype(np.int64), return_inverse=True)
-            yield fewer[used], compact.reshape(-1, 3)
-
-
-def _fill_tunnels(surface: Surface, cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """The surface with what is narrower than twice so many cells filled."""
-    piece = np.pad(largest_piece(surface.opacity > surface.level), cells)
-    filled = ndimage.binary_closing(piece, iterations=cells)[(slice(cells, -cells),) * 3]
-    smooth = ndimage.gaussian_filter(filled.astype(np.float32), 0.8)
-    return _cut(np.maximum(surface.opacity, np.where(filled, smooth, 0)), surface.level)
 
 
 def _normals(opacity: np.ndarray, points: np.ndarray, faces: np.ndarray) -> np.ndarray:

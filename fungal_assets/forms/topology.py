@@ -31,21 +31,24 @@ def count_bodies(faces: np.ndarray, vertex_count: int) -> int:
 def label_bodies(faces: np.ndarray, vertex_count: int) -> np.ndarray:
     """The number of the body that each vertex belongs to: int32, shape (vertex_count,)."""
     starts, ends = faces[:, [0, 1]].ravel(), faces[:, [1, 2]].ravel()
-    return _components(starts, ends, vertex_count)
+    return _group(starts, ends, vertex_count)
 
 
 def count_pinches(faces: np.ndarray) -> int:
-    """How many vertices of a closed mesh hold more than one fan of faces, as the tip that two cones share."""
+    """How many fans of faces too many the vertices of a closed mesh hold, as the tip that two cones share."""
+    return len(np.unique(find_fans(faces))) - len(np.unique(faces))
+
+
+def find_fans(faces: np.ndarray) -> np.ndarray:
+    """The fan that each corner of a closed mesh belongs to, faces joined round one vertex: int32, shape (3 m,)."""
     corners = np.arange(faces.size).reshape(-1, 3)
     begins, ends = faces.ravel().astype(np.int64), np.roll(faces, -1, axis=1).ravel().astype(np.int64)
     next_corner = np.roll(corners, -1, axis=1).ravel()
     stride = int(faces.max()) + 1
     order = np.argsort(begins * stride + ends)
-    keys = (begins * stride + ends)[order]
-    twin = order[np.searchsorted(keys, ends * stride + begins)]
+    twin = order[np.searchsorted((begins * stride + ends)[order], ends * stride + begins)]
     # Across an edge from a to b, the corner at a meets the corner at a of the face that runs it from b to a.
-    fans = _components(corners.ravel(), next_corner[twin], faces.size)
-    return len(np.unique(fans)) - len(np.unique(faces))
+    return _group(corners.ravel(), next_corner[twin], faces.size)
 
 
 def signed_volume(vertices: np.ndarray, faces: np.ndarray) -> float:
@@ -79,6 +82,6 @@ def fault_of(vertices: np.ndarray, faces: np.ndarray) -> str:
     return "" if signed_volume(vertices, faces) > 0 else "is inside out"
 
 
-def _components(starts: np.ndarray, ends: np.ndarray, count: int) -> np.ndarray:
+def _group(starts: np.ndarray, ends: np.ndarray, count: int) -> np.ndarray:
     links = sparse.coo_matrix((np.ones(len(starts), bool), (starts, ends)), (count, count))
     return sparse.csgraph.connected_components(links, directed=False)[1]

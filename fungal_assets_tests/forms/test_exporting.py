@@ -22,6 +22,7 @@ from fungal_assets.forms.mesh_checks import (
     check_all_forms,
     check_closed,
     check_formats,
+    check_levels,
     check_standing,
     check_textures,
 )
@@ -41,7 +42,7 @@ NOTES = {
     "common_name": NAME, "scientific_name": "Otidella œdipus", "prompt": "a photo\nof a cap", "seed": 7,
     "guide_sha256": "ab" * 32, "licences": ["Apache-2.0", "CC0-1.0"],
 }  # fmt: skip
-CHECKS = (check_closed, check_standing, check_textures, check_formats)
+CHECKS = (check_closed, check_levels, check_standing, check_textures, check_formats)
 
 
 def _keep_forms(root, volumes):
@@ -468,11 +469,19 @@ def test_a_missing_file_and_a_form_without_meshes_are_caught(damaged, forms_3d, 
     assert "lost cap has no meshes" in finding and "lacks red-cap_LOD1.ply" in finding
 
 
-def test_a_level_far_off_its_form_is_caught(damaged):
+@pytest.mark.parametrize(
+    ("change", "finding"),
+    [
+        ({"farthest_share": 0.3}, "at level 1 lies up to 30.0% of its height off its form"),
+        ({"max_faces": 300}, "at level 1 has 400 faces for 300"),
+    ],
+)
+def test_a_level_far_off_its_form_or_its_budget_is_told(damaged, change, finding):
     listed = json.loads((damaged / "meshes.json").read_text())
-    listed["meshes"][0]["levels"][1]["farthest_share"] = 0.3
+    listed["meshes"][0]["levels"][1] |= change
     (damaged / "meshes.json").write_text(json.dumps(listed))
-    assert "lies 30.0% of its height off the form" in check_closed(damaged).finding
+    verdict = check_levels(damaged)
+    assert not verdict.passed and finding in verdict.finding
 
 
 def test_missing_outputs_are_failed_verdicts_not_errors(tmp_path):

@@ -60,7 +60,7 @@ def test_levels_of_detail_are_closed_and_in_each_others_place():
 
 
 def test_a_form_with_tunnels_is_thinned_all_the_same():
-    """Bent tunnels of a cell through a ball tear when they are thinned; they are filled rather than kept whole."""
+    """The sides of bent tunnels of a cell through a ball meet when they are thinned, and are taken apart."""
     z, y, x = axes(48)
     ball = (x**2 + y**2 + z**2).sqrt() - 0.6
     for height in (-0.3, 0, 0.3):
