@@ -152,5 +152,6 @@ def _preview(folder: Path) -> Mapping[str, str]:
         for level in made["levels"]
     ]
     header = "| form | level | faces | vertices | texture px | farthest off | mean off |\n|---|---|---|---|---|---|---|"
-    table = "\n".join([header, *rows[:_LEVELS_SHOWN]])
+    more = [f"\nand {len(rows) - _LEVELS_SHOWN} more in meshes.json"] if len(rows) > _LEVELS_SHOWN else []
+    table = "\n".join([header, *rows[:_LEVELS_SHOWN], *more])
     return {**sheets("textures.webp")(folder), "levels_of_detail": table}
