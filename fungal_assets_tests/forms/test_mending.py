@@ -39,8 +39,9 @@ def test_a_surface_whose_sheets_do_not_touch_stays_as_it_is():
         ((0, 0, 0), (1, 1, 0), (2, 0, 0), (1, -1, 0)),
         ((0, 0, 0), (1, 1, 0), (2, 1, 0), (2, 0, 0), (3, 1, 1)),
         ((0, 0, 0), (1, 0, 0), (1, 0, 1), (1, 1, 1), (0, 1, 1), (0, 1, 0), (1, 2, 0)),
+        ((0, 0, 0), (0, 0, 1), (1, 0, 1), (1, 1, 1), (1, 1, 0)),
     ],
-    ids=["two", "ring-about-a-hole", "chain", "bent"],
+    ids=["two", "ring-about-a-hole", "chain", "bent", "joined-elsewhere-too"],
 )
 def test_cubes_that_meet_at_edges_are_joined_by_bridges(places):
     points, faces = _cubes(*places)
