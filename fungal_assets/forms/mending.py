@@ -48,8 +48,9 @@ def _split(
     points: np.ndarray, faces: np.ndarray, edges: list[tuple[int, int]], apart: float, *, by_air: bool
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """The largest body once the edges and all vertices are split, and how many faces the others have."""
-    points, faces = _split_edges(points, faces, edges, apart, by_air=by_air)
-    points, faces = _split_vertices(points, faces, apart)
+    outward = apart if by_air else -apart
+    points, faces = _split_edges(points, faces, edges, outward, by_air=by_air)
+    points, faces = _split_vertices(points, faces, outward)
     labels = label_bodies(faces, len(points))[faces[:, 0]]
     is_kept = labels == np.bincount(labels).argmax()
     used, kept = np.unique(faces[is_kept], return_inverse=True)
