@@ -157,25 +157,62 @@ def _settled(
 
 
 class Videos3dConfig(StageConfig):
-    """How the forms are filmed."""
+    """How the forms are filmed, and for which screens."""
 
-    frames: int | None = Field(default=None, ge=8, le=3600, description="Frames of one full turn.")
+    frames: int | None = Field(
+        default=None, ge=8, le=3600, multiple_of=4, description="Frames of one full turn."
+    )
     size_px: int | None = Field(
-        default=None, ge=64, le=4096, multiple_of=2, description="Side of a frame, pixels."
+        default=None,
+        ge=64,
+        le=4096,
+        multiple_of=8,
+        description="Side of the turntable and shorter side of the other films, pixels; 1080 for full HD. The "
+        "pyramid has 2.5 times that, 2160 at most.",
     )
     frames_per_s: int | None = Field(default=None, ge=1, le=120, description="Frame rate, frames per second.")
+    formats: list[str] | None = Field(
+        default=None,
+        description="What is made beside the turntable: pyramid, black (for transparent screens and hologram fans), "
+        "vertical (for phones), quilt and quilt_film (for a Looking Glass), group and group_film (a cluster of "
+        "individuals).",
+    )
+    pyramid_screen: str | None = Field(
+        default=None, description="Where the screen lies: 'below' the pyramid or 'above' it."
+    )
+    screen_mm: float | None = Field(
+        default=None,
+        ge=20,
+        le=2000,
+        description="Shorter side of that screen, millimetres, for the pyramid's printable template.",
+    )
+    orientation: str | None = Field(
+        default=None, description="Of the film for transparent screens: 'landscape' or 'portrait'."
+    )
+    display: str | None = Field(
+        default=None,
+        description="The Looking Glass: portrait, go, 16-landscape, 16-portrait, 32-landscape, 32-portrait or 65.",
+    )
+    quilt_px: int | None = Field(
+        default=None, ge=0, le=8192, description="Most width of a quilt, pixels; 0 for the display's own."
+    )
+    individuals: int | None = Field(default=None, ge=1, le=40, description="How many stand in a group.")
+    seed: int | None = Field(
+        default=None, ge=0, description="Seed that every group's own seed is drawn from."
+    )
 
 
 def _playable(output: Output, inputs: Inputs) -> Verdict:
-    from fungal_assets.forms.checks import check_films
+    from fungal_assets.forms.film_checks import check_films
 
-    return check_films(output.path)
+    return check_films(output.path, inputs["forms_3d"].path)
 
 
 VIDEO_CHECKS = (
     Check(
         "videos_play",
-        "Every video decodes, has all of its frames, turns, and stands on black.",
+        "Every video and still decodes, has all of its frames, turns in a closed circle, stands on exact black, and a "
+        "quilt has its views in their order.",
         _playable,
         blocking=True,
     ),
@@ -185,7 +222,7 @@ VIDEO_CHECKS = (
 @dg.asset(
     group_name="forms",
     kinds={"video"},
-    code_version="1",
+    code_version="2",
     partitions_def=growth_partitions,
     pool="render",
     deps=[forms_3d],
@@ -194,7 +231,7 @@ VIDEO_CHECKS = (
 def videos_3d(
     context: dg.AssetExecutionContext, config: Videos3dConfig, store: StoreResource, profile: ProfileResource
 ) -> dg.MaterializeResult:
-    """Every form turning on black, as video, and four times around a pyramid's foot for a Pepper's ghost."""
+    """Every form turning on black as video, for pyramids, clear screens, phones, a Looking Glass; and its group."""
     from fungal_assets.forms.filming import film_forms
 
     grown = store.get("forms_3d", context.partition_key)
@@ -205,5 +242,5 @@ def videos_3d(
         settings=config.fill("videos_3d", profile),
         build=lambda folder, **settings: film_forms(grown.path, folder, **settings),
         checks=VIDEO_CHECKS,
-        preview=sheets(animations="*/turntable.webp"),
+        preview=sheets(animations="*/*.webp"),
     )

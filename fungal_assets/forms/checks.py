@@ -1,4 +1,4 @@
-"""Checks of forms and films: was the guide the tuned one, is each a solid body, is it its species, does the film play.
+"""Checks of forms: was the guide the tuned one, is each a solid body, is it its species.
 
 `check_recognition` trusts the clusters' extractor, EfficientNet-Lite0 by default, which was trained on photographs of
 other things and sees small renders here; it is an independent judge, not a botanist. Belongs here: verdicts about
@@ -8,7 +8,6 @@ complete folders.
 from __future__ import annotations
 
 import json
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -112,26 +111,6 @@ def check_recognition(forms_3d: Path, *, least: float = LEAST_R_PRECISION) -> Ve
     return judged(judge)
 
 
-def check_films(videos_3d: Path) -> Verdict:
-    """Every film decodes, has all its frames, moves, and is exactly black in its corners."""
-
-    def judge() -> Verdict:
-        faults = []
-        films = json.loads((videos_3d / "videos.json").read_text())["videos"]
-        for film in films:
-            for name in ("turntable.mp4", "pyramid.mp4"):
-                fault = judged(partial(_film_verdict, videos_3d / film["slug"] / name, film))
-                faults += [] if fault.passed else [f"{film['common_name']}'s {name} {fault.finding}"]
-        finding = (
-            "; ".join(faults) + ". Film the forms again."
-            if faults
-            else "every film plays, moves, and has true black"
-        )
-        return Verdict(not faults, finding, {"films": 2 * len(films), "faulty": len(faults)})
-
-    return judged(judge)
-
-
 def _forms(forms_3d: Path) -> list[dict]:
     from fungal_assets.forms.keeping import list_forms
 
@@ -156,20 +135,3 @@ def _fault_of_mesh(path: Path) -> tuple[str, int]:
     if bodies != 1:
         return f"is in {bodies} pieces", len(faces)
     return ("" if signed_volume(vertices, faces) > 0 else "is inside out"), len(faces)
-
-
-def _film_verdict(path: Path, film: dict) -> Verdict:
-    from fungal_assets.forms.video import read_mp4
-
-    frames = read_mp4(path)
-    if len(frames) != film["frames"]:
-        return Verdict(False, f"has {len(frames)} frames, expected {film['frames']}")
-    changes = [float(np.abs(a.astype(int) - b).mean()) for a, b in zip(frames, frames[1:], strict=False)]
-    if max(int(frame.max()) for frame in frames) < 16:
-        return Verdict(False, "is black all over")
-    if max(changes) == 0:
-        return Verdict(False, "is frozen")
-    corners = max(
-        int(frame[rows, columns].max()) for frame in frames for rows in (0, -1) for columns in (0, -1)
-    )
-    return Verdict(corners == 0, f"has corners up to {corners}, expected exactly 0")
