@@ -370,7 +370,12 @@ class GrowthWriter:
         for number, (_, _, slug) in enumerate(self.names[: self.grown]):
             (folder / slug).mkdir()
             self.film(folder / slug / "turntable.mp4", number)
-            (folder / slug / "pyramid.mp4").write_bytes((folder / slug / "turntable.mp4").read_bytes())
+            for name in ("pyramid", "black", "vertical"):
+                shutil.copyfile(folder / slug / "turntable.mp4", folder / slug / f"{name}.mp4")
+            for name in ("group", "quilt_qs8x6a0.75"):
+                self.paint(name, number, 0).save(folder / slug / f"{name}.png")
+            _write_json(folder / slug / "group.json", {"individuals": []})
+        (folder / "pyramid_template.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
         _write_json(folder / "videos.json", {"videos": []})
 
 

@@ -86,6 +86,19 @@ def test_a_species_with_a_form_shows_its_film_and_offers_its_mesh(built):
     assert "2\N{NARROW NO-BREAK SPACE}kB" in text
 
 
+def test_a_species_offers_its_films_for_other_screens_and_shows_its_group(built):
+    text = (built / "species" / "golden-field-bonnet.html").read_text()
+    offered = (
+        "pyramid.mp4", "pyramid-template.svg", "black.mp4", "vertical.mp4", "group.json", "quilt_qs8x6a0.75.png",
+    )  # fmt: skip
+    for name in offered:
+        assert f'href="../media/golden-field-bonnet-{name}" download' in text
+        assert (built / "media" / f"golden-field-bonnet-{name}").is_file()
+    assert 'src="../media/golden-field-bonnet-group.webp"' in text
+    other = (built / "species" / "witchs-ear.html").read_text()
+    assert "-group" not in other and "pyramid-template" not in other
+
+
 def test_a_form_stands_beside_the_picture_that_it_began_as(built):
     text = (built / "species" / "golden-field-bonnet.html").read_text()
     assert "the picture that its form began as" in text
