@@ -172,12 +172,18 @@ def compose(body: Body, placements: Sequence[Placement], *, finer: float = 1.5) 
         z, y, x = torch.meshgrid(lines[2], lines[1], lines[0], indexing="ij")
         inside = 2 * (move_back(torch.stack([x, y, z], -1), placement) - corner) / (reach - corner) - 1
         found = F.grid_sample(own, inside[None], align_corners=True, padding_mode="border")[0]
-        found[0] = torch.where((inside.abs() <= 1).all(-1), found[0], EMPTY)
+        thick = _thicken(found[0], placement.scale)
+        found[0] = torch.where((inside.abs() <= 1).all(-1), thick, EMPTY)
         window = (slice(None), *(slice(first[i], last[i]) for i in (2, 1, 0)))
         there = fields[window]
         fields[window] = torch.where(found[:1] > there[:1], found, there)
     low, high = low * body.height, (low + step * (torch.tensor(counts) - 1)) * body.height
     return Volume(fields[0], fields[1:], (tuple(low.tolist()), tuple(high.tolist())))  # type: ignore[arg-type]
+
+
+def _thicken(density: torch.Tensor, scale: float) -> torch.Tensor:
+    """A density before its activation, made as opaque in a body of that scale as it was at full size."""
+    return torch.log(torch.expm1((F.softplus(density) / scale).clamp(max=60)))
 
 
 def _draw_ages(individuals: int, rng: np.random.Generator) -> list[float]:

@@ -1,6 +1,7 @@
 """Groups: individuals of different growth stand close and none in another, and their numbers say where."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,6 +65,21 @@ def test_one_alone_is_the_form_itself(body):
     seen = render(Volume(composed.density, composed.colour, bounds), Camera(20, 10), 48)
     expected = render(toadstool(32), Camera(20, 10), 48)
     assert float((seen.rgb - expected.rgb).abs().mean()) < 0.01
+
+
+def test_a_small_individual_is_as_opaque_as_a_large_one():
+    z, y, x = axes(33)
+    glassy = Volume(torch.where((x**2 + y**2 + z**2).sqrt() < 0.6, -2.0, EMPTY), torch.zeros(3, 33, 33, 33))
+    body, alphas = stand(glassy), []
+    for scale in (1.0, 0.4):
+        composed = compose(body, [replace(ALONE, scale=scale)], finer=3)
+        low, high = composed.bounds
+        middle = [(low[i] + high[i]) / 2 for i in range(3)]
+        bounds = tuple(tuple(corner[i] - middle[i] for i in range(3)) for corner in (low, high))
+        seen = render(Volume(composed.density, composed.colour, bounds), Camera(0, 0), 33)
+        alphas.append(float(seen.alpha[16, 16]))
+    assert 0.3 < alphas[0] < 0.95
+    assert alphas[1] == pytest.approx(alphas[0], abs=0.06)
 
 
 def test_the_same_seed_places_the_same_and_another_otherwise(body, group):
