@@ -138,7 +138,7 @@ _SHARED: dict[str, dict[str, Any]] = {
         "seed": 0,
     },
     "sample_galleries": {"scheduler": "DPM++ 2M", "batch_size": 8, "seed": 0},
-    "forgetting_report": {"judge": "pocket"},
+    "forgetting_report": {"judge": "pocket", "text_judge": "pocket"},
     "species_report": {"min_variety": 0.3, "max_copied_share": 0.02},
     "resolution_atlas": {"scales": [0.5, 2.0], "pictures": 12, "scheduler": "DPM++ 2M", "seed": 0},
     "forms_3d": {"species_names": [], "views_per_step": 2, "first_guesses": 8, "seed": 0},

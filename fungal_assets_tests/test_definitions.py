@@ -46,7 +46,7 @@ GRAPH = {
     "fine_tuned_weights": ["captioned_dataset", "clusters", "prompts", "rehearsal"],
     "pruned_weights": ["captioned_dataset", "clusters", "fine_tuned_weights", "prompts"],
     "sample_galleries": ["clusters", "prompts", "pruned_weights"],
-    "forgetting_report": ["sample_galleries"],
+    "forgetting_report": ["fine_tuned_weights", "pruned_weights", "sample_galleries"],
     "species_report": ["captioned_dataset", "clusters", "pruned_weights", "sample_galleries"],
     "resolution_atlas": ["prompts", "pruned_weights"],
     "forms_3d": ["clusters", "prompts", "pruned_weights", "sample_galleries", "species"],

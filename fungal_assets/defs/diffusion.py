@@ -237,7 +237,7 @@ TUNED_CHECKS = (
 @dg.asset(
     group_name="models",
     kinds={"pytorch", "safetensors"},
-    code_version="6",
+    code_version="7",
     partitions_def=growth_partitions,
     pool=GPU_POOL,
     deps=[captioned_dataset, rehearsal, prompts, clusters],
@@ -400,25 +400,31 @@ def tuned_on(store: StoreResource, tuned: Output, resolution: str) -> Output:
     Raises:
         dg.Failure: It is not on this machine any more.
     """
+    return ancestor_of(store, tuned, "captioned_dataset", resolution)
+
+
+def ancestor_of(store: StoreResource, output: Output, asset: str, partition: str) -> Output:
+    """The output of an asset that another was made of, by its hash; it need not be the newest.
+
+    Raises:
+        dg.Failure: It is not on this machine any more.
+    """
     kept = store.open()
-    sha256 = tuned.record.inputs[output_name("captioned_dataset", resolution)]
+    sha256 = output.record.inputs[output_name(asset, partition)]
     with told_plainly():
-        for output in (
-            kept.get("captioned_dataset", resolution),
-            *kept.kept_here("captioned_dataset", resolution),
-        ):
-            if output.record.content_hash == sha256:
-                return output
+        for found in (kept.get(asset, partition), *kept.kept_here(asset, partition)):
+            if found.record.content_hash == sha256:
+                return found
         raise ProvenanceError(
-            f"{tuned.name!r} was tuned on a captioned_dataset with content hash {sha256[:12]}…, which is not in the "
-            "store any more. Tune again on the present one: fungal grow --until pruned_weights"
+            f"{output.name!r} is of a {asset} with content hash {sha256[:12]}…, which is not in the store any more. "
+            f"Grow it again from the present one: fungal grow --until {output.record.asset}"
         )
 
 
 @dg.asset(
     group_name="models",
     kinds={"pytorch", "safetensors"},
-    code_version="5",
+    code_version="6",
     partitions_def=growth_partitions,
     pool=GPU_POOL,
     deps=[fine_tuned_weights, captioned_dataset, prompts, clusters],

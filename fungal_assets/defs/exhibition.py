@@ -56,7 +56,7 @@ GUIDE_CHECKS = (
 @dg.asset(
     group_name="exhibition",
     kinds={"html"},
-    code_version="4",
+    code_version="5",
     partitions_def=growth_partitions,
     deps=[
         species,

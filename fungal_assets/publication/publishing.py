@@ -187,8 +187,9 @@ class _Push:
         announced = {ANNOUNCEMENT: self._announce(seen.claims)} if len(batches) > 1 else {}
         if announced and ANNOUNCEMENT in seen.difference.foreign and ANNOUNCEMENT not in gone:
             raise PublicationError(
-                f"the branch holds a foreign file {ANNOUNCEMENT}, where a push of several commits notes what is to come. "
-                "Rename it, publish to another branch or repository, or take it away with deletes_foreign=true."
+                f"the branch holds a foreign file {ANNOUNCEMENT}, where a push of several commits notes what is "
+                "to come. Rename it, publish to another branch or repository, or take it away with "
+                "deletes_foreign=true."
             )
         for number, batch in enumerate(batches, 1):
             is_first, is_last = number == 1, number == len(batches)

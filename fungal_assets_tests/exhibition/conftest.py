@@ -287,23 +287,56 @@ class GrowthWriter:
                 "recognised": seed < hits,
                 "rank": 0 if seed < hits else 3,
                 "similarity": 0.6 if seed < hits else 0.3,
+                "recognised_by_text": seed < 2,
             }
             for number, (word, group, *both) in enumerate(self.controls)
             for model, hits in zip(("base", "tuned"), both, strict=True)
             for seed in range(4)
         ]
         write_table(folder / "scores.parquet", rows)
+        by_text = {
+            "pairs": 12,
+            "retention": 0.8642,
+            "interval": [0.7, 1.0],
+            "base_recognised": 0.81,
+            "tuned_recognised": 0.7,
+        }
+        shares = {"pairs": 4, "base_recognised": 0.5, "tuned_recognised": 0.25}
         report = {
             "retention": 0.7778,
             "interval": [0.6, 0.95],
             "min_retention": 0.8,
             "base_recognised": 0.75,
             "tuned_recognised": 0.5833,
+            "pairs": 12,
+            "by_text": by_text | {"judge": {"what": "The name that fits best.", "caveat": "It may flatter."}},
+            "groups": [
+                {"name": group, "retention": 0.5, "by_text": None if number else by_text, **shares}
+                for number, (_, group, *_) in enumerate(self.controls)
+            ],
+            "over_training": {
+                "finding": "Gone for good: 'flower' by step 150.",
+                "step_kept": 300,
+                "looks": [
+                    {
+                        "step": step,
+                        "pairs": 8,
+                        "retention": 1.0 - step / 600,
+                        "interval": [0.4, 1.0] if step else None,
+                        "tuned_recognised": 0.875,
+                        "tuned_fungal": 0.125,
+                        "species_recognised": None if step == 150 else 0.75,
+                    }
+                    for step in (0, 150, 300)
+                ],
+                "groups": [{"name": "plants", "retention": [1.0, 0.5, None]}],
+            },
             "verdict": "Control knowledge is lost: 58% of the tuned model's control pictures are recognised.",
             "advice": "Raise rehearsal_share of fine_tuned_weights (try double).",
         }
         _write_json(folder / "report.json", report)
-        self.paint("control", 0, 0).resize((768, 256)).save(folder / "side_by_side.webp")
+        for name in ("side_by_side.webp", "over_training.png", "when.webp"):
+            self.paint("control", 0, len(name)).resize((768, 256)).save(folder / name)
 
     def _species_report(self, folder: Path) -> None:
         entries = [

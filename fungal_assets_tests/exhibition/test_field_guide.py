@@ -155,6 +155,28 @@ def test_the_index_for_machines_names_files_that_are_there(built):
     assert set(index["pages"]) == {page.name for page in read_pages(built)}
 
 
+def test_the_account_of_forgetting_has_both_judges_and_tells_when_it_went(built):
+    text = (built / "forgetting.html").read_text()
+    assert "86\N{NARROW NO-BREAK SPACE}%" in text and "by two judges" in text
+    assert "When it went" in text and "&#39;flower&#39; by step 150" in text
+    for name in ("side-by-side", "over-training", "when"):
+        assert f"media/forgetting-{name}.webp" in text
+        assert (built / f"media/forgetting-{name}.webp").is_file()
+
+
+def test_a_report_of_one_judge_on_a_training_that_nobody_looked_at_makes_a_page_too(growth, tmp_path):
+    copy = tmp_path / "forgetting_report"
+    shutil.copytree(growth["forgetting_report"].path, copy)
+    report = json.loads((copy / "report.json").read_text()) | {"by_text": None, "over_training": None}
+    (copy / "report.json").write_text(json.dumps(report))
+    for name in ("over_training.png", "when.webp"):
+        (copy / name).unlink()
+    inputs = [copy if "forgetting_report" in str(path) else path for path in guide_inputs(growth)]
+    build(inputs, tmp_path / "guide")
+    text = (tmp_path / "guide" / "forgetting.html").read_text()
+    assert "by two judges" not in text and "When it went" not in text
+
+
 def test_undefined_retention_is_said_not_shown_as_a_number(growth, tmp_path):
     copy = tmp_path / "forgetting_report"
     shutil.copytree(growth["forgetting_report"].path, copy)
