@@ -211,6 +211,23 @@ def atlas(partition: str | None, settings: tuple[str, ...], store: str) -> None:
 
 
 @main.command()
+@click.option("--resolution", type=click.Choice(RESOLUTIONS), help="Side of the pictures; the last growth's.")
+@store_option
+@plainly
+def compare(resolution: str | None, store: str) -> None:
+    """Put all tuned weights of a resolution that the store has reports on beside each other and their base model."""
+    from fungal_assets.growth import compare_weights
+
+    with quiet_libraries(home() / "logs" / "last-comparison.log") as terminal:
+        output = compare_weights(
+            resolution, store=store, home=home(), tell=lambda line: click.echo(line, file=terminal)
+        )
+    click.echo((output.path / "comparison.md").read_text())
+    click.echo(json.loads((output.path / "comparison.json").read_text())["finding"])
+    click.echo(output.path / "index.html")
+
+
+@main.command()
 @click.argument("what", type=click.Choice(["dataset", "weights"]))
 @click.option(
     "--repo", "repo_id", required=True, metavar="OWNER/NAME", help="Repository; made if there is none."

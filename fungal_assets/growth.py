@@ -1,6 +1,6 @@
 """Jobs from the command line: what to materialise, with which config, and the note that a growth leaves in the store.
 
-Belongs here: turning the options of `fungal grow`, `fungal atlas` and `fungal publish` into job runs. What the options
+Belongs here: turning the options of `fungal grow`, `atlas`, `compare` and `publish` into job runs. What the options
 are called is in `cli`, how a job runs is in `defs.running`.
 """
 
@@ -272,6 +272,27 @@ def draw_atlas(
     return kept.get(asset, partition)
 
 
+def compare_weights(resolution: str | None, *, store: str, home: Path, tell: Tell) -> Output:
+    """Run the job that puts all tuned weights of a resolution beside each other; returns the comparison.
+
+    Args:
+        resolution: Which; None for the last growth's, else that of the newest report.
+        store: Folder or URL of the artefact store.
+        home: The Dagster home.
+        tell: Progress.
+
+    Raises:
+        ProvenanceError: There is no report.
+        RunFailedError: It failed.
+    """
+    kept, source, asset = Store(store), "forgetting_report", "weights_comparison"
+    key = (kept.read_note(NOTE) or {}).get("outputs", {}).get(source) or kept.newest_partition(source)
+    if resolution is None:
+        resolution = str(kept.get(source, key).record.partition).split("|")[1]
+    _run_job_beside("comparison", resolution, {asset: {}}, kept, home, tell)
+    return kept.get(asset, resolution)
+
+
 def _last_profile(store: Store) -> Profile:
     return get_profile((store.read_note(NOTE) or {}).get("profile", "pocket"))
 
@@ -289,17 +310,25 @@ def _run_beside(
 
     Returns the partition: the one given, else the last growth's, else the newest of `source`.
     """
-    from fungal_assets.defs.running import check_settings, run_job
+    from fungal_assets.defs.running import check_settings
 
     check_settings(settings)
     outputs = (store.read_note(NOTE) or {}).get("outputs", {})
     partition = partition or outputs.get(source) or store.newest_partition(source)
     store.get(source, partition)
+    _run_job_beside(job, str(partition), settings, store, home, tell)
+    return str(partition)
+
+
+def _run_job_beside(
+    job: str, partition: str, settings: Mapping[str, Mapping[str, Any]], store: Store, home: Path, tell: Tell
+) -> None:
+    from fungal_assets.defs.running import run_job
+
     assets, growth = list(settings), Growth(_last_profile(store), store.root, settings=settings)
     prepare_environment(store.root, growth.profile, home)
     tell(f"{', '.join(assets)} of {partition}")
-    run_job(job, str(partition), run_config=growth.run_config(assets), assets=assets, tell=tell)
-    return str(partition)
+    run_job(job, partition, run_config=growth.run_config(assets), assets=assets, tell=tell)
 
 
 def _refuse_unknown_species(names: Sequence[str], store: Store) -> None:
@@ -312,10 +341,12 @@ def _refuse_unknown_species(names: Sequence[str], store: Store) -> None:
 
 def _why_left_out(asset: str, growth: Growth) -> str:
     """Why an asset has no part in a growth."""
-    from fungal_assets.defs.jobs import ATLAS_ASSETS, PUBLICATION_ASSETS
+    from fungal_assets.defs.jobs import ATLAS_ASSETS, COMPARISON_ASSETS, PUBLICATION_ASSETS
 
     if asset in ATLAS_ASSETS:
         return "fungal atlas draws it and takes --set FIELD=VALUE"
+    if asset in COMPARISON_ASSETS:
+        return "fungal compare makes it"
     if asset in PUBLICATION_ASSETS:
         return "fungal publish keeps it"
     if asset == "rehearsal" and not growth.is_rehearsing:

@@ -141,6 +141,7 @@ _SHARED: dict[str, dict[str, Any]] = {
     "forgetting_report": {"judge": "pocket", "text_judge": "pocket"},
     "species_report": {"min_variety": 0.3, "max_copied_share": 0.02},
     "resolution_atlas": {"scales": [0.5, 2.0], "pictures": 12, "scheduler": "DPM++ 2M", "seed": 0},
+    "weights_comparison": {"most_models": 5},
     "forms_3d": {"species_names": [], "views_per_step": 2, "first_guesses": 8, "seed": 0},
     "videos_3d": {"frames": 60, "size_px": 256, "frames_per_s": 24},
     "field_guide": {"title": "Field guide"},

@@ -12,7 +12,13 @@ import pytest
 
 import fungal_assets
 from fungal_assets.defs.building import CHECKS, PRELOADED_MODULES, build_definitions
-from fungal_assets.defs.jobs import ATLAS_ASSETS, COLLECTION_ASSETS, GROWTH_ASSETS, PUBLICATION_ASSETS
+from fungal_assets.defs.jobs import (
+    ATLAS_ASSETS,
+    COLLECTION_ASSETS,
+    COMPARISON_ASSETS,
+    GROWTH_ASSETS,
+    PUBLICATION_ASSETS,
+)
 
 HEAVY = (
     "torch",
@@ -49,6 +55,7 @@ GRAPH = {
     "forgetting_report": ["fine_tuned_weights", "pruned_weights", "sample_galleries"],
     "species_report": ["captioned_dataset", "clusters", "pruned_weights", "sample_galleries"],
     "resolution_atlas": ["prompts", "pruned_weights"],
+    "weights_comparison": ["forgetting_report", "species_report"],
     "forms_3d": ["clusters", "prompts", "pruned_weights", "sample_galleries", "species"],
     "videos_3d": ["forms_3d"],
     "field_guide": [
@@ -104,7 +111,9 @@ def test_every_asset_is_checked_and_most_are_blocked_on(definitions):
 
 
 def test_the_jobs_hold_every_asset_once():
-    assert sorted([*COLLECTION_ASSETS, *GROWTH_ASSETS, *ATLAS_ASSETS, *PUBLICATION_ASSETS]) == sorted(GRAPH)
+    assert sorted(
+        [*COLLECTION_ASSETS, *GROWTH_ASSETS, *ATLAS_ASSETS, *COMPARISON_ASSETS, *PUBLICATION_ASSETS]
+    ) == sorted(GRAPH)
 
 
 def test_what_starts_by_itself_is_off(definitions):

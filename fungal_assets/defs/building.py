@@ -5,6 +5,7 @@ import dagster as dg
 from fungal_assets.defs import (
     atlas,
     collection,
+    comparison,
     dataset,
     diffusion,
     exhibition,
@@ -29,6 +30,7 @@ ASSET_MODULES = (
     diffusion,
     galleries,
     atlas,
+    comparison,
     forms,
     exhibition,
     publication,
@@ -52,6 +54,7 @@ CHECKS = {
     "forgetting_report": galleries.REPORT_CHECKS,
     "species_report": galleries.SPECIES_REPORT_CHECKS,
     "resolution_atlas": atlas.ATLAS_CHECKS,
+    "weights_comparison": comparison.COMPARISON_CHECKS,
     "forms_3d": forms.FORM_CHECKS,
     "videos_3d": forms.VIDEO_CHECKS,
     "field_guide": exhibition.GUIDE_CHECKS,

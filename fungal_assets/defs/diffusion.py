@@ -409,16 +409,24 @@ def ancestor_of(store: StoreResource, output: Output, asset: str, partition: str
     Raises:
         dg.Failure: It is not on this machine any more.
     """
-    kept = store.open()
     sha256 = output.record.inputs[output_name(asset, partition)]
     with told_plainly():
-        for found in (kept.get(asset, partition), *kept.kept_here(asset, partition)):
-            if found.record.content_hash == sha256:
-                return found
+        newest = store.open().get(asset, partition)
+        found = (
+            newest if newest.record.content_hash == sha256 else kept_by_hash(store, asset, partition, sha256)
+        )
+        if found is not None:
+            return found
         raise ProvenanceError(
             f"{output.name!r} is of a {asset} with content hash {sha256[:12]}…, which is not in the store any more. "
             f"Grow it again from the present one: fungal grow --until {output.record.asset}"
         )
+
+
+def kept_by_hash(store: StoreResource, asset: str, partition: str, sha256: str) -> Output | None:
+    """The output of an asset with that content hash, where it is on this machine."""
+    outputs = store.open().kept_here(asset, partition)
+    return next((each for each in outputs if each.record.content_hash == sha256), None)
 
 
 @dg.asset(

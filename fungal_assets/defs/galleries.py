@@ -153,6 +153,7 @@ def _knowledge_kept(output: Output, inputs: Inputs) -> Verdict:
     return check_knowledge_kept(output.path)
 
 
+REPORT_CODE_VERSION = "2"
 REPORT_CHECKS = (
     Check(
         "control_knowledge_kept",
@@ -166,7 +167,7 @@ REPORT_CHECKS = (
 @dg.asset(
     group_name="galleries",
     kinds={"onnx", "json"},
-    code_version="2",
+    code_version=REPORT_CODE_VERSION,
     partitions_def=growth_partitions,
     deps=[sample_galleries, pruned_weights, fine_tuned_weights],
     check_specs=check_specs("forgetting_report", REPORT_CHECKS, growth_partitions),

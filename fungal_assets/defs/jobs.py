@@ -2,7 +2,7 @@
 
 One job may hold unpartitioned assets and assets of one partitions definition, not of two; so a growth is two runs:
 `collection` on a resolution, then `growth` on a method and a resolution. `fungal grow` and the schedule chain them.
-The atlas and publications are jobs of their own, which nothing but a person starts.
+The atlas, the comparison and publications are jobs of their own, which nothing but a person starts.
 """
 
 import dagster as dg
@@ -30,6 +30,7 @@ GROWTH_ASSETS = (
     "field_guide",
 )
 ATLAS_ASSETS = ("resolution_atlas",)
+COMPARISON_ASSETS = ("weights_comparison",)
 PUBLICATION_ASSETS = ("published_dataset", "published_weights")
 
 collection = dg.define_asset_job(
@@ -49,6 +50,11 @@ atlas = dg.define_asset_job(
     selection=dg.AssetSelection.assets(*ATLAS_ASSETS),
     description="Where in the tuned weights of one method at one resolution pictures of several sizes part ways.",
 )
+comparison = dg.define_asset_job(
+    "comparison",
+    selection=dg.AssetSelection.assets(*COMPARISON_ASSETS),
+    description="All tuned weights of one resolution that the store has reports on, beside each other.",
+)
 dataset_publication = dg.define_asset_job(
     "dataset_publication",
     selection=dg.AssetSelection.assets("published_dataset"),
@@ -60,4 +66,4 @@ weights_publication = dg.define_asset_job(
     description="The pruned weights of one method at one resolution to the Hugging Face hub; needs a token in "
     "$HF_TOKEN.",
 )
-default_jobs = [collection, growth, atlas, dataset_publication, weights_publication]
+default_jobs = [collection, growth, atlas, comparison, dataset_publication, weights_publication]

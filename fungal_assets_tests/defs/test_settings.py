@@ -35,6 +35,7 @@ STAGES = {
     "forgetting_report": ("galleries.forgetting", "report_forgetting", ()),
     "species_report": ("galleries.species_report", "report_species", ()),
     "resolution_atlas": ("galleries.atlas.building", "draw_atlas", ("size_px",)),
+    "weights_comparison": ("exhibition.comparison", "compare_weights", ()),
     "forms_3d": ("forms.growing", "grow_forms", ()),
     "videos_3d": ("forms.filming", "film_forms", ()),
     "field_guide": ("exhibition.field_guide", "build_field_guide", ()),

@@ -97,15 +97,15 @@ def test_each_look_is_a_row_a_sheet_and_what_was_found(looked):
 
 
 def test_what_was_found_stands_beside_each_sheet_and_tells_when_knowledge_went(judge, look_by, tmp_path):
-    look_by(tmp_path, judge=judge, learning_rate=0.1, watch_every_steps=3)
+    look_by(tmp_path, judge=judge, learning_rate=0.1, max_steps=10, watch_every_steps=5)
     rows = read_table(tmp_path / "looks.parquet")
     watched = watch_again(tmp_path)
-    assert [row["step"] for row in watched.found] == [0, 3, 6]
+    assert [row["step"] for row in watched.found] == [0, 5, 10]
     assert [row["retention"] for row in watched.found] == [row["retention"] for row in rows]
     assert rows[-1]["retention"] < 1, "steps that are far too long leave less"
     gone = {row["text"] for row in watched.prompts if row["gone_by"] is not None}
     assert len(gone) == round(3 * (1 - rows[-1]["retention"]))
-    assert watched.looks[0].judge["name"] == "judge" and watched.step_kept == 6
+    assert watched.looks[0].judge["name"] == "judge" and watched.step_kept == 10
 
 
 def test_every_step_tells_its_figures_and_a_look_its_own(looked):
