@@ -259,7 +259,7 @@ SPECIES_REPORT_CHECKS = (
 @dg.asset(
     group_name="galleries",
     kinds={"onnx", "json"},
-    code_version="2",
+    code_version="3",
     partitions_def=growth_partitions,
     deps=[sample_galleries, pruned_weights, captioned_dataset, clusters],
     check_specs=check_specs("species_report", SPECIES_REPORT_CHECKS, growth_partitions),

@@ -3,9 +3,11 @@ import math
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageFilter, ImageOps
 
 from fungal_assets.errors import InputError
+from fungal_assets.galleries.checks import check_not_pixelated
+from fungal_assets.galleries.flaws import MAX_SHARED_GRID
 from fungal_assets.galleries.species_checks import (
     check_every_species_told,
     check_no_copies,
@@ -104,6 +106,29 @@ def test_each_check_fails_for_its_own_fault(reported, name, failing):
     }
     assert {name for name, verdict in verdicts.items() if not verdict.passed} == failing
     assert all("try half" in verdicts[each].finding or each == "new" for each in failing)
+
+
+def test_blocks_that_no_picture_shows_alone_are_told_of_all_together(world, tmp_path):
+    """Blocks of 8 px, softened as an autoencoder softens them."""
+
+    def softly(image):
+        small = image.resize((SIDE_PX // 8,) * 2, Image.Resampling.BOX)
+        return small.resize(image.size, Image.Resampling.NEAREST).filter(ImageFilter.BoxBlur(2))
+
+    gallery = paint_gallery(tmp_path / "gallery", [[softly(each) for each in images] for images in SOUND])
+    report_species(gallery, world.clusters, world.dataset, tmp_path, **SETTINGS)
+    found = read(tmp_path)
+    assert found["figures"]["pixelated"] == 0
+    assert found["figures"]["shared_grid"] > MAX_SHARED_GRID
+    assert "blocks, painted softly" in found["verdict"] and "enlarged pictures" in found["advice"]
+    verdict = check_not_pixelated(gallery)
+    assert not verdict.passed and "edges on one grid" in verdict.finding
+
+
+def test_sound_pictures_share_no_grid(reported):
+    gallery, report = reported("a perfect model")
+    assert read(report)["figures"]["shared_grid"] < MAX_SHARED_GRID / 2
+    assert check_not_pixelated(gallery).passed
 
 
 def test_a_copy_stands_beside_its_own_original(reported):
