@@ -5,6 +5,7 @@ The growth runs as `fungal grow` runs it, in processes of their own; only the se
 
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from fungal_assets.auditing import audit_growth
 from fungal_assets.defs.jobs import COLLECTION_ASSETS, GROWTH_ASSETS
 from fungal_assets.defs.running import run_job
 from fungal_assets.errors import ProvenanceError
-from fungal_assets.growth import NOTE, partitions_of, plan_growth, prepare_environment
+from fungal_assets.growth import NOTE, compare_weights, partitions_of, plan_growth, prepare_environment
 from fungal_assets.pocket import SPECIMENS_DIR
 from fungal_assets.reporting import outputs_of
 from fungal_assets.shards import shard_paths
@@ -138,6 +139,29 @@ def test_every_asset_is_kept_with_what_it_came_from(grown):
         and "base_model" in tuned.inputs
     )
     assert store.get("raw_images").record.figures["rejected"] == 1
+
+
+def test_the_report_tells_of_every_look_at_the_training(grown):
+    store = Store(grown[0])
+    report = json.loads((store.get("forgetting_report", "lora|64").path / "report.json").read_text())
+    assert [look["step"] for look in report["over_training"]["looks"]] == [0, 24]
+    assert report["by_text"]["pairs"] == report["pairs"]
+
+
+def test_what_is_tuned_is_compared_from_its_reports_each_named_by_hash(grown):
+    store, records = Store(grown[0]), grown[1]
+    output = compare_weights(None, store=store.root, home=Path(os.environ["DAGSTER_HOME"]), tell=print)
+    read = ("forgetting_report", "sample_galleries", "pruned_weights", "fine_tuned_weights", "species_report")
+    assert output.record.partition == "64"
+    assert output.record.inputs == {
+        f"{name}/lora|64/{records[f'{name}/lora|64'].fingerprint}": records[f"{name}/lora|64"].content_hash
+        for name in read
+    }
+    base, tuned = json.loads((output.path / "comparison.json").read_text())["rows"]
+    assert (base["model"], tuned["tuned_sha256"]) == (
+        "base",
+        records["fine_tuned_weights/lora|64"].content_hash,
+    )
 
 
 def test_the_second_growth_makes_nothing(grown):
