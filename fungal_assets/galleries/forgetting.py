@@ -31,6 +31,7 @@ from fungal_assets.galleries.over_training import Watched, draw_course, draw_whe
 from fungal_assets.galleries.planning import BASE, TUNED
 from fungal_assets.galleries.reading import embed_pictures, open_picture, read_about, read_gallery
 from fungal_assets.galleries.retention import (
+    UNKNOWN_COURSE,
     Pair,
     Retention,
     advise,
@@ -236,7 +237,7 @@ def _report(
     verdict = phrase_verdict(found, min_retention=min_retention)
     if second:
         verdict += f" {phrase_second_opinion(found, second['retention'], min_retention=min_retention)}"
-    last_enough = watched.last_enough(min_retention) if watched else None
+    course = watched.course(min_retention) if watched else UNKNOWN_COURSE
     return {
         "retention": found.retention,
         "interval": found.interval,
@@ -248,7 +249,7 @@ def _report(
         "pairs": found.pairs,
         "by_text": second,
         "verdict": verdict,
-        "advice": advise(found, min_retention=min_retention, last_enough=last_enough),
+        "advice": advise(found, min_retention=min_retention, course=course),
         "groups": _measure_by(twins, "group"),
         "prompts": _measure_by(twins, "text"),
         "over_training": watched.as_json(min_retention) if watched else None,

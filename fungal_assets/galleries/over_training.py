@@ -20,8 +20,9 @@ from fungal_assets.figures import GROUND, INK, LINE, dress, name_lines, open_fig
 from fungal_assets.galleries.grids import save_webp
 from fungal_assets.galleries.judging import FUNGUS
 from fungal_assets.galleries.looking_back import KeptLook, read_looks
-from fungal_assets.galleries.retention import Pair, Retention, measure_retention
+from fungal_assets.galleries.retention import Course, Pair, Retention, measure_retention
 from fungal_assets.previews import contact_sheet
+from fungal_assets.profiles import METHODS_OF_NAMES
 from fungal_assets.shards import read_table
 
 MOST_COLUMNS, SHOWN_PROMPTS, TILE_PX = 8, 16, 96
@@ -39,6 +40,7 @@ class Watched:
         prompts: What became of each control prompt that could be judged, the first to go first.
         groups: The same of each kind of thing, the worst last look first.
         step_kept: The step whose weights were kept.
+        rehearsal_share: Share of the batches that was rehearsal; None of a method that needs none.
     """
 
     looks: Sequence[KeptLook]
@@ -46,6 +48,15 @@ class Watched:
     prompts: Sequence[Row]
     groups: Sequence[Row]
     step_kept: int
+    rehearsal_share: float | None
+
+    def course(self, min_retention: float) -> Course:
+        """What bears on the advice."""
+        known = [row for row in self.found if row["step"] and row["retention"] is not None]
+        is_short = bool(known) and all(row["retention"] < min_retention for row in known)
+        return Course(
+            self.rehearsal_share, self.last_enough(min_retention), known[0]["step"] if is_short else None
+        )
 
     def last_enough(self, min_retention: float) -> int | None:
         """The last step at whose look enough was left, where there was a later one with too little."""
@@ -79,8 +90,10 @@ def watch_again(fine_tuned_weights: Path) -> Watched | None:
     }
     found = [_describe(look, looks[0].controls, species.get(look.step)) for look in looks]
     prompts = [_follow_prompt(row, looks) for row in looks[0].controls]
-    kept = json.loads((fine_tuned_weights / "training.json").read_text(encoding="utf-8"))["step_kept"]
-    return Watched(looks, found, sorted(prompts, key=_how_bad), _follow_groups(looks), kept)
+    training = json.loads((fine_tuned_weights / "training.json").read_text(encoding="utf-8"))
+    share = None if training.get("method") in METHODS_OF_NAMES else training.get("rehearsal_share")
+    worst_first = sorted(prompts, key=_how_bad)
+    return Watched(looks, found, worst_first, _follow_groups(looks), training["step_kept"], share)
 
 
 def _describe(look: KeptLook, base: Sequence[Row], species_recognised: float | None) -> dict[str, Any]:
@@ -222,8 +235,7 @@ def draw_when(watched: Watched, path: Path) -> None:
             tiles.append(images[prompt["prompt_id"]])
             step = watched.looks[number].step
             seen = "seen" if prompt["recognised"][number] else f"like {prompt['nearest'][number]}"
-            what = prompt["text"] if number == 0 else f"step {step}"
-            labels.append(f"{what}: {seen}")
+            labels.append(f"step {step}\n{seen}" if step else f"{prompt['text']}\nbase model: {seen}")
     sheet = contact_sheet(tiles, columns=len(chosen), labels=labels, tile_px=TILE_PX, ground=GROUND)
     save_webp(sheet, path)
 

@@ -128,13 +128,31 @@ def phrase_second_opinion(found: Retention, retention: float | None, *, min_rete
     return f"By names, the second judge finds a retention of {retention:.0%}{word}."
 
 
-def advise(found: Retention, *, min_retention: float, last_enough: int | None = None) -> str:
+@dataclass(frozen=True)
+class Course:
+    """What of a training bears on the advice.
+
+    Args:
+        rehearsal_share: Share of the batches that was rehearsal; None where that is not known, or nothing needs it.
+        last_enough: The last step at whose look enough was left, where there was too little at a later one.
+        first_short: The first look's step, where there was too little at every look.
+    """
+
+    rehearsal_share: float | None = None
+    last_enough: int | None = None
+    first_short: int | None = None
+
+
+UNKNOWN_COURSE = Course()
+
+
+def advise(found: Retention, *, min_retention: float, course: Course = UNKNOWN_COURSE) -> str:
     """The one setting to change.
 
     Args:
         found: What was measured.
         min_retention: Least retention that is enough.
-        last_enough: The last step at whose look enough was left, where that was before the end.
+        course: What is known of the training.
     """
     if found.retention is None:
         return (
@@ -143,13 +161,20 @@ def advise(found: Retention, *, min_retention: float, last_enough: int | None = 
         )
     if found.retention >= min_retention:
         return "Nothing needs to change."
+    if course.rehearsal_share == 0:
+        return "Nothing was rehearsed: raise rehearsal_share of fine_tuned_weights (try 0.25)."
     lost = found.base_recognised - found.tuned_recognised
     if found.tuned_fungal - found.base_fungal >= _FUNGAL_SHARE_OF_LOSS * lost:
         return "Control prompts come out as fungi: raise rehearsal_share of fine_tuned_weights (try double)."
-    if last_enough is not None:
+    if course.last_enough is not None:
         return (
-            f"Enough was left at the look after {last_enough} steps and not after it: lower max_steps of "
-            f"fine_tuned_weights (try {last_enough})."
+            f"Enough was left at the look after {course.last_enough} steps and not after it: lower max_steps of "
+            f"fine_tuned_weights (try {course.last_enough})."
+        )
+    if course.first_short is not None:
+        return (
+            f"Too little was left at the first look already, after {course.first_short} steps: lower learning_rate of "
+            "fine_tuned_weights (try a third)."
         )
     if found.retention < _NEARLY_ALL_LOST:
         return "Nearly all is lost, and not to fungi: lower max_steps of fine_tuned_weights (try half)."

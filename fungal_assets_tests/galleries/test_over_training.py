@@ -11,7 +11,7 @@ from fungal_assets.galleries.judging import Judge, Judgement
 from fungal_assets.galleries.looking_back import drop_other_looks, keep_look, read_looks, show_look
 from fungal_assets.galleries.over_training import draw_course, draw_when, phrase_course, watch_again
 from fungal_assets.galleries.planning import TUNED, Picture
-from fungal_assets.galleries.retention import Pair, measure_retention
+from fungal_assets.galleries.retention import Course, Pair, measure_retention
 from fungal_assets.shards import write_table
 
 STEPS = (0, 10, 20, 30)
@@ -104,6 +104,18 @@ def test_the_last_step_with_enough_is_told_only_where_less_was_left_later(tuned)
     assert [watched.last_enough(least) for least in (0.9, 0.6, 0.3, 1.1)] == [10, 20, None, None]
 
 
+def test_what_bears_on_the_advice_is_read_from_the_training(tuned):
+    (tuned / "training.json").write_text(
+        json.dumps({"step_kept": 30, "method": "full", "rehearsal_share": 0.0})
+    )
+    assert watch_again(tuned).course(0.6) == Course(0.0, 20, None)
+    assert watch_again(tuned).course(1.1) == Course(0.0, None, 10)
+    (tuned / "training.json").write_text(
+        json.dumps({"step_kept": 30, "method": "textual_inversion", "rehearsal_share": 0.0})
+    )
+    assert watch_again(tuned).course(0.3) == Course(None, None, None), "it needs no rehearsal"
+
+
 def test_the_figure_and_the_sheet_show_every_look_and_prompt(tuned, tmp_path):
     watched = watch_again(tuned)
     draw_course(watched, measure_retention([Pair(True, True)] * 3), 0.6, tmp_path / "course.png")
@@ -112,6 +124,7 @@ def test_the_figure_and_the_sheet_show_every_look_and_prompt(tuned, tmp_path):
     draw_when(watched, tmp_path / "when.webp")
     with Image.open(tmp_path / "when.webp") as sheet:
         pixels = np.asarray(sheet.convert("RGB")).astype(int)
+    assert pixels.shape[0] == 4 * (100 + 28) + 4, "a row per prompt, with two lines below"
     first = [pixels[50, 4 + 100 * column + 48] for column in range(4)]  # the row of 'key', the second control
     assert np.abs(np.array(first) - [[step * 8, 100, 90] for step in STEPS]).max() < 12
 
