@@ -212,15 +212,22 @@ def atlas(partition: str | None, settings: tuple[str, ...], store: str) -> None:
 
 @main.command()
 @click.option("--resolution", type=click.Choice(RESOLUTIONS), help="Side of the pictures; the last growth's.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Change one setting, such as most_models=3; may be repeated.",
+)
 @store_option
 @plainly
-def compare(resolution: str | None, store: str) -> None:
+def compare(resolution: str | None, settings: tuple[str, ...], store: str) -> None:
     """Put all tuned weights of a resolution that the store has reports on beside each other and their base model."""
     from fungal_assets.growth import compare_weights
 
     with quiet_libraries(home() / "logs" / "last-comparison.log") as terminal:
         output = compare_weights(
-            resolution, store=store, home=home(), tell=lambda line: click.echo(line, file=terminal)
+            resolution, settings, store=store, home=home(), tell=lambda line: click.echo(line, file=terminal)
         )
     click.echo((output.path / "comparison.md").read_text())
     click.echo(json.loads((output.path / "comparison.json").read_text())["finding"])

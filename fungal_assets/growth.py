@@ -272,24 +272,32 @@ def draw_atlas(
     return kept.get(asset, partition)
 
 
-def compare_weights(resolution: str | None, *, store: str, home: Path, tell: Tell) -> Output:
+def compare_weights(
+    resolution: str | None, settings: Sequence[str], *, store: str, home: Path, tell: Tell
+) -> Output:
     """Run the job that puts all tuned weights of a resolution beside each other; returns the comparison.
 
     Args:
         resolution: Which; None for the last growth's, else that of the newest report.
+        settings: Of the kind "most_models=3".
         store: Folder or URL of the artefact store.
         home: The Dagster home.
         tell: Progress.
 
     Raises:
+        InputError: There is no such setting.
         ProvenanceError: There is no report.
         RunFailedError: It failed.
     """
+    from fungal_assets.defs.running import check_settings
+
     kept, source, asset = Store(store), "forgetting_report", "weights_comparison"
+    values = parse_settings([f"{asset}.{text}" for text in settings], _last_profile(kept)).get(asset, {})
+    check_settings({asset: values})
     key = (kept.read_note(NOTE) or {}).get("outputs", {}).get(source) or kept.newest_partition(source)
     if resolution is None:
         resolution = str(kept.get(source, key).record.partition).split("|")[1]
-    _run_job_beside("comparison", resolution, {asset: {}}, kept, home, tell)
+    _run_job_beside("comparison", resolution, {asset: values}, kept, home, tell)
     return kept.get(asset, resolution)
 
 
@@ -346,7 +354,7 @@ def _why_left_out(asset: str, growth: Growth) -> str:
     if asset in ATLAS_ASSETS:
         return "fungal atlas draws it and takes --set FIELD=VALUE"
     if asset in COMPARISON_ASSETS:
-        return "fungal compare makes it"
+        return "fungal compare makes it and takes --set FIELD=VALUE"
     if asset in PUBLICATION_ASSETS:
         return "fungal publish keeps it"
     if asset == "rehearsal" and not growth.is_rehearsing:

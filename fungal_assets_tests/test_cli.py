@@ -191,6 +191,24 @@ def test_an_atlas_that_cannot_be_drawn_says_why(run, grown, words, said):
     assert said in result.output
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "fungal grow --until forgetting_report"),
+        (
+            ["--set", "most_models=0"],
+            "weights_comparison.most_models: Input should be greater than or equal to",
+        ),
+        (["--set", "models=4"], "the settings of weights_comparison are most_models"),
+    ],
+    ids=["no reports", "no value", "no field"],
+)
+def test_a_comparison_that_cannot_be_made_says_why(run, grown, words, said):
+    result = run("compare", "--store", grown.root, *words)
+    assert result.exit_code == 1 and "Traceback" not in result.output
+    assert said in result.output
+
+
 def test_a_checkpoint_that_would_run_code_is_refused_in_one_sentence(run, tmp_path):
     import os
 

@@ -150,7 +150,7 @@ def test_the_report_tells_of_every_look_at_the_training(grown):
 
 def test_what_is_tuned_is_compared_from_its_reports_each_named_by_hash(grown):
     store, records = Store(grown[0]), grown[1]
-    output = compare_weights(None, store=store.root, home=Path(os.environ["DAGSTER_HOME"]), tell=print)
+    output = compare_weights(None, [], store=store.root, home=Path(os.environ["DAGSTER_HOME"]), tell=print)
     read = ("forgetting_report", "sample_galleries", "pruned_weights", "fine_tuned_weights", "species_report")
     assert output.record.partition == "64"
     assert output.record.inputs == {
