@@ -107,7 +107,11 @@ def check_species_varied(species_report: Path) -> Verdict:
         return Verdict(True, finding, figures)
     named = [f"{entry['text']!r} {entry['variety']:.0%}" for entry in alike]
     remedy = "Lower learning_rate of fine_tuned_weights (try half)."
-    if not any(is_cause(entry, "is_varied") for entry in alike):
+    if report["figures"]["copied_share"] > report["max_copied_share"]:
+        remedy = (
+            "The model paints training images by heart: lower max_steps of fine_tuned_weights (try half)."
+        )
+    elif not any(is_cause(entry, "is_varied") for entry in alike):
         remedy = (
             "They are like other clusters too, which may be one with theirs: lower max_clusters of clusters."
         )

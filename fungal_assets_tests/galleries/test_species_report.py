@@ -159,6 +159,14 @@ def test_the_advice_mends_what_the_other_faults_follow_from(reported, name, sett
     assert verdict.passed or setting in verdict.finding
 
 
+def test_what_is_the_same_again_and_again_since_it_is_copied_is_told_so(world, tmp_path):
+    by_heart = [[trained(kind)[0]] * PAINTED for kind in KINDS]
+    gallery = paint_gallery(tmp_path / "gallery", by_heart)
+    report_species(gallery, world.clusters, world.dataset, tmp_path, **SETTINGS)
+    assert "by heart: lower max_steps" in check_species_varied(tmp_path).finding
+    assert read(tmp_path)["advice"].startswith("Pictures are training images again")
+
+
 def test_real_pictures_are_as_near_and_as_varied_as_real_pictures_are(reported):
     for entry in read(reported("a perfect model")[1])["species"]:
         assert entry["kid"] < entry["kid_of_others"] / 2
