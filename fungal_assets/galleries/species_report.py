@@ -22,7 +22,7 @@ from fungal_assets.galleries.flaws import MAX_SHARED_GRID, find_flaws, shared_gr
 from fungal_assets.galleries.originals import Originals, read_images, read_originals
 from fungal_assets.galleries.planning import TUNED
 from fungal_assets.galleries.reading import embed_pictures, open_picture, open_pictures, read_gallery
-from fungal_assets.galleries.species_figures import Looked, count_flaws, is_cause, measure_species
+from fungal_assets.galleries.species_figures import Looked, count_flaws, has_grid, is_cause, measure_species
 from fungal_assets.galleries.species_sheets import draw_confusion, draw_originals, draw_species
 from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.shards import write_table
@@ -193,7 +193,7 @@ def _phrase(figures: Mapping[str, Any]) -> str:
         f"other cluster and {figures['varied']} are varied; of {figures['pictures']} pictures {figures['copies']} are "
         f"copies of training images, {figures['pixelated']} are made of blocks and {figures['blank']} are blank."
     )
-    if _has_grid(figures):
+    if has_grid(figures):
         said += (
             f" All have their edges on one grid, {figures['shared_grid']:.2f} of it where at most {MAX_SHARED_GRID:g} "
             "was expected: blocks, painted softly."
@@ -203,15 +203,11 @@ def _phrase(figures: Mapping[str, Any]) -> str:
 
 def _advise(figures: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> str:
     """The one setting to change: of what is wrong and follows from nothing else, that which spoils most."""
-    wrong = {**figures, "pixelated": figures["pixelated"] or _has_grid(figures)}
+    wrong = {**figures, "pixelated": figures["pixelated"] or has_grid(figures)}
     for key, advice in ADVICE.items():
         if wrong[key] if key in wrong else any(is_cause(entry, key) for entry in found):
             return advice
     return "Nothing needs to change."
-
-
-def _has_grid(figures: Mapping[str, Any]) -> bool:
-    return figures["shared_grid"] != "undefined" and figures["shared_grid"] > MAX_SHARED_GRID
 
 
 def _as_row(each: Looked) -> dict[str, Any]:
