@@ -2,7 +2,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageEnhance
 
 from fungal_assets.galleries.flaws import MAX_SHARED_GRID, find_flaws, grid_excess, shared_grid, silent_share
 from fungal_assets_tests.galleries.conftest import draw
@@ -84,6 +84,12 @@ def test_softened_blocks_are_seen_in_no_picture_alone_but_in_many_together():
 def test_pictures_with_grids_at_other_places_share_none():
     shifted = [ImageChops.offset(soft_blocks(seed), seed % 8, seed % 8) for seed in range(16)]
     assert shared_grid(shifted) < MAX_SHARED_GRID < shared_grid(soft_blocks(seed) for seed in range(16))
+
+
+def test_each_picture_weighs_the_same_whatever_its_contrast():
+    pale = [ImageEnhance.Contrast(smooth_noise(seed)).enhance(0.05) for seed in range(15)]
+    loud = pixelate(smooth_noise(15), 8)
+    assert shared_grid([*pale, loud]) < 2 / 16
 
 
 def test_too_few_pictures_share_nothing():
