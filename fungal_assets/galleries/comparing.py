@@ -142,7 +142,7 @@ def compare(models: Sequence[Compared]) -> Comparison:
     if not models:
         raise InputError(
             "the store holds no forgetting_report of this resolution whose gallery and weights are here too, so there "
-            "is nothing to compare. Grow one: fungal grow --until species_report"
+            "is nothing to compare. Grow one: fungal grow --until forgetting_report"
         )
     groups: dict[str, dict[str, tuple[Row, Compared]]] = {}
     for each in models:
@@ -194,7 +194,7 @@ def phrase_comparison(rows: Sequence[Row]) -> str:
     """Which keeps most, which draws the species best, and what cannot be told apart."""
     tuned = [row for row in rows if row["model"] == TUNED]
     alike = [row for row in tuned if row["asked"] == tuned[0]["asked"]]
-    said = []
+    said: list[str] = []
     known = [row for row in alike if row["retention"] is not None]
     if known:
         most = max(known, key=lambda row: row["retention"])

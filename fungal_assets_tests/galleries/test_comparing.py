@@ -106,7 +106,7 @@ def test_the_order_in_which_reports_are_read_changes_nothing(keeping, forgetful,
 
 
 def test_a_store_without_reports_is_refused():
-    with pytest.raises(InputError, match="fungal grow --until species_report"):
+    with pytest.raises(InputError, match="fungal grow --until forgetting_report"):
         compare([])
 
 
