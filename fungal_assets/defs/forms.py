@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 from pydantic import Field
@@ -56,6 +56,35 @@ class Forms3dConfig(StageConfig):
     )
     guess_guidance_scale: float | None = Field(
         default=None, ge=1, le=50, description="Classifier-free guidance of those pictures."
+    )
+    distillation: Literal["sds", "ism", "perp_neg"] | None = Field(
+        default=None,
+        description="Which way the guide leads: score distillation, interval score matching, or score distillation "
+        "away from the view words that a camera does not have.",
+    )
+    shaded_share: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Share of the steps at which the guide sees a form under a moving lamp, half of these without "
+        "colours: against shapes that are only painted.",
+    )
+    warm_up: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Share of the steps, from the first, at which the guide takes a map of normals for latents: no "
+        "encoder runs then. For a form that begins as an egg, with a model of 4 latent channels.",
+    )
+    first_meshes: dict[str, str] | None = Field(
+        default=None,
+        description="GLB files that forms begin as, by the common name of their species: one closed mesh of triangles, "
+        "its vertices coloured or not.",
+    )
+    tiny_encoder: str | None = Field(
+        default=None,
+        description="Folder of a tiny autoencoder in diffusers' format that encodes views for the guide instead of "
+        "its own, as TAESD for Stable Diffusion; empty for its own.",
     )
     processes: int | None = Field(default=None, ge=1, le=64, description="Species that grow at once.")
     seed: int | None = Field(
@@ -138,7 +167,7 @@ def forms_3d(
         settings=settings,
         build=functools.partial(grow_forms, pruned.path, named.path, worded.path, grouped.path, earlier),
         checks=FORM_CHECKS,
-        preview=sheets("*/views.webp"),
+        preview=sheets("forms.webp"),
     )
 
 

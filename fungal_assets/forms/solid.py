@@ -17,6 +17,7 @@ from fungal_assets.forms.priors import alpha_entropy
 from fungal_assets.forms.volume import EMPTY, Camera, Volume, render
 
 HALF_OPAQUE = 0.5
+NEARLY_OPAQUE = 0.9
 _LEAST_ALPHA = 0.05
 _THIN_ALPHA = 0.12
 _OPAQUE = 2.5
@@ -79,6 +80,13 @@ def solidity(volume: Volume, cameras: Sequence[Camera], *, size_px: int = 64) ->
     Returns:
         alpha_coverage: Mean opacity of the pixels, 0 to 1.
         alpha_entropy: Mean entropy of the opacity in bits per pixel, 0 for a body with a knife's edge.
+        opaque_share: Share of what the pictures show that nothing shines through, 0 to 1: opacity in pixels of at least
+            `NEARLY_OPAQUE` over all of it. Only edges of a solid form are clearer; of a fog, everything.
     """
     alpha = torch.stack([render(volume, camera, size_px).alpha for camera in cameras])
-    return {"alpha_coverage": float(alpha.mean()), "alpha_entropy": float(alpha_entropy(alpha))}
+    opaque = alpha[alpha >= NEARLY_OPAQUE].sum() / alpha.sum().clamp(min=1e-6)
+    return {
+        "alpha_coverage": float(alpha.mean()),
+        "alpha_entropy": float(alpha_entropy(alpha)),
+        "opaque_share": float(opaque),
+    }

@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 
 from fungal_assets.forms import distillation
-from fungal_assets.forms.distillation import Recipe, backdrop_behind, distill, mix, timestep_span
-from fungal_assets.forms.views import BARE
+from fungal_assets.forms.directions import mix
+from fungal_assets.forms.distillation import Recipe, backdrop_behind, distill, timestep_span
+from fungal_assets.forms.views import BARE, word_shares
 from fungal_assets.forms.volume import Camera, Volume, render, upsample
 from fungal_assets_tests.forms.shapes import trace_toadstool
 
@@ -31,20 +32,21 @@ class ExactGuide:
         views = [trace_toadstool(Camera(0, e, fov_deg=f), 32, 2) for e in heights for f in (26, 29, 32)]
         self.rgb = F.adaptive_avg_pool2d(torch.stack([rgb for rgb, _ in views]), LATENT_PX)
         self.alpha = F.adaptive_avg_pool2d(torch.stack([alpha for _, alpha in views])[:, None], LATENT_PX)
+        self.unconditional, self.latent_shape = torch.zeros(1, 1, 1), (3, LATENT_PX, LATENT_PX)
 
     def to_latents(self, pictures):
+        self.ground = pictures[:, :, [0, 0, -1, -1], [0, -1, 0, -1]].mean(-1).detach()
         return _pool(pictures)
 
-    def direction(self, latents, timesteps, noise, embeddings, *, guidance_scale):
+    def predict_noise(self, x_t, timesteps, embeddings):
         alpha_bar = self.alpha_bars[timesteps][:, None, None, None]
-        x_t = alpha_bar.sqrt() * latents + (1 - alpha_bar).sqrt() * noise
-        ground = (latents[:, :, [0, 0, -1, -1], [0, -1, 0, -1]].mean(-1) + 1) / 2
+        ground = self.ground.repeat(len(x_t) // len(self.ground), 1)
         world = self.rgb[None] + (1 - self.alpha)[None] * ground[:, None, :, None, None]
         world = 2 * world - 1
         gaps = (x_t[:, None] - alpha_bar[:, None].sqrt() * world).square().sum((2, 3, 4))
         posterior = torch.softmax(-gaps / (2 * (1 - alpha_bar[:, :, 0, 0])), 1)
         clean = (posterior[:, :, None, None, None] * world).sum(1)
-        return (x_t - alpha_bar.sqrt() * clean) / (1 - alpha_bar).sqrt() - noise
+        return (x_t - alpha_bar.sqrt() * clean) / (1 - alpha_bar).sqrt()
 
 
 RECIPE = Recipe(
@@ -171,10 +173,9 @@ def test_the_guides_pull_is_the_way_to_the_clean_picture_it_sees_at_every_timest
             seen["latents"] = _pool(pictures).detach().requires_grad_()
             return seen["latents"]
 
-        def direction(self, latents, timesteps, noise, embeddings, *, guidance_scale):
+        def predict_noise(self, x_t, timesteps, embeddings):
             alpha_bar = self.alpha_bars[timesteps][:, None, None, None]
-            x_t = alpha_bar.sqrt() * latents + (1 - alpha_bar).sqrt() * noise
-            return (x_t - alpha_bar.sqrt() * target) / (1 - alpha_bar).sqrt() - noise
+            return (x_t - alpha_bar.sqrt() * target) / (1 - alpha_bar).sqrt()
 
     monkeypatch.setattr(distillation, "timestep_span", lambda *_, **__: (timestep, timestep))
     state = distillation._optimised(distillation._egg(RECIPE), 0)
@@ -199,8 +200,9 @@ def test_most_of_the_noise_is_the_same_at_every_step_and_all_of_it_has_unit_vari
 
 def test_embeddings_are_mixed_by_the_cameras_shares():
     embeddings = {BARE: torch.zeros(2, 3), "front": torch.ones(2, 3), "side": torch.full((2, 3), 3.0)}
-    assert torch.allclose(mix(embeddings, Camera(45, 0)), torch.full((2, 3), 2.0))
-    assert torch.allclose(mix(embeddings, Camera(180, 0)), torch.zeros(2, 3))
+    between, behind = (word_shares(camera, embeddings) for camera in (Camera(45, 0), Camera(180, 0)))
+    assert torch.allclose(mix(embeddings, between), torch.full((2, 3), 2.0))
+    assert torch.allclose(mix(embeddings, behind), torch.zeros(2, 3))
 
 
 def test_a_form_stands_before_the_wall_and_on_the_floor_of_its_backdrop():
