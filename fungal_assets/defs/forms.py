@@ -116,6 +116,18 @@ def _told_apart(output: Output, inputs: Inputs) -> Verdict:
     return check_recognition(output.path)
 
 
+def _of_one_face(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.forms.checks import check_consistency
+
+    return check_consistency(output.path)
+
+
+def _of_fungal_outline(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.forms.checks import check_silhouettes
+
+    return check_silhouettes(output.path)
+
+
 FORM_CHECKS = (
     Check(
         "guided_by_the_tuned_weights",
@@ -129,6 +141,17 @@ FORM_CHECKS = (
         "forms_are_told_apart",
         "Views of a form are nearer to its species than to the others grown.",
         _told_apart,
+    ),
+    Check(
+        "forms_have_one_face",
+        "A form looks like one species from all sides: no view is clearly taken for another than most are, or is of "
+        "another colour than the one from opposite.",
+        _of_one_face,
+    ),
+    Check(
+        "forms_have_fungal_outlines",
+        "From every side, the outline of a form is like that of a known fungus.",
+        _of_fungal_outline,
     ),
 )
 

@@ -1,8 +1,8 @@
 """Checks of forms and films: was the guide the tuned one, is each a solid body, is it its species, does the film play.
 
-`check_recognition` trusts the clusters' extractor, EfficientNet-Lite0 by default, which was trained on photographs of
-other things and sees small renders here; it is an independent judge, not a botanist. Belongs here: verdicts about
-complete folders.
+`check_recognition` and `check_consistency` trust the clusters' extractor, EfficientNet-Lite0 by default, which was
+trained on photographs of other things and sees small renders here; it is an independent judge, not a botanist.
+Belongs here: verdicts about complete folders.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ from fungal_assets.verdicts import Verdict, judged
 
 COVERAGE = (0.02, 0.70)
 MOST_ENTROPY_BITS = 0.15
+LEAST_OPAQUE_SHARE = 0.7
 LEAST_R_PRECISION = 0.6
+MOST_JANUS_SHARE, TWO_FACED = 0.05, 0.25
+LEAST_LIKENESS = 0.55
+"""Of outlines: each of 192 known forms is like another by 0.57 at least, two caps on two stems by 0.42 to 0.52."""
 
 
 def check_guide(forms_3d: Path, pruned_weights: Path) -> Verdict:
@@ -73,16 +77,22 @@ def check_solidity(forms_3d: Path) -> Verdict:
         from fungal_assets.forms.solid import solidity
         from fungal_assets.forms.views import orbit
 
-        faults, coverages, entropies = [], [], []
+        faults, coverages, entropies, opaque = [], [], [], []
         for form in _forms(forms_3d):
             figures = solidity(load_volume(forms_3d / form["slug"] / "form.npz"), orbit(4))
             coverages.append(figures["alpha_coverage"])
             entropies.append(figures["alpha_entropy"])
             if not COVERAGE[0] <= coverages[-1] <= COVERAGE[1]:
                 faults.append(f"{form['common_name']} covers {coverages[-1]:.1%} of its pictures")
+            opaque.append(figures["opaque_share"])
             if entropies[-1] > MOST_ENTROPY_BITS:
                 faults.append(f"{form['common_name']} is glassy ({entropies[-1]:.2f} bits)")
-        wanted = f"expected {COVERAGE[0]:.0%} to {COVERAGE[1]:.0%} and at most {MOST_ENTROPY_BITS} bits"
+            elif opaque[-1] < LEAST_OPAQUE_SHARE:
+                faults.append(f"{form['common_name']} is a fog ({opaque[-1]:.0%} of it opaque)")
+        wanted = (
+            f"expected {COVERAGE[0]:.0%} to {COVERAGE[1]:.0%}, at most {MOST_ENTROPY_BITS} bits and "
+            f"{LEAST_OPAQUE_SHARE:.0%} opaque"
+        )
         finding = (
             f"{'; '.join(faults)}; {wanted}. Grow with more iterations." if faults else "every form is solid"
         )
@@ -90,6 +100,7 @@ def check_solidity(forms_3d: Path) -> Verdict:
             "least_coverage": min(coverages),
             "most_coverage": max(coverages),
             "most_entropy": max(entropies),
+            "least_opaque_share": min(opaque),
         }
         return Verdict(not faults, finding, {name: round(value, 4) for name, value in figures.items()})
 
@@ -108,6 +119,39 @@ def check_recognition(forms_3d: Path, *, least: float = LEAST_R_PRECISION) -> Ve
         return Verdict(
             mean >= least, finding, {"r_precision": round(mean, 4), "forms": len(shares), "weak": len(weak)}
         )
+
+    return judged(judge)
+
+
+def check_consistency(forms_3d: Path) -> Verdict:
+    """Forms are one fungus from all sides: few views show a second face, and of no form a quarter do."""
+
+    def judge() -> Verdict:
+        shares = {form["common_name"]: form["janus_share"] for form in _forms(forms_3d)}
+        mean = sum(shares.values()) / len(shares)
+        faced = [f"{name} ({share:.0%})" for name, share in shares.items() if share >= TWO_FACED]
+        finding = f"{mean:.0%} of the views show a second face, expected at most {MOST_JANUS_SHARE:.0%}"
+        if faced:
+            finding += f"; two-faced: {', '.join(faced)}. Grow these with another seed"
+        figures = {"janus_share": round(mean, 4), "forms": len(shares), "two_faced": len(faced)}
+        return Verdict(mean <= MOST_JANUS_SHARE and not faced, finding, figures)
+
+    return judged(judge)
+
+
+def check_silhouettes(forms_3d: Path) -> Verdict:
+    """The outline of every form is one that a fungus has, from every side."""
+
+    def judge() -> Verdict:
+        found = {form["common_name"]: form["silhouette_likeness"] for form in _forms(forms_3d)}
+        odd = [f"{name} ({value:.2f})" for name, value in found.items() if value < LEAST_LIKENESS]
+        finding = f"every outline is like a known one by {min(found.values()):.2f} or more of 1"
+        if odd:
+            finding = (
+                f"outlines like no known fungus: {', '.join(odd)}; expected {LEAST_LIKENESS} at least. "
+                "Grow these with another seed."
+            )
+        return Verdict(not odd, finding, {"least_likeness": min(found.values()), "odd": len(odd)})
 
     return judged(judge)
 

@@ -2,7 +2,7 @@
 
 All say how the latents x_0 of a view should change, as noise: the loop weighs it (`distillation`).
 
-`ScoreDistillation` (B. Poole et al., "DreamFusion", 2022) adds noise and asks for what the guide would take away beyond it,
+`ScoreDistillation` (B. Poole et al., "DreamFusion", 2022) adds noise and asks what more the guide would take away,
 
     x_t = sqrt(ab_t) x_0 + sqrt(1 - ab_t) noise,    direction = eps_s(x_t; y) - noise,
     eps_s(x; y) = eps(x; -) + s (eps(x; y) - eps(x; -))

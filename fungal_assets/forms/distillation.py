@@ -5,11 +5,12 @@ colour by chance, and encoded; the volume follows the gradient
 
     w(t) direction(latents, t; prompt, view) d latents / d volume,   w(t) = sqrt((1 - alpha_bar(t)) / alpha_bar(t))
 
-with one of the `directions`, score distillation (B. Poole et al., "DreamFusion", 2022) by default. With that weight it is the difference between the latents and the clean ones that the guide sees in them, at every t
-alike. With 1 - alpha_bar(t), the usual one, a schedule that ends in pure noise leaves a tenth of it at t = 900, where
-the guide says where a cap and a stem go. Most of the noise is one noise of the form's own, shared by all steps and
-views: the guide leads to one picture, not to a new one at each step (A. Lukoianov et al., "Score Distillation via
-Reparametrized DDIM", 2024).
+with one of the `directions`, score distillation (B. Poole et al., "DreamFusion", 2022) by default. With that weight
+it is the difference between the latents and the clean ones that the guide sees in them, at every t alike. With 1 -
+alpha_bar(t), the usual one, a schedule that ends in pure noise leaves a tenth of it at t = 900, where the guide says
+where a cap and a stem go. Most of the noise is one noise of the form's own, shared by all steps and views: the guide
+leads to one picture, not to a new one at each step (A. Lukoianov et al., "Score Distillation via Reparametrized
+DDIM", 2024).
 
 Timesteps fall as the form grows (first the whole, then the detail). A form that begins without a first guess has half
 the resolution until half time. All chance comes from the seed and the step, so a killed run that goes on ends as an
@@ -211,7 +212,9 @@ def _guide_loss(
     if _is_warming_up(progress, recipe):
         latents = _as_latents(views, guide.latent_shape)
     else:
-        latents = guide.to_latents(_before_grounds(views, cameras, chosen.tolist(), backdrops, recipe, generator))
+        latents = guide.to_latents(
+            _before_grounds(views, cameras, chosen.tolist(), backdrops, recipe, generator)
+        )
     lowest, highest = timestep_span(progress, len(guide.alpha_bars), start=recipe.start)
     timesteps = torch.randint(lowest, highest + 1, (len(views),), generator=generator)
     noise = _noise(latents, recipe, generator)
@@ -254,7 +257,9 @@ def _as_latents(views: list[View], shape: tuple[int, int, int]) -> torch.Tensor:
         InputError: The guide's latents have another number of channels than these four.
     """
     if shape[0] != 4:
-        raise InputError(f"warm_up needs a guide with 4 latent channels, this one has {shape[0]}; set it to 0.")
+        raise InputError(
+            f"warm_up needs a guide with 4 latent channels, this one has {shape[0]}; set it to 0."
+        )
     four = torch.stack([torch.cat([view.rgb, view.alpha[None]]) for view in views])
     return 2 * F.adaptive_avg_pool2d(four, shape[1:]) - 1
 
@@ -299,9 +304,7 @@ def _egg(recipe: Recipe) -> Volume:
 
 
 def _optimised(volume: Volume, step: int, device: torch.device | str = "cpu") -> _State:
-    density, colour = (
-        field.clone().to(device).requires_grad_() for field in (volume.density, volume.colour)
-    )
+    density, colour = (field.clone().to(device).requires_grad_() for field in (volume.density, volume.colour))
     optimiser = torch.optim.Adam([{"params": [density]}, {"params": [colour]}], betas=(0.9, 0.99), eps=1e-8)
     return _State(density, colour, optimiser, step, step)
 

@@ -163,8 +163,8 @@ def _hash_encoder(tiny_encoder: str) -> str:
         return ""
     if not (Path(tiny_encoder) / "config.json").is_file():
         raise InputError(
-            f"tiny_encoder is {tiny_encoder!r}, where there is no config.json; expected the folder of an AutoencoderTiny "
-            "in diffusers' format, such as madebyollin/taesd for Stable Diffusion 1.x."
+            f"tiny_encoder is {tiny_encoder!r}, where there is no config.json; expected the folder of an "
+            "AutoencoderTiny in diffusers' format, such as madebyollin/taesd for Stable Diffusion 1.x."
         )
     return hash_folder(Path(tiny_encoder))
 

@@ -1,9 +1,10 @@
 """What forms look like to judges that had no part in growing them.
 
-Recognised: the judge is the clusters of the specimens, by the extractor that they were found by. A form on a plain ground
-is unlike any photograph in ways that all forms share; so each view is compared after the mean of all views has been moved
-onto the mean of the species' centres. Beside it: the share of views that show a second face (`consistency`), for which
-the form's views are compared with each other only, and of outlines that no fungus has (`silhouettes`).
+Recognised: the judge is the clusters of the specimens, by the extractor that they were found by. A form on a plain
+ground is unlike any photograph in ways that all forms share; so each view is compared after the mean of all views has
+been moved onto the mean of the species' centres. Beside it: the share of views that show a second face
+(`consistency`), for which the form's views are compared with each other only, and of outlines that no fungus has
+(`silhouettes`).
 Belongs here: those judgements. Their limits stand in `checks`.
 """
 
@@ -62,9 +63,7 @@ def look_at(volume: Volume) -> Sight:
     """The views that are judged."""
     cameras = orbit(VIEWS, elevation_deg=_ELEVATION_DEG)
     shown = [Image.fromarray(picture) for picture in pictures(volume, cameras, _SIZE_PX, ground=GROUND)]
-    return Sight(
-        shown, mean_colours(volume, VIEWS, elevation_deg=_ELEVATION_DEG), outlines(volume, VIEWS)
-    )
+    return Sight(shown, mean_colours(volume, VIEWS, elevation_deg=_ELEVATION_DEG), outlines(volume, VIEWS))
 
 
 def judge_forms(sights: Mapping[int, Sight], clusters: Path) -> dict[int, Judgement]:
@@ -72,8 +71,8 @@ def judge_forms(sights: Mapping[int, Sight], clusters: Path) -> dict[int, Judgem
 
     Args:
         sights: By cluster id.
-        clusters: The complete output `clusters`. For recognition the rivals are the clusters of `sights`; where there is
-            only one, all clusters.
+        clusters: The complete output `clusters`. For recognition the rivals are the clusters of `sights`; where there
+            is only one, all clusters.
 
     Returns:
         Judgements by cluster id.

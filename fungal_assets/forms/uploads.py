@@ -23,7 +23,7 @@ HALF_SIDE = 0.62
 """Half of the longest side of an uploaded mesh in the box, in world units: so large are forms from silhouettes."""
 MOST_FACES = 200_000
 _DENSEST, _THINNEST = 2.5, -7.0
-_OFF_VERTICES = 1e-6 * np.pi
+_OFF_X, _OFF_Z = 1e-6 * np.pi, 1e-6 * np.e
 """Lines are so far beside the samples, so that none goes through a vertex or along an edge."""
 _GREY = 0.5
 
@@ -92,7 +92,7 @@ def _centred(vertices: np.ndarray) -> np.ndarray:
 
 def _fill(vertices: np.ndarray, faces: np.ndarray, rgb: np.ndarray, grid_size: int) -> Volume:
     line = np.linspace(-1, 1, grid_size)
-    is_inside = _inside(vertices[faces], line)
+    is_inside = inside_of(vertices[faces], line)
     z, y, x = np.meshgrid(line, line, line, indexing="ij")
     samples = np.stack([x, y, z], -1).reshape(-1, 3)
     surface, owner = _scatter(vertices, faces, spacing=(line[1] - line[0]) / 3)
@@ -107,26 +107,29 @@ def _fill(vertices: np.ndarray, faces: np.ndarray, rgb: np.ndarray, grid_size: i
     )
 
 
-def _inside(triangles: np.ndarray, line: np.ndarray) -> np.ndarray:
+def inside_of(triangles: np.ndarray, line: np.ndarray) -> np.ndarray:
     """Whether each sample of the grid is inside, bool, shape (D, H, W), of closed triangles (n, 3, 3)."""
     crossings = np.zeros((len(line), len(line), len(line)), dtype=np.int32)
     low, high = triangles[..., 2].min(1), triangles[..., 2].max(1)
-    for row, z in enumerate(line + _OFF_VERTICES):
+    for row, z in enumerate(line + _OFF_Z):
         met = triangles[(low <= z) & (z <= high)]
-        _, column, heights = _meet_row(met, z, line + _OFF_VERTICES)
+        _, column, heights = _meet_row(met, z, line + _OFF_X)
         above = np.searchsorted(line, heights)
         is_in_box = above < len(line)
         np.add.at(crossings[row], (above[is_in_box], column[is_in_box]), 1)
     return np.cumsum(crossings, axis=1) % 2 == 1
 
 
-def _meet_row(triangles: np.ndarray, z: float, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _meet_row(
+    triangles: np.ndarray, z: float, columns: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where the upright lines at (columns, z) meet triangles: which triangle, which column, at what height."""
     places = np.stack([columns, np.full_like(columns, z)], -1)
     a, b, c = (triangles[:, corner, None][..., [0, 2]] for corner in range(3))
     twice = _cross(b - a, c - a)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        first, second = _cross(b - places, c - places) / twice, _cross(c - places, a - places) / twice
+    is_upright = twice[:, 0] == 0
+    twice[is_upright] = np.inf
+    first, second = _cross(b - places, c - places) / twice, _cross(c - places, a - places) / twice
     third = 1 - first - second
     face, column = np.nonzero((first > 0) & (second > 0) & (third > 0))
     shares = np.stack([first[face, column], second[face, column], third[face, column]], -1)

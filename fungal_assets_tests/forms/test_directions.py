@@ -120,9 +120,7 @@ def test_perp_neg_leads_away_only_across_the_wanted_way():
     plain = ScoreDistillation(3.0)(guide, latents, TIMES, noise, texts)
     assert torch.allclose(led[1], plain[1])
     alpha_bar = guide.alpha_bars[TIMES[0]]
-    ways = [
-        -(alpha_bar / (1 - alpha_bar)).sqrt() * (guide.cleans[n] - guide.cleans[0]) for n in (1, 2, 3)
-    ]
+    ways = [-(alpha_bar / (1 - alpha_bar)).sqrt() * (guide.cleans[n] - guide.cleans[0]) for n in (1, 2, 3)]
     across = -0.7 * perpendicular(ways[1], ways[0]) - 0.2 * perpendicular(ways[2], ways[0])
     assert torch.allclose(led[0] - plain[0], 3 * across)
     assert abs(float(((led[0] - plain[0]) * ways[0]).sum())) < 1e-6

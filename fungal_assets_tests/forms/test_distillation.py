@@ -5,11 +5,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from fungal_assets.errors import InputError
 from fungal_assets.forms import distillation
 from fungal_assets.forms.directions import mix
 from fungal_assets.forms.distillation import Recipe, backdrop_behind, distill, timestep_span
+from fungal_assets.forms.fitting import fit_views
 from fungal_assets.forms.views import BARE, word_shares
-from fungal_assets.forms.volume import Camera, Volume, render, upsample
+from fungal_assets.forms.volume import Camera, Volume, render
 from fungal_assets_tests.forms.shapes import trace_toadstool
 
 LATENT_PX = 16
@@ -89,20 +91,8 @@ def test_the_exact_denoiser_of_a_toadstool_grows_that_toadstool():
 def test_a_volume_can_be_fitted_to_views_of_a_known_shape():
     cameras = [Camera(360 * i / 12, (-5, 15, 40)[i % 3]) for i in range(12)]
     truths = [trace_toadstool(camera, 48) for camera in cameras]
-    volume = Volume(torch.full((16, 16, 16), -1.0), torch.zeros(3, 16, 16, 16))
-    for grid_size, steps in ((24, 60), (48, 60)):
-        volume = upsample(volume, (grid_size,) * 3)
-        density, colour = volume.density.requires_grad_(), volume.colour.requires_grad_()
-        optimiser = torch.optim.Adam([density, colour], lr=0.3)
-        for step in range(steps):
-            index = step * 5 % 12
-            view = render(Volume(density, colour), cameras[index], 48)
-            rgb, alpha = truths[index]
-            loss = (view.rgb - rgb).square().mean() + (view.alpha - alpha).square().mean()
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-        volume = Volume(density.detach(), colour.detach())
+    views = [torch.cat([rgb, alpha[None]]) for rgb, alpha in truths]
+    volume = fit_views(views, cameras, grids=(16, 24, 48), steps=(10, 60, 60))
     assert _psnr(volume, [Camera(45, 5), Camera(110, 25), Camera(290, 10)], 48) >= 24
 
 
@@ -134,6 +124,61 @@ def test_a_killed_run_that_goes_on_ends_as_an_unbroken_one(tmp_path, step):
     assert told[0] == step
     assert torch.equal(resumed.density, unbroken.density)
     assert torch.equal(resumed.colour, unbroken.colour)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"distillation": "ism"}, {"shaded_share": 1.0}, {"shaded_share": 0.5}],
+    ids=["ism", "under lamps", "now and then under a lamp"],
+)
+def test_every_option_makes_another_form_and_resumes_as_an_unbroken_run(tmp_path, changes):
+    recipe = _short(**changes)
+    unbroken = distill(ExactGuide(), TEXTS, recipe)
+    _killed_after(5, recipe, tmp_path / "state")
+    resumed = distill(ExactGuide(), TEXTS, recipe, resume_path=tmp_path / "state")
+    assert torch.equal(resumed.density, unbroken.density) and torch.equal(resumed.colour, unbroken.colour)
+    assert torch.isfinite(unbroken.density).all() and torch.isfinite(unbroken.colour).all()
+    assert not torch.equal(unbroken.density, distill(ExactGuide(), TEXTS, _short()).density)
+
+
+def test_perp_neg_without_another_view_word_is_score_distillation():
+    plain, away = (distill(ExactGuide(), TEXTS, _short(distillation=name)) for name in ("sds", "perp_neg"))
+    assert torch.allclose(plain.density, away.density, atol=1e-4)
+
+
+def test_lamps_change_no_other_chance(monkeypatch):
+    """A lamp that shines on nothing leaves every number as it is."""
+    monkeypatch.setattr(distillation, "lit", lambda volume, *_, **__: volume)
+    dark, shone_on = (distill(ExactGuide(), TEXTS, _short(shaded_share=share)) for share in (0.0, 1.0))
+    assert torch.equal(dark.density, shone_on.density)
+
+
+def test_while_it_warms_up_the_guide_is_given_normals_and_opacity_and_nothing_is_encoded():
+    class Latents(ExactGuide):
+        latent_shape = (4, LATENT_PX, LATENT_PX)
+        encoded = 0
+
+        def __init__(self):
+            super().__init__()
+            self.latent_shape = Latents.latent_shape
+
+        def to_latents(self, pictures):
+            self.encoded += 1
+            return F.pad(super().to_latents(pictures), (0, 0, 0, 0, 0, 1))
+
+        def predict_noise(self, x_t, timesteps, embeddings):
+            return torch.zeros_like(x_t)
+
+    guide = Latents()
+    distill(guide, TEXTS, _short(warm_up=0.5))
+    assert guide.encoded == 4
+    state = distillation._optimised(distillation._egg(RECIPE), 0)
+    shown = distillation._as_shown(state, Camera(0, 0), _short(warm_up=0.5))
+    view = render(shown, Camera(0, 0), 32)
+    (latents,) = distillation._as_latents([view], (4, 8, 8))
+    assert float(latents[3].max()) > float(latents[3].min()) >= -1 and float(latents.max()) <= 1
+    with pytest.raises(InputError, match="needs a guide with 4 latent channels, this one has 3"):
+        distill(ExactGuide(), TEXTS, _short(warm_up=0.5))
 
 
 def test_the_state_of_another_recipe_is_not_gone_on_with(tmp_path):
