@@ -1,6 +1,6 @@
 """Forms: how well a volume is fitted to known views, and how fast a form is grown, against a plain NeRF.
 
-Run: python benchmarks/forms.py oracle
+Run: python benchmarks/forms.py oracle [MORPHOTYPE ...]
      python benchmarks/forms.py race STORE [SLUG]
      python benchmarks/forms.py gpu
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 import functools
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,14 +34,14 @@ KNOWN = ("bolete", "fly_agaric", "chanterelle", "morel", "coral", "bracket")
 SEED = 61_000_000
 
 
-def measure_oracle() -> None:
-    """Print PSNR and IoU for every known form."""
+def measure_oracle(morphotypes: Sequence[str]) -> None:
+    """Print PSNR and IoU for a known form of each morphotype."""
     from fungal_assets.forms.fitting import fit_views
     from fungal_assets.forms.known import known_volume
     from fungal_assets.pocket.fungarium import sample_portrait
 
     results = []
-    for number, morphotype in enumerate(KNOWN):
+    for number, morphotype in enumerate(morphotypes):
         truth = known_volume(sample_portrait(SEED + number, morphotype=morphotype), 96)
         cameras = [Camera(360 * i * 0.618 % 360, (-5, 12, 30, 55)[i % 4], fov_deg=22) for i in range(32)]
         held_out = [Camera(15 + 60 * i, (5, 25)[i % 2], fov_deg=22) for i in range(6)]
@@ -248,8 +248,8 @@ def main() -> None:
     """Run what is asked for."""
     torch.set_num_threads(1)
     match sys.argv[1:]:
-        case ["oracle"]:
-            measure_oracle()
+        case ["oracle", *morphotypes]:
+            measure_oracle(morphotypes or KNOWN)
         case ["race", store, *slug]:
             measure_race(Path(store), slug[0] if slug else None)
         case ["gpu"]:

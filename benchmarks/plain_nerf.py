@@ -137,11 +137,11 @@ class Distiller:
     ) -> None:
         torch.manual_seed(seed)
         self.nerf, self.guide, self.embeddings = PlainNerf(), guide, embeddings
+        self.steps, self.done = steps, 0
         self.lead = ScoreDistillation(guidance_scale)
         self.optimiser = torch.optim.Adam(self.nerf.parameters(), lr=1e-3, betas=(0.9, 0.99), eps=1e-15)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, self._rate)
         self.generator = torch.Generator().manual_seed(seed)
-        self.steps, self.done = steps, 0
 
     def _rate(self, step: int) -> float:
         warm = max(1, self.steps // 20)

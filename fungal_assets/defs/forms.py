@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -57,8 +57,9 @@ class Forms3dConfig(StageConfig):
     guess_guidance_scale: float | None = Field(
         default=None, ge=1, le=50, description="Classifier-free guidance of those pictures."
     )
-    distillation: Literal["sds", "ism", "perp_neg"] | None = Field(
+    distillation: str | None = Field(
         default=None,
+        pattern="^(sds|ism|perp_neg)$",  # no Literal: Dagster takes none
         description="Which way the guide leads: score distillation, interval score matching, or score distillation "
         "away from the view words that a camera does not have.",
     )

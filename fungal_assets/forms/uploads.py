@@ -1,12 +1,13 @@
 """A mesh that somebody made, as what a form begins as.
 
-Its inside is found by counting how often an upright line through each sample meets its faces; density falls off over a
-cell at the nearest point of its surface, and colours are those of the nearest vertices. Belongs here: a GLB file of
-`gltf`'s kind to a volume. Torch kernel.
+Its inside is found by counting how often an upright line through each sample meets its faces; a sample on the
+surface is half opaque, density falls off over a cell beside it, and colours are those of the nearest vertices. Belongs
+here: a GLB file of `gltf`'s kind to a volume. Torch kernel.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from scipy.spatial import cKDTree  # noqa: TID253
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.forms.gltf import read_glb
 from fungal_assets.forms.meshing import is_closed
-from fungal_assets.forms.volume import Volume
+from fungal_assets.forms.volume import DENSITY_SCALE, Volume
 
 HALF_SIDE = 0.62
 """Half of the longest side of an uploaded mesh in the box, in world units: so large are forms from silhouettes."""
@@ -97,8 +98,10 @@ def _fill(vertices: np.ndarray, faces: np.ndarray, rgb: np.ndarray, grid_size: i
     samples = np.stack([x, y, z], -1).reshape(-1, 3)
     surface, owner = _scatter(vertices, faces, spacing=(line[1] - line[0]) / 3)
     away, nearest = cKDTree(surface).query(samples)
-    cells = np.where(is_inside.reshape(-1), away, -away) * (grid_size - 1) / 2
-    density = cells.clip(-1, 1) * (_DENSEST - _THINNEST) / 2 + (_DENSEST + _THINNEST) / 2
+    step = 2 / (grid_size - 1)
+    cells = np.where(is_inside.reshape(-1), away, -away) / step
+    half_opaque = math.log(math.expm1(math.log(2) / (DENSITY_SCALE * step)))
+    density = (half_opaque + cells * (_DENSEST - _THINNEST) / 2).clip(_THINNEST, _DENSEST)
     shown = rgb[owner[nearest]].clip(0.03, 0.97)
     shape = (grid_size,) * 3
     return Volume(

@@ -31,7 +31,7 @@ def test_a_grown_mesh_comes_back_as_the_volume_that_it_was_made_of(tmp_path):
     tall = float(rows[-1] - rows[0] + 1) * 2 / 39
     is_body = upload.volume.cell_alpha() > 0.5
     own = is_body.any(2).any(0).nonzero()[:, 0]
-    assert float(own[-1] - own[0] + 1) * 2 / 39 == pytest.approx(2 * HALF_SIDE, abs=0.12)
+    assert float(own[-1] - own[0] + 1) * 2 / 39 == pytest.approx(2 * HALF_SIDE, abs=0.06)
     shrunk = ((truth.cell_alpha() > 0.5).sum() * (2 * HALF_SIDE / tall) ** 3).item()
     assert is_body.sum().item() == pytest.approx(shrunk, rel=0.1)
     rgb = upload.volume.rgb()
