@@ -38,6 +38,7 @@ def measure_oracle(morphotypes: Sequence[str]) -> None:
     """Print PSNR and IoU for a known form of each morphotype."""
     from fungal_assets.forms.fitting import fit_views
     from fungal_assets.forms.known import known_volume
+    from fungal_assets.forms.solid import tidy
     from fungal_assets.pocket.fungarium import sample_portrait
 
     results = []
@@ -51,7 +52,7 @@ def measure_oracle(morphotypes: Sequence[str]) -> None:
         start_s = time.process_time()
         fitted = fit_views(views, cameras, is_over=lambda: time.process_time() - start_s > ORACLE_S)  # noqa: B023
         spent_s = time.process_time() - start_s
-        psnr, iou = _psnr(fitted, truth, held_out), _mesh_iou(fitted, truth)
+        psnr, iou = _psnr(fitted, truth, held_out), _mesh_iou(tidy(fitted), truth)
         results.append((psnr, iou))
         print(
             f"{morphotype}: {psnr:.1f} dB, IoU {iou:.3f} in {spent_s:.0f} CPU-s ({seen_s:.0f} to show it)",
@@ -77,7 +78,7 @@ def _psnr(fitted: Volume, truth: Volume, cameras: list[Camera]) -> float:
 
 
 def _mesh_iou(first: Volume, second: Volume) -> float:
-    """Intersection over union of the meshes' insides, both standing at the origin with one height."""
+    """Intersection over union of the insides of the meshes, both standing at the origin with one height."""
     from fungal_assets.forms.meshing import mesh_volume
     from fungal_assets.forms.uploads import inside_of
 

@@ -145,8 +145,8 @@ FORM_CHECKS = (
     ),
     Check(
         "forms_have_one_face",
-        "A form looks like one species from all sides: no view is clearly taken for another than most are, or is of "
-        "another colour than the one from opposite.",
+        "A form looks like one species from all sides: no two views from opposite are clearly taken for two, or are "
+        "of two colours.",
         _of_one_face,
     ),
     Check(

@@ -18,9 +18,13 @@ def test_a_form_that_is_one_species_all_round_has_no_second_face():
     assert not second_faces(_seen_as(*[1] * 8), CENTRES, GREY).any()
 
 
-def test_every_view_that_is_clearly_another_species_shows_a_second_face():
-    found = second_faces(_seen_as(0, 0, 0, 2, 2, 2, 0, 0), CENTRES, GREY)
-    assert found.tolist() == [False] * 3 + [True] * 3 + [False] * 2
+def test_views_that_are_taken_for_another_species_than_those_from_opposite_show_a_second_face():
+    found = second_faces(_seen_as(0, 0, 0, 2, 0, 0, 0, 0), CENTRES, GREY)
+    assert found.tolist() == [False, False, False, True, False, False, False, True]
+
+
+def test_paint_that_comes_again_at_every_quarter_is_one_face():
+    assert not second_faces(_seen_as(0, 2, 0, 2, 0, 2, 0, 2), CENTRES, GREY).any()
 
 
 def test_a_view_that_could_be_either_shows_none():
