@@ -27,9 +27,9 @@ def test_paint_that_comes_again_at_every_quarter_is_one_face():
     assert not second_faces(_seen_as(0, 2, 0, 2, 0, 2, 0, 2), CENTRES, GREY).any()
 
 
-def test_a_view_that_could_be_either_shows_none():
-    between = 0.51 * CENTRES[2] + 0.49 * CENTRES[0]
-    points = np.concatenate([_seen_as(*[0] * 7), between[None]])
+def test_views_that_could_be_either_show_none():
+    in_front, behind = (share * CENTRES[2] + (1 - share) * CENTRES[0] for share in (0.48, 0.52))
+    points = np.stack([in_front] * 4 + [behind] * 4)
     assert not second_faces(points, CENTRES, GREY).any()
 
 
