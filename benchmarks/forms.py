@@ -30,6 +30,8 @@ ORACLE_S, PSNR_BAR, IOU_BAR = 40.0, 30.0, 0.9
 RACE_BAR, GIVE_UP = 5.0, 5.5
 NERF_STEPS, NERF_EVERY = 150, 10
 GPU_BAR, GPU_STEPS = 6.0, 30
+SHARPER = 8
+"""How many times as steep the edges of known forms are: at 96 samples a side they are not opaque as they come."""
 KNOWN = ("bolete", "fly_agaric", "chanterelle", "morel", "coral", "bracket")
 SEED = 61_000_000
 
@@ -43,7 +45,8 @@ def measure_oracle(morphotypes: Sequence[str]) -> None:
 
     results = []
     for number, morphotype in enumerate(morphotypes):
-        truth = known_volume(sample_portrait(SEED + number, morphotype=morphotype), 96)
+        soft = known_volume(sample_portrait(SEED + number, morphotype=morphotype), 96)
+        truth = Volume(SHARPER * soft.density, soft.colour)
         cameras = [Camera(360 * i * 0.618 % 360, (-5, 12, 30, 55)[i % 4], fov_deg=22) for i in range(32)]
         held_out = [Camera(15 + 60 * i, (5, 25)[i % 2], fov_deg=22) for i in range(6)]
         start_s = time.process_time()
