@@ -189,7 +189,7 @@ class PerpNeg:
         x_t = add_noise(guide, latents, timesteps, noise)
         prompts = [[text.wanted, *(other for other, _ in text.unwanted)] for text in texts]
         views = torch.tensor([view for view, own in enumerate(prompts) for _ in (*own, None)])
-        nothing = guide.unconditional[0].to(latents.device)
+        nothing = guide.unconditional[0].to(texts[0].wanted.device)
         asked = torch.stack([prompt for own in prompts for prompt in (*own, nothing)])
         seen = guide.predict_noise(x_t[views], timesteps[views], asked)
         led = []
