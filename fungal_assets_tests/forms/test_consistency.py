@@ -33,6 +33,12 @@ def test_views_that_could_be_either_show_none():
     assert not second_faces(points, CENTRES, GREY).any()
 
 
+def test_of_two_views_from_opposite_both_show_a_second_face_or_neither():
+    unsure = 0.48 * CENTRES[2] + 0.52 * CENTRES[0]
+    points = np.concatenate([_seen_as(0, 0, 0, 2, 0, 0, 0), unsure[None]])
+    assert second_faces(points, CENTRES, GREY).tolist() == [False, False, False, True] * 2
+
+
 def test_another_colour_behind_is_a_second_face_and_a_little_light_is_not():
     colours = GREY.copy()
     colours[:4, 1] += 30
