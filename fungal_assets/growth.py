@@ -40,6 +40,7 @@ class Growth:
         species: Common names of the species to grow in 3D; none for the profile's choice.
         until: The last asset wanted, or None for all.
         settings: Values by asset and field that take the place of the profile's.
+        branches: Groups of assets beside the road that are grown after it.
     """
 
     profile: Profile
@@ -50,13 +51,14 @@ class Growth:
     species: Sequence[str] = ()
     until: str | None = None
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    branches: Sequence[str] = ()
 
     @property
-    def partitions(self) -> tuple[str, str]:
-        """Partition keys of the jobs `collection` and `growth`."""
+    def partitions(self) -> tuple[str, ...]:
+        """Partition keys of the jobs `collection` and `growth`, and of each branch."""
         resolution = _one_of("resolution", self.resolution or self.profile.resolution, RESOLUTIONS)
         method = _one_of("method", self.method or self.profile.method, METHODS)
-        return resolution, f"{method}|{resolution}"
+        return resolution, f"{method}|{resolution}", *(resolution for _ in self.branches)
 
     @property
     def is_rehearsing(self) -> bool:
@@ -106,6 +108,7 @@ def plan_growth(
     species: Sequence[str],
     until: str | None,
     settings: Sequence[str] = (),
+    branches: Sequence[str] = (),
 ) -> Growth:
     """The growth that the options ask for, paths made absolute and options checked.
 
@@ -120,7 +123,10 @@ def plan_growth(
         source = make_absolute(source)
     row = get_profile(profile)
     changed = parse_settings(settings, row)
-    growth = Growth(row, Store(store).root, source, resolution, method, tuple(species), until, changed)
+    beside = tuple(dict.fromkeys(branches))
+    growth = Growth(
+        row, Store(store).root, source, resolution, method, tuple(species), until, changed, beside
+    )
     _ = growth.partitions
     return growth
 
@@ -200,7 +206,7 @@ def grow(growth: Growth, *, tell: Tell) -> dict[str, Any]:
     from fungal_assets.defs.running import check_settings, run_job
 
     start_s, store = time.monotonic(), Store(growth.store)
-    jobs = select_assets(growth.until, is_rehearsing=growth.is_rehearsing)
+    jobs = select_assets(growth.until, is_rehearsing=growth.is_rehearsing, branches=growth.branches)
     left_out = sorted(growth.settings.keys() - {asset for assets in jobs.values() for asset in assets})
     if left_out:
         faults = [f"settings of {asset} change nothing: {_why_left_out(asset, growth)}" for asset in left_out]
@@ -216,8 +222,9 @@ def grow(growth: Growth, *, tell: Tell) -> dict[str, Any]:
         if assets:
             if "forms_3d" in assets:
                 _refuse_unknown_species(growth.species, store)
-            tell(f"{job} on {partition}")
-            run_job(job, partition, run_config=growth.run_config(assets), assets=assets, tell=tell)
+            key = partition if any(note["outputs"][asset] for asset in assets) else None
+            tell(f"{job} on {key}" if key else job)
+            run_job(job, key, run_config=growth.run_config(assets), assets=assets, tell=tell)
     note |= {"seconds": round(time.monotonic() - start_s, 1)}
     store.write_note(NOTE, note)
     return note
@@ -312,8 +319,11 @@ def _refuse_unknown_species(names: Sequence[str], store: Store) -> None:
 
 def _why_left_out(asset: str, growth: Growth) -> str:
     """Why an asset has no part in a growth."""
-    from fungal_assets.defs.jobs import ATLAS_ASSETS, PUBLICATION_ASSETS
+    from fungal_assets.defs.jobs import ATLAS_ASSETS, BRANCHES, PUBLICATION_ASSETS
 
+    for branch in BRANCHES:
+        if asset in assets_of(branch):
+            return f"it is grown with --with {branch} only"
     if asset in ATLAS_ASSETS:
         return "fungal atlas draws it and takes --set FIELD=VALUE"
     if asset in PUBLICATION_ASSETS:
@@ -323,8 +333,10 @@ def _why_left_out(asset: str, growth: Growth) -> str:
     return f"--until {growth.until} comes before"
 
 
-def select_assets(until: str | None, *, is_rehearsing: bool = True) -> dict[str, list[str]]:
-    """The assets of each job, in the jobs' order; up to and with `until` where it is given.
+def select_assets(
+    until: str | None, *, is_rehearsing: bool = True, branches: Sequence[str] = ()
+) -> dict[str, list[str]]:
+    """The assets of each job, in the jobs' order; on the road up to and with `until` where it is given.
 
     Without rehearsing there is no `rehearsal`, unless it is the very asset that is wanted.
 
@@ -347,7 +359,19 @@ def select_assets(until: str | None, *, is_rehearsing: bool = True) -> dict[str,
     return {
         "collection": [asset for asset in COLLECTION_ASSETS if asset in wanted],
         "growth": [asset for asset in GROWTH_ASSETS if asset in wanted],
+        **{branch: assets_of(branch) for branch in branches},
     }
+
+
+def assets_of(group: str) -> list[str]:
+    """The assets of a group, each after those of them that it grows from."""
+    import dagster as dg
+
+    from fungal_assets.definitions import defs
+
+    graph = defs().resolve_asset_graph()
+    chosen = dg.AssetSelection.groups(group).resolve(graph)
+    return [key.to_user_string() for key in graph.toposorted_asset_keys if key in chosen]
 
 
 def partitions_of(jobs: Mapping[str, Sequence[str]], keys: Sequence[str]) -> dict[str, str | None]:

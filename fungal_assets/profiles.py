@@ -144,6 +144,14 @@ _SHARED: dict[str, dict[str, Any]] = {
     "forms_3d": {"species_names": [], "views_per_step": 2, "first_guesses": 8, "seed": 0},
     "videos_3d": {"frames": 60, "size_px": 256, "frames_per_s": 24},
     "field_guide": {"title": "Field guide"},
+    "cppn_forms": {
+        "ancestors": [],
+        "fitness": "novelty",
+        "target": "",
+        "words": "",
+        "grid_size": 32,
+        "seed": 0,
+    },
     "published_dataset": _PUBLICATION,
     "published_weights": _PUBLICATION,
 }
@@ -232,6 +240,13 @@ PROFILES: Mapping[str, Profile] = {
                 "guess_guidance_scale": 2.0,
                 "processes": 2,
             },
+            cppn_forms={
+                "population": 30,
+                "generations": 60,
+                "forms": 6,
+                "form_grid_size": 64,
+                "max_faces": 12_000,
+            },
         ),
         by_method={
             "full": {"fine_tuned_weights": {"learning_rate": 1e-4}},
@@ -305,6 +320,13 @@ PROFILES: Mapping[str, Profile] = {
                 "processes": 1,
             },
             videos_3d={"frames": 120, "size_px": 512},
+            cppn_forms={
+                "population": 150,
+                "generations": 120,
+                "forms": 12,
+                "form_grid_size": 128,
+                "max_faces": 60_000,
+            },
         ),
         by_method={
             "full": {

@@ -124,7 +124,7 @@ def _load(path: Path) -> Body:
 
 
 def _colours_of(part: Any, *, is_linear: bool) -> np.ndarray:
-    """sRGB of every vertex of a trimesh: its own, the texture's under it, or the material's."""
+    """SRGB of every vertex of a trimesh: its own, the texture's under it, or the material's."""
     count, visual = len(part.vertices), part.visual
     own = getattr(visual, "vertex_attributes", {}).get("color") if visual.kind == "texture" else None
     if own is None and visual.kind == "vertex":
@@ -135,7 +135,9 @@ def _colours_of(part: Any, *, is_linear: bool) -> np.ndarray:
         rgb = own[:, :3].astype(np.float32) / most
         return to_srgb(rgb) if is_linear else rgb
     try:
-        rgba = np.asarray(visual.to_color().vertex_colors if visual.kind == "texture" else visual.vertex_colors)
+        rgba = np.asarray(
+            visual.to_color().vertex_colors if visual.kind == "texture" else visual.vertex_colors
+        )
         if rgba.shape[0] == count and visual.kind is not None:
             return rgba[:, :3].astype(np.float32) / 255
     except (AttributeError, TypeError, ValueError, IndexError):
@@ -146,7 +148,9 @@ def _colours_of(part: Any, *, is_linear: bool) -> np.ndarray:
 def to_srgb(linear: np.ndarray) -> np.ndarray:
     """IEC 61966-2-1, of float arrays from 0 to 1."""
     linear = linear.clip(0, 1)
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055).astype(np.float32)
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055).astype(
+        np.float32
+    )
 
 
 def _drop_waste(body: Body, name: str) -> Body:
@@ -201,7 +205,7 @@ def _orient(body: Body) -> Body:
         [signed_volume(body.vertices, faces[labels == label]) < 0 for label in range(labels.max() + 1)]
     )
     turned = np.where(is_inside_out[labels][:, None], faces[:, ::-1], faces)
-    notes = ("turned inside out again",) if is_inside_out.any() else ()
+    notes = ("faces that looked inward turned outward",) if is_inside_out.any() else ()
     return replace(body, faces=turned, repairs=body.repairs + notes)
 
 
@@ -295,10 +299,12 @@ def _unite(body: Body, name: str) -> Body:
 
     vertices = points[:, ::-1].astype(np.float64) * (line[1] - line[0]) - 1
     colours = body.colours[cKDTree(ready.vertices).query(vertices)[1]]
-    united = Body(vertices, faces[:, ::-1].astype(np.int64), colours, (*body.repairs, *notes))
+    united = Body(vertices, faces.astype(np.int64), colours, (*body.repairs, *notes))
     labels = _piece_of_faces(united.faces, len(vertices))
     main = united.faces[labels == np.bincount(labels).argmax()]
-    return _orient(replace(united, faces=main))
+    # Points that run z, y, x and are read as x, y, z may be a mirror image.
+    is_mirrored = signed_volume(vertices, main) < 0
+    return replace(united, faces=main[:, ::-1] if is_mirrored else main)
 
 
 def _refuse_flat(body: Body, name: str) -> None:

@@ -60,6 +60,8 @@ def _count(
         v = (at_y * (b - a)[owner, 0] - at_x * (b - a)[owner, 1]) / twice[owner]
         meets = (u >= 0) & (v >= 0) & (u + v <= 1)
     owner, x, y, u, v = (values[meets] for values in (owner, x, y, u, v))
-    along = depth[owner, 0] + u * (depth[owner, 1] - depth[owner, 0]) + v * (depth[owner, 2] - depth[owner, 0])
+    along = (
+        depth[owner, 0] + u * (depth[owner, 1] - depth[owner, 0]) + v * (depth[owner, 2] - depth[owner, 0])
+    )
     behind = np.ceil(along).astype(np.int64).clip(0, len(counts) - 1)
     np.add.at(counts, (behind, y, x), np.where(twice[owner] > 0, -1, 1).astype(np.int16))

@@ -1,8 +1,8 @@
 """Evolution: generations of genomes, each written down whole, so that a killed run goes on as if it had never stopped.
 
-neat-python divides a generation into kinds, lets each kind have offspring by its share of the fitness, and mutates
-them. Chance is seeded anew for each generation, by the seed and the generation's number; so what is bred from a
-generation that was read back is what would have been bred without, and the same seed gives the same genomes to the byte.
+neat-python divides a generation into kinds, lets each have offspring by its share of the fitness, and mutates them.
+Chance is seeded anew for each generation, by the seed and the generation's number; so what is bred from a generation
+that was read back is what would have been bred without, and the same seed gives the same genomes to the byte.
 
     NNNN.json    one generation: its genomes with fitness and lineage, its kinds, the counters of genes, and what of it
                  is remembered as new; written under a temporary name
@@ -140,7 +140,9 @@ def first_generation(ancestors: int, config: neat.Config, seed: int) -> Generati
     for first in range(ancestors):
         for second in range(first + 1, ancestors):
             makers += [
-                lambda key, pair=(first, second), united=united: seed_chimera(key, pair, config, is_union=united)  # type: ignore[misc]
+                lambda key, pair=(first, second), united=united: seed_chimera(
+                    key, pair, config, is_union=united
+                )  # type: ignore[misc]
                 for united in (False, True)
             ]
     with drawn_from(seed, "first"):
@@ -240,7 +242,11 @@ def read_generation(path: Path, config: neat.Config) -> Generation:
         kept["number"],
         genomes,
         {genome.key: lineage for genome, lineage in pairs},
-        _kinds(config, {kind["key"]: _read_kind(kind, genomes) for kind in kept["kinds"]}, kept["counters"]["kinds"]),
+        _kinds(
+            config,
+            {kind["key"]: _read_kind(kind, genomes) for kind in kept["kinds"]},
+            kept["counters"]["kinds"],
+        ),
         kept["counters"],
         kept["threshold"],
         {int(key): value for key, value in kept["measures"].items()},

@@ -1,9 +1,8 @@
 """What grows from a genome: density and colour at every point of the box, as a grid for breeding or a volume to keep.
 
-The network is asked twice: first where to look, of the point itself, then what is there, of the point that it was sent
-to. A point is matter where its density is above 0. The seeded genome answers with minus the ancestor's distance, so that
-its surface is the ancestor's, at any resolution.
-Belongs here: inputs and outputs of genomes. Torch kernel.
+The network is asked twice: where to look, of the point itself, then what is there, of the point that it was sent to.
+A point is matter where its density is above 0. The seeded genome answers with minus the ancestor's distance, so that
+its surface is the ancestor's, at any resolution. Belongs here: inputs and outputs of genomes. Torch kernel.
 """
 
 from __future__ import annotations
@@ -28,7 +27,6 @@ DISTANCE_GAIN = 4.0
 _FAR = 1.6
 BEND = 0.3
 """The furthest that a point can be sent, along each axis."""
-_EDGE = 0.999
 _AXIS_WIDTH = 0.12
 _LEAST_SLOPE = 0.5
 _SOFT_CELLS = 0.35
@@ -85,10 +83,10 @@ def sense(
                 told[number] = near * torch.cos(count * angle)
     for number, field in enumerate(fields):
         first = len(PLACES) + number * len(SENSES)
-        if wanted & set(range(first, first + len(SENSES))):
-            found = field.at(points)
-            told[first] = (-DISTANCE_GAIN * found[0]).clamp(-_FAR, _FAR)
-            told[first + 1 : first + len(SENSES)] = torch.logit(found[1:], 1 - _EDGE)
+        if first in wanted:
+            told[first] = (-DISTANCE_GAIN * field.distance_at(points)).clamp(-_FAR, _FAR)
+        if wanted & set(range(first + 1, first + len(SENSES))):
+            told[first + 1 : first + len(SENSES)] = field.colour_at(points)
     return told
 
 
@@ -149,6 +147,4 @@ def bends(genome: neat.DefaultGenome) -> bool:
 def _compile(
     genomes: Sequence[neat.DefaultGenome], fields: Sequence[Field], device: torch.device | str
 ) -> Program:
-    return compile_genomes(
-        genomes, inputs=len(input_names(len(fields))), outputs=len(OUTPUTS), device=device
-    )
+    return compile_genomes(genomes, inputs=len(input_names(len(fields))), outputs=len(OUTPUTS), device=device)

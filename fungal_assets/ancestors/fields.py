@@ -21,8 +21,10 @@ from scipy.spatial import cKDTree  # noqa: TID253
 from fungal_assets.ancestors.bodies import Body, stand_ready
 from fungal_assets.ancestors.crossing import winding_numbers
 
-FIELD_CELLS = 96
+FIELD_CELLS, FINE_CELLS, COLOUR_CELLS = 128, 208, 80
+"""A distance read between samples is a little too large where a body is round, by h^2 / 8r; hence so many."""
 _BAND = 2.5
+_EDGE = 1e-3
 _CANDIDATES = 6
 _SAMPLES_PER_CELL = 3.0
 
@@ -33,27 +35,33 @@ class Field:
 
     Args:
         name: Of the object, as people read it.
-        values: float32, shape (4, n, n, n), the axes z, y, x from -1 to 1: signed distance in units of the box,
-            negative inside; then sRGB of the nearest surface, 0 to 1.
+        distance: float32, shape (n, n, n), the axes z, y, x from -1 to 1: to the surface, in units of the box,
+            negative inside.
+        colour: float32, shape (3, m, m, m), the same axes: the nearest surface's, logit of sRGB.
         body: The mesh, ready in the box.
     """
 
     name: str
-    values: torch.Tensor
+    distance: torch.Tensor
+    colour: torch.Tensor
     body: Body
 
-    def at(self, points: torch.Tensor) -> torch.Tensor:
-        """The field at points (..., 3), x y z: float, shape (4, ...), trilinear; beyond the box as on its faces."""
-        grid = points.reshape(1, 1, 1, -1, 3)
-        found = F.grid_sample(
-            self.values[None].to(points), grid, align_corners=True, padding_mode="border", mode="bilinear"
-        )
-        return found.reshape(4, *points.shape[:-1])
+    def distance_at(self, points: torch.Tensor) -> torch.Tensor:
+        """The distance at points (..., 3), x y z: float, shape (...), trilinear; beyond the box as on its faces."""
+        return _look_up(self.distance[None], points)[0]
+
+    def colour_at(self, points: torch.Tensor) -> torch.Tensor:
+        """The colour at points (..., 3): float, shape (3, ...)."""
+        return _look_up(self.colour, points)
 
     @property
     def sha256(self) -> str:
         """Hash of the mesh that it is of."""
-        parts = (self.body.vertices.astype("<f4"), self.body.faces.astype("<i4"), self.body.colours.astype("<f4"))
+        parts = (
+            self.body.vertices.astype("<f4"),
+            self.body.faces.astype("<i4"),
+            self.body.colours.astype("<f4"),
+        )
         return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
 
 
@@ -76,8 +84,17 @@ def measure_field(name: str, body: Body, *, cells: int = FIELD_CELLS) -> Field:
     is_far = np.ones((cells,) * 3, bool)
     is_far[at] = False
     nearest = ndimage.distance_transform_edt(is_far, return_distances=False, return_indices=True)
-    rgb = rgb[(slice(None), *nearest)]
-    return Field(name, torch.from_numpy(np.concatenate([distance[None], rgb])), ready)
+    rgb = torch.from_numpy(rgb[(slice(None), *nearest)])
+    coarse = F.interpolate(rgb[None], (COLOUR_CELLS,) * 3, mode="trilinear", align_corners=True)[0]
+    return Field(name, torch.from_numpy(distance), torch.logit(coarse, _EDGE), ready)
+
+
+def _look_up(grid: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    places = points.reshape(1, 1, 1, -1, 3)
+    found = F.grid_sample(
+        grid[None].to(points), places, align_corners=True, padding_mode="border", mode="bilinear"
+    )
+    return found.reshape(len(grid), *points.shape[:-1])
 
 
 def _measure_near(body: Body, points: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
@@ -106,8 +123,11 @@ def _measure_near(body: Body, points: np.ndarray, step: float) -> tuple[np.ndarr
 
 
 def _spread(triangles: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
-    """Points spread evenly over the surface, at least one on each face: float (n, 3), and the face of each, int (n,)."""
-    areas = np.linalg.norm(np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]), axis=1) / 2
+    """Points spread evenly over the surface, one or more on each face: float (n, 3), and their faces, int (n,)."""
+    areas = (
+        np.linalg.norm(np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]), axis=1)
+        / 2
+    )
     counts = 1 + (areas / step**2 * _SAMPLES_PER_CELL).astype(np.int64)
     owners = np.repeat(np.arange(len(triangles)), counts)
     number = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)

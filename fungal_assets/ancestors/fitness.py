@@ -84,7 +84,9 @@ class Fitness:
             for measure, value in zip(measures, matched, strict=True):
                 measure["matched"] = float(value)
         elif self.kind == "words":
-            fits = np.array([self._fit(genome) if one > 0 else 0.0 for genome, one in zip(genomes, alive, strict=True)])
+            fits = np.array(
+                [self._fit(genome) if one > 0 else 0.0 for genome, one in zip(genomes, alive, strict=True)]
+            )
             fitness = alive * (0.2 * new + 0.8 * fits)
             for measure, value in zip(measures, fits, strict=True):
                 measure["fit"] = float(value)

@@ -3,8 +3,8 @@
 A genome is a graph of nodes, each with an activation, joined by weighted connections (K. Stanley, "Compositional
 pattern producing networks", 2007). It is told where a point is and how far the surface of each ancestor is there, and
 answers how dense and of what colour the point is, and how far to move before asking (the bend, an addition of this
-project: a stem that sways stays as thick as it is). The genome that an evolution starts from passes the distance and the
-colour of one ancestor through, and so is that ancestor; what comes later adds to it.
+project: a stem that sways stays as thick as it is). The genome that an evolution starts from passes the distance and
+the colour of one ancestor through, and so is that ancestor; what comes later adds to it.
 
 The genes, their mutation and crossover are neat-python's (K. Stanley, R. Miikkulainen, "Evolving neural networks
 through augmenting topologies", 2002). Never pickled: a genome is JSON, and its key, parents and mutations are its
@@ -284,7 +284,10 @@ def tell_mutations(
         if (first := parents[0].nodes.get(key)) is not None and first.activation != node.activation
     ]
     changed = sum(
-        all(key not in parent.connections or parent.connections[key].weight != gene.weight for parent in parents)
+        all(
+            key not in parent.connections or parent.connections[key].weight != gene.weight
+            for parent in parents
+        )
         for key, gene in child.connections.items()
         if key in links
     )

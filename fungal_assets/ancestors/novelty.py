@@ -1,7 +1,7 @@
 """How unlike all others a form is: the mean distance to its nearest neighbours, among those alive and those remembered.
 
-Novelty search (J. Lehman, K. Stanley, "Abandoning objectives", 2011) rewards what is new instead of what is near a goal.
-A form is described by where its matter is, on 6^3 blocks, and of what colour, on 3^3. Belongs here: that description,
+Novelty search (J. Lehman, K. Stanley, "Abandoning objectives", 2011) rewards what is new, not what is near a goal. A
+form is described by where its matter is, on 6^3 blocks, and of what colour, on 3^3. Belongs here: that description,
 those distances and the memory. Numpy and torch.
 """
 

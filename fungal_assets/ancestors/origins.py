@@ -19,6 +19,8 @@ from fungal_assets.ancestors.bodies import Body, mend, read_body, to_srgb
 from fungal_assets.errors import InputError
 
 FORM, FUNGARIUM = "form:", "fungarium:"
+MOST_CHOSEN = 3
+DEFAULTS = ("fungarium:fly_agaric", "fungarium:coral", "fungarium:morel")
 _CELLS = 112
 
 
@@ -40,20 +42,25 @@ def read_origin(address: str, forms_3d: Path | None = None) -> tuple[str, Body]:
     return path.stem, read_body(path)
 
 
-def settle_origins(addresses: Sequence[str], forms_3d: Path | None, *, defaults: Sequence[str]) -> list[str]:
-    """The addresses with `form:` replaced by each grown form, and `defaults` where there are none.
+def is_path(address: str) -> bool:
+    """Whether an address is that of a file."""
+    return bool(address) and not address.startswith((FORM, FUNGARIUM))
 
-    Paths are made absolute, so that a record says which file it was.
+
+def choose_origins(addresses: Sequence[str], forms_3d: Path | None) -> list[str]:
+    """The addresses that forms descend from, each of one object.
+
+    `form:` alone becomes each grown form, and paths absolute, so that a record says which file it was. Where there are
+    no addresses the first `MOST_CHOSEN` grown forms are taken, and where there are none of these, `DEFAULTS`.
     """
     settled: list[str] = []
     for address in addresses:
         if address.strip() == FORM:
             settled += [f"{FORM}{name}" for name in form_names(forms_3d)]
-        elif address.startswith((FORM, FUNGARIUM)):
-            settled.append(address)
         else:
-            settled.append(str(Path(address).expanduser().absolute()))
-    return settled or list(defaults)
+            settled.append(str(Path(address).expanduser().absolute()) if is_path(address) else address)
+    grown = [f"{FORM}{name}" for name in form_names(forms_3d)[:MOST_CHOSEN]]
+    return list(dict.fromkeys(settled or grown or DEFAULTS))
 
 
 def form_names(forms_3d: Path | None) -> list[str]:
@@ -101,7 +108,9 @@ def _fungarium_form(text: str) -> tuple[str, Body]:
     z, y, x = torch.meshgrid(line, line + form.middle, line, indexing="ij")
     points = torch.stack([x, y, z], -1).reshape(-1, 3)
     distance = torch.cat([form.distance(part) for part in points.split(200_000)]) / form.damping
-    corners, faces, _, _ = marching_cubes(distance.view(_CELLS, _CELLS, _CELLS).numpy(), 0.0, allow_degenerate=False)
+    corners, faces, _, _ = marching_cubes(
+        distance.view(_CELLS, _CELLS, _CELLS).numpy(), 0.0, allow_degenerate=False
+    )
     step, low = float(line[1] - line[0]), float(line[0])
     vertices = corners[:, ::-1] * step + low
     vertices[:, 1] += form.middle

@@ -145,9 +145,7 @@ def compile_genomes(
         chosen = {name: torch.tensor(rows, device=device) for name, rows in sorted(own.items()) if rows}
         levels.append(Level(first, last, from_nodes[:, first:last, :first].contiguous().to(device), chosen))
     uses = frozenset((from_inputs != 0).any(0).any(0).nonzero()[:, 0].tolist())
-    return Program(
-        len(genomes), outputs, count, from_inputs.to(device), bias.to(device), tuple(levels), uses
-    )
+    return Program(len(genomes), outputs, count, from_inputs.to(device), bias.to(device), tuple(levels), uses)
 
 
 def _sort_by_depth(genome: neat.DefaultGenome, outputs: int) -> dict[int, int]:
@@ -184,7 +182,10 @@ def _weigh(
     genomes: Sequence[neat.DefaultGenome], slots: Sequence[Mapping[int, int]], count: int, inputs: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, dict[str, list[int]]]:
     """Weights from inputs (P, S, I), from nodes (P, S, S), biases (P, S, 1), and the rows of each activation."""
-    from_inputs, from_nodes = torch.zeros(len(genomes), count, inputs), torch.zeros(len(genomes), count, count)
+    from_inputs, from_nodes = (
+        torch.zeros(len(genomes), count, inputs),
+        torch.zeros(len(genomes), count, count),
+    )
     bias = torch.zeros(len(genomes), count, 1)
     kinds: dict[str, list[int]] = {}
     for number, (genome, own) in enumerate(zip(genomes, slots, strict=True)):

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from fungal_assets.defs import (
+    ancestors_cppn,
     atlas,
     collection,
     dataset,
@@ -31,6 +32,7 @@ ASSET_MODULES = (
     atlas,
     forms,
     exhibition,
+    ancestors_cppn,
     publication,
 )
 
@@ -55,6 +57,7 @@ CHECKS = {
     "forms_3d": forms.FORM_CHECKS,
     "videos_3d": forms.VIDEO_CHECKS,
     "field_guide": exhibition.GUIDE_CHECKS,
+    "cppn_forms": ancestors_cppn.CPPN_CHECKS,
     "published_dataset": publication.PUBLICATION_CHECKS,
     "published_weights": publication.PUBLICATION_CHECKS,
 }

@@ -2,7 +2,8 @@
 
 One job may hold unpartitioned assets and assets of one partitions definition, not of two; so a growth is two runs:
 `collection` on a resolution, then `growth` on a method and a resolution. `fungal grow` and the schedule chain them.
-The atlas and publications are jobs of their own, which nothing but a person starts.
+The ancestors are a branch beside the road, which `fungal grow --with ancestors` runs after it: whatever assets have
+that group. The atlas and publications are jobs of their own, which nothing but a person starts.
 """
 
 import dagster as dg
@@ -31,6 +32,8 @@ GROWTH_ASSETS = (
 )
 ATLAS_ASSETS = ("resolution_atlas",)
 PUBLICATION_ASSETS = ("published_dataset", "published_weights")
+BRANCHES = ("ancestors",)
+"""Groups of assets beside the road, each a job of the same name."""
 
 collection = dg.define_asset_job(
     "collection",
@@ -49,6 +52,11 @@ atlas = dg.define_asset_job(
     selection=dg.AssetSelection.assets(*ATLAS_ASSETS),
     description="Where in the tuned weights of one method at one resolution pictures of several sizes part ways.",
 )
+ancestors = dg.define_asset_job(
+    "ancestors",
+    selection=dg.AssetSelection.groups("ancestors"),
+    description="The roads that the artist began on, from the newest collection and forms.",
+)
 dataset_publication = dg.define_asset_job(
     "dataset_publication",
     selection=dg.AssetSelection.assets("published_dataset"),
@@ -60,4 +68,4 @@ weights_publication = dg.define_asset_job(
     description="The pruned weights of one method at one resolution to the Hugging Face hub; needs a token in "
     "$HF_TOKEN.",
 )
-default_jobs = [collection, growth, atlas, dataset_publication, weights_publication]
+default_jobs = [collection, growth, ancestors, atlas, dataset_publication, weights_publication]
