@@ -142,7 +142,7 @@ def _colours_of(part: Any, *, is_linear: bool) -> np.ndarray:
             return rgba[:, :3].astype(np.float32) / 255
     except (AttributeError, TypeError, ValueError, IndexError):
         pass  # a material that says no colour
-    return np.tile(np.float32(_PLAIN), (count, 1))
+    return np.tile(np.array(_PLAIN, np.float32), (count, 1))
 
 
 def to_srgb(linear: np.ndarray) -> np.ndarray:
@@ -253,18 +253,19 @@ def _rims(faces: np.ndarray) -> list[np.ndarray]:
         following.setdefault(start, []).append(end)
     rims = []
     while following:
-        start = next(iter(following))
-        rim = [start]
-        while following.get(rim[-1]):
-            end = following[rim[-1]].pop()
-            if not following[rim[-1]]:
-                del following[rim[-1]]
-            if end == start:
-                break
-            rim.append(end)
-        if len(rim) > 2:
-            rims.append(np.array(rim))
-    return rims
+        walk = [next(iter(following))]
+        while walk[-1] in following:
+            ends = following[walk[-1]]
+            end = ends.pop()
+            if not ends:
+                del following[walk[-1]]
+            if end in walk:  # a rim is closed; where two rims touch, the walk goes on along the other
+                first = walk.index(end)
+                rims.append(np.array(walk[first:]))
+                walk = walk[: first + 1]
+            else:
+                walk.append(end)
+    return [rim for rim in rims if len(rim) > 2]
 
 
 def _area(vertices: np.ndarray, faces: np.ndarray) -> float:

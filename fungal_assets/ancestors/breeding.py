@@ -222,8 +222,9 @@ class Session:
             descent = self._descent(key)
             genome, lineage = from_json(descent[-1])
             names = " × ".join(field.name for field in self.fields)
+            slug = f"bred-{self.folder.name}-{key:05d}"
             notes = {
-                "slug": f"bred-{self.folder.name}-{key:05d}",
+                "slug": slug,
                 "common_name": f"{names} {key}",
                 "key": key,
                 "generation": lineage.generation,
@@ -232,7 +233,7 @@ class Session:
                 "session": self.folder.name,
                 "text": self._texts()[key],
             }
-            folder = self.folder / "saved" / notes["slug"]
+            folder = self.folder / "saved" / slug
             paths = [one["path"] for one in self._about["ancestors"]]
             descendant = Descendant(genome, lineage, descent)
             keep_form(
@@ -393,7 +394,7 @@ class Session:
         grown = express(everyone, self.fields, _SIZE)
         kin = Kin.of(matter_of(self.fields, _SIZE))
         viability, _, pieces = measure_viability(grown.density > 0, kin)
-        alive = np.array([one.wholeness * one.air * one.volume * one.smoothness for one in viability])
+        alive = np.array([one.wholeness * one.air * one.volume * one.texture for one in viability])
         alive = np.maximum(alive, 1e-3 * (pieces.flatten(1).sum(1).numpy() > 60))[len(founders) :]
         chosen = choose_apart(describe(pieces, grown.colour)[len(founders) :], alive, GRID - len(founders))
         shown = [*range(len(founders)), *(index + len(founders) for index in chosen)]

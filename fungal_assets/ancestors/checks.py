@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -129,9 +130,16 @@ def _regrow(cppn_forms: Path, form: dict[str, Any]) -> Any:
 
 
 def _fields(cppn_forms: Path, names: list[str]) -> list[Any]:
+    paths = [cppn_forms / name for name in names]
+    return [_field(path, path.stat().st_mtime_ns) for path in paths]
+
+
+@lru_cache(maxsize=8)
+def _field(path: Path, changed_ns: int) -> Any:
+    """The field of a kept ancestor, measured once for all checks; anew where the file has changed."""
     from fungal_assets.ancestors.keeping import load_ancestor
 
-    return [load_ancestor(cppn_forms / name) for name in names]
+    return load_ancestor(path)
 
 
 def _measure(cppn_forms: Path, form: dict[str, Any]) -> tuple[float, float]:

@@ -138,7 +138,7 @@ def _read_ancestors(
     for address in addresses:
         field, reproduced = measure_faithfully(*read_origin(address, forms_3d))
         fields.append(field)
-        note = {
+        note: dict[str, Any] = {
             "name": field.name,
             "address": address,
             "path": save_ancestor(folder, field),

@@ -77,10 +77,10 @@ def measure_field(name: str, body: Body, *, cells: int = FIELD_CELLS) -> Field:
     band = np.argwhere(np.abs(beyond) <= _BAND)
     points = line[band[:, ::-1]]
     near, colours = _measure_near(ready, points, step)
-    at = tuple(band.T)
+    at = (band[:, 0], band[:, 1], band[:, 2])
     distance[at] = np.where(is_inside[at], -near, near)
     rgb = np.zeros((3, cells, cells, cells), np.float32)
-    rgb[(slice(None), *at)] = colours.T
+    rgb[:, at[0], at[1], at[2]] = colours.T
     is_far = np.ones((cells,) * 3, bool)
     is_far[at] = False
     nearest = ndimage.distance_transform_edt(is_far, return_distances=False, return_indices=True)

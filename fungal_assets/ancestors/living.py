@@ -25,9 +25,9 @@ class Viability:
     Args:
         wholeness: Its largest piece holds at least 95 % of its matter.
         standing: Its middle of mass is over its foot.
-        volume: It has between a third and three times as much matter as the ancestor that it is most like.
+        volume: It has between a third and twice as much matter as the ancestor that it is most like.
         air: It does not touch the faces of the box.
-        smoothness: It is no spray of crumbs: most of it lies deeper than its skin, as in that ancestor.
+        texture: It is neither a spray nor a lump: about as much of it lies deeper than its skin as in that ancestor.
         kinship: It overlaps that ancestor by more than `LEAST_KINSHIP` (intersection over union).
     """
 
@@ -35,7 +35,7 @@ class Viability:
     standing: float
     volume: float
     air: float
-    smoothness: float
+    texture: float
     kinship: float
 
     @property
@@ -86,9 +86,9 @@ def measure_viability(matter: torch.Tensor, kin: Kin) -> tuple[list[Viability], 
             Viability(
                 wholeness=_rise(wholeness, 0.5, 0.95),
                 standing=_standing(piece) if counts[number] >= _LEAST_CELLS else 0.0,
-                volume=_rise(ratio, 0.15, 0.35) * _rise(1 / max(ratio, 1e-6), 0.25, 0.34),
+                volume=_rise(ratio, 0.15, 0.35) * _rise(1 / max(ratio, 1e-6), 0.33, 0.5),
                 air=_rise(-_touching(grid), -0.02, 0.0),
-                smoothness=_rise(depths[number] / max(kin.depths[nearest], 1e-6), 0.45, 0.85),
+                texture=_texture(float(depths[number]), float(kin.depths[nearest])),
                 kinship=_rise(float(overlaps[number, nearest]), 0.6 * LEAST_KINSHIP, LEAST_KINSHIP),
             )
         )
@@ -111,6 +111,12 @@ def _depths(matter: torch.Tensor) -> np.ndarray:
         cross[(0, 0, *place)] = 1
     deep = F.conv3d(solid, cross, padding=1) > 6.5
     return (deep.flatten(1).sum(1) / matter.flatten(1).sum(1).clamp(min=1)).cpu().numpy()
+
+
+def _texture(depth: float, of_kin: float) -> float:
+    """1 where the shares of deep matter are alike; towards 0 where there is much less of it, or much less of skin."""
+    deep, skin = depth / max(of_kin, 1e-6), (1 - depth) / max(1 - of_kin, 1e-6)
+    return _rise(deep, 0.45, 0.85) * _rise(skin, 0.45, 0.75)
 
 
 def _rise(value: float, low: float, high: float) -> float:

@@ -16,19 +16,22 @@ from fungal_assets.ancestors.fields import Field
 from fungal_assets.ancestors.genomes import from_json
 from fungal_assets.ancestors.judging import photograph
 from fungal_assets.figures import GROUND, INK, LINE
+from fungal_assets.forms.solid import tidy
 from fungal_assets.forms.volume import Volume
 from fungal_assets.previews import contact_sheet
 
 STAGES = 6
 _TILE_PX, _GAP_PX, _LABEL_PX = 128, 10, 30
-_GRID = 40
+_GRID, _SHEET_PX = 40, 160
 
 
 def draw_forms(volumes: Sequence[Volume], labels: Sequence[str]) -> Image.Image:
     """The forms side by side, each from the front and from the left."""
-    tiles = [view for volume in volumes for view in photograph(volume, views=4, size_px=160)[:2]]
+    tiles = [
+        view for volume in volumes for view in photograph(volume, views=4, size_px=_SHEET_PX, finer=2)[:2]
+    ]
     texts = [text for label in labels for text in (label, "")]
-    return contact_sheet(tiles, columns=min(6, len(tiles)), labels=texts, tile_px=160)
+    return contact_sheet(tiles, columns=min(6, len(tiles)), labels=texts, tile_px=_SHEET_PX)
 
 
 def choose_stages(descent: Sequence[Mapping[str, Any]], count: int = STAGES) -> list[Mapping[str, Any]]:
@@ -60,12 +63,12 @@ def draw_lineage(
                 draw.line((left - 3 * _GAP_PX, middle, left, middle), fill=LINE, width=2)
                 draw.polygon([(left, middle), (left - 6, middle - 4), (left - 6, middle + 4)], fill=LINE)
             view = photograph(
-                grow_volume(from_json(kept)[0], fields, _GRID), views=1, size_px=_TILE_PX, finer=2
+                tidy(grow_volume(from_json(kept)[0], fields, _GRID)), views=1, size_px=_TILE_PX, finer=2
             )
             canvas.paste(view[0], (left, top))
             is_last = column == len(stages) - 1
             title = name if is_last else f"generation {kept['generation']}"
-            news = ", ".join(kept["mutations"][:2]) or ("the ancestor itself" if column == 0 else "")
+            news = ", ".join(kept["mutations"][:2]) or ("a first form" if column == 0 else "")
             for line, text in enumerate((title, news)):
                 shown = text if font.getlength(text) <= step - 6 else text[: int((step - 6) / 5.4)] + "…"
                 draw.text(
