@@ -4,6 +4,7 @@ import http.client
 import json
 import shutil
 import threading
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -150,9 +151,10 @@ def ask(server, method, path, body=None, **headers):
     connection = http.client.HTTPConnection(host, port)
     if body is not None:
         headers = {"Content-Type": "application/json"} | headers
-    connection.request(method, path, body=body, headers=headers)
-    answer = connection.getresponse()
-    return answer.status, answer.read()
+    with closing(connection):
+        connection.request(method, path, body=body, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
 
 
 def test_the_page_asks_nothing_of_any_other_machine(server):
