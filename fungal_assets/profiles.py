@@ -241,7 +241,7 @@ PROFILES: Mapping[str, Profile] = {
                 "processes": 2,
             },
             cppn_forms={
-                "population": 30,
+                "population": 24,
                 "generations": 60,
                 "forms": 6,
                 "form_grid_size": 64,

@@ -221,7 +221,7 @@ class Session:
         with self._lock:
             descent = self._descent(key)
             genome, lineage = from_json(descent[-1])
-            names = " × ".join(field.name for field in self.fields)
+            names = " and ".join(field.name for field in self.fields)
             slug = f"bred-{self.folder.name}-{key:05d}"
             notes = {
                 "slug": slug,
@@ -405,10 +405,10 @@ class Session:
 
         from PIL import Image
 
-        from fungal_assets.ancestors.expression import grow_volume
+        from fungal_assets.ancestors.expression import grow_form
         from fungal_assets.ancestors.keeping import turn_lit
 
-        volume: Volume = grow_volume(genome, self.fields, _SIZE)
+        volume: Volume = grow_form(genome, self.fields, _SIZE)
         images = [Image.fromarray(frame) for frame in turn_lit(volume, _FRAMES, _FRAME_PX)]
         buffer = io.BytesIO()
         options = {"quality": 70, "method": 2, "duration": _FRAME_MS, "loop": 0}

@@ -121,12 +121,11 @@ def _evolved(cppn_forms: Path) -> Iterator[dict[str, Any]]:
 
 
 def _regrow(cppn_forms: Path, form: dict[str, Any]) -> Any:
-    from fungal_assets.ancestors.expression import grow_volume
+    from fungal_assets.ancestors.expression import grow_form
     from fungal_assets.ancestors.keeping import read_genome
-    from fungal_assets.forms.solid import tidy
 
     descendant, names = read_genome(cppn_forms / form["slug"] / "genome.json")
-    return tidy(grow_volume(descendant.genome, _fields(cppn_forms, names), form["grid_size"]))
+    return grow_form(descendant.genome, _fields(cppn_forms, names), form["grid_size"])
 
 
 def _fields(cppn_forms: Path, names: list[str]) -> list[Any]:

@@ -21,7 +21,7 @@ import numpy as np
 import torch  # noqa: TID253
 
 from fungal_assets.ancestors.evolution import Generation, evolve
-from fungal_assets.ancestors.expression import express, grow_volume
+from fungal_assets.ancestors.expression import express, grow_form
 from fungal_assets.ancestors.fields import Field, measure_field
 from fungal_assets.ancestors.fitness import Fitness
 from fungal_assets.ancestors.genomes import to_json
@@ -183,7 +183,7 @@ def _choose(
     candidates = choose_apart(described, worth, CANDIDATES)
     shares = np.array(
         [
-            judge.is_fungus(photograph(grow_volume(genomes[keys[number]], fields, _CANDIDATE_GRID))).mean()
+            judge.is_fungus(photograph(grow_form(genomes[keys[number]], fields, _CANDIDATE_GRID))).mean()
             for number in candidates
         ]
     )
@@ -206,7 +206,7 @@ def _keep(
     genome, lineage = generation.genomes[key], generation.lineage[key]
     slug = f"form-{key:05d}"
     done = folder / slug / "form.json"
-    views = [] if done.exists() else photograph(grow_volume(genome, fields, _CANDIDATE_GRID))
+    views = [] if done.exists() else photograph(grow_form(genome, fields, _CANDIDATE_GRID))
     named = _name(genome, fields)
     notes = {
         "slug": slug,
@@ -240,7 +240,7 @@ def descend(history: Sequence[Generation], key: int) -> list[tuple[Any, Any]]:
 
 
 def _name(genome: Any, fields: Sequence[Field]) -> str:
-    """The ancestors whose distance reaches the genome's density, joined by a cross."""
+    """The ancestors whose distance reaches the genome's density, joined by "and"."""
     from fungal_assets.ancestors.genomes import PLACES, SENSES
 
     links = [key for key, gene in genome.connections.items() if gene.enabled]
@@ -254,7 +254,7 @@ def _name(genome: Any, fields: Sequence[Field]) -> str:
         for number, field in enumerate(fields)
         if -1 - (len(PLACES) + len(SENSES) * number) in needed
     ]
-    return " × ".join(names) or "free form"
+    return " and ".join(names) or "free form"
 
 
 def _adopt(saved: Path, folder: Path) -> dict[str, Any]:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch  # noqa: TID253
+from scipy import ndimage  # noqa: TID253
 
 from fungal_assets.ancestors.fields import Field
 from fungal_assets.ancestors.genomes import OUTPUTS, PLACES, SENSES, SPOKES, input_names
 from fungal_assets.ancestors.programs import Program, compile_genomes
+from fungal_assets.forms.solid import HALF_OPAQUE, largest_piece
 from fungal_assets.forms.volume import DENSITY_SCALE, EMPTY, Volume
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ _AXIS_WIDTH = 0.12
 _LEAST_SLOPE = 0.5
 _SOFT_CELLS = 0.35
 _SOLID = 12.0
+_MARGIN_CELLS = 2
 _BENT_AT_ONCE = 8
 _SPOKES = PLACES.index(f"spokes {SPOKES[0]}")
 _BENDS = slice(OUTPUTS.index("bend x"), OUTPUTS.index("bend z") + 1)
@@ -134,6 +137,14 @@ def grow_volume(genome: neat.DefaultGenome, fields: Sequence[Field], size: int) 
     half_opaque = math.log(math.expm1(math.log(2) / (DENSITY_SCALE * step)))
     soft = half_opaque + (density / slope) / (_SOFT_CELLS * step) * half_opaque
     return Volume(soft.clamp(EMPTY, _SOLID), grown.colour[0].contiguous())
+
+
+def grow_form(genome: neat.DefaultGenome, fields: Sequence[Field], size: int) -> Volume:
+    """The volume of a genome without the crumbs beside its largest piece."""
+    volume = grow_volume(genome, fields, size)
+    piece = largest_piece((volume.cell_alpha() > HALF_OPAQUE).numpy())
+    near = torch.from_numpy(ndimage.binary_dilation(piece, iterations=_MARGIN_CELLS))
+    return replace(volume, density=torch.where(near, volume.density, torch.tensor(EMPTY)))
 
 
 def bends(genome: neat.DefaultGenome) -> bool:

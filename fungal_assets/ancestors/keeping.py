@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fungal_assets.ancestors.bodies import Body
-from fungal_assets.ancestors.expression import grow_volume
+from fungal_assets.ancestors.expression import grow_form
 from fungal_assets.ancestors.fields import Field, measure_field
 from fungal_assets.ancestors.genomes import Lineage, from_json, to_json
 from fungal_assets.ancestors.lighting import shine
@@ -149,14 +149,13 @@ def keep_form(
     from fungal_assets.forms.gltf import write_glb
     from fungal_assets.forms.keeping import save_volume
     from fungal_assets.forms.meshing import mesh_volume
-    from fungal_assets.forms.solid import tidy
     from fungal_assets.forms.video import write_mp4, write_preview
 
     if (folder / NOTES_NAME).exists():
         return json.loads((folder / NOTES_NAME).read_text())
     folder.mkdir(parents=True, exist_ok=True)
     keep_genome(folder / GENOME_NAME, descendant, fields, ancestors)
-    volume = tidy(grow_volume(descendant.genome, fields, grid_size))
+    volume = grow_form(descendant.genome, fields, grid_size)
     mesh = mesh_volume(volume, max_faces=max_faces)
     extras = {
         "name": notes["common_name"],

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from fungal_assets.ancestors.expression import grow_volume
+from fungal_assets.ancestors.expression import grow_form
 from fungal_assets.ancestors.fields import Field
 from fungal_assets.ancestors.genomes import from_json
 from fungal_assets.ancestors.judging import photograph
 from fungal_assets.figures import GROUND, INK, LINE
-from fungal_assets.forms.solid import tidy
 from fungal_assets.forms.volume import Volume
 from fungal_assets.previews import contact_sheet
 
@@ -63,7 +62,7 @@ def draw_lineage(
                 draw.line((left - 3 * _GAP_PX, middle, left, middle), fill=LINE, width=2)
                 draw.polygon([(left, middle), (left - 6, middle - 4), (left - 6, middle + 4)], fill=LINE)
             view = photograph(
-                tidy(grow_volume(from_json(kept)[0], fields, _GRID)), views=1, size_px=_TILE_PX, finer=2
+                grow_form(from_json(kept)[0], fields, _GRID), views=1, size_px=_TILE_PX, finer=2
             )
             canvas.paste(view[0], (left, top))
             is_last = column == len(stages) - 1

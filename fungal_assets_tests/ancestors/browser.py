@@ -1,6 +1,7 @@
 """A headless Chromium, driven through its DevTools protocol, for the tests of pages."""
 
 import base64
+import contextlib
 import itertools
 import json
 import shutil
@@ -25,7 +26,8 @@ class Browser:
         command += [f"--user-data-dir={self._folder.name}", "about:blank"]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            self._socket = connect(self._find_page(), max_size=None)
+            self._stack = contextlib.ExitStack()
+            self._socket = self._stack.enter_context(connect(self._find_page(), max_size=None))
         except BaseException:
             self._end()
             raise
@@ -35,7 +37,7 @@ class Browser:
         return self
 
     def __exit__(self, *_):
-        self._socket.close()
+        self._stack.close()
         self._end()
 
     def _end(self):

@@ -45,7 +45,7 @@ def test_three_generations_a_reload_and_a_saved_child(page):
 
     browser.press("ArrowRight", "Enter", "ArrowDown", "Space")
     chosen = browser.run(CHOSEN)
-    assert len(chosen) == 2 and chosen[0] == first[1]
+    assert len(chosen) == 2 and chosen[0] == first[0]
     browser.press("n")
     browser.wait_for(f"{TITLE} === 'Generation 1 · Breeding'")
     second = browser.run(KEYS)
