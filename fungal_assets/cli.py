@@ -196,6 +196,7 @@ def breed(objects: tuple[str, ...], store: str, profile: str, session: str, seed
     try:
         server.serve_forever()
     except KeyboardInterrupt:
+        server.server_close()
         click.echo("ended; nothing is lost")
 
 

@@ -19,7 +19,8 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -118,7 +119,7 @@ class Session:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._lock = threading.RLock()
+        self._lock, self._is_closed = threading.RLock(), False
         if not (folder / "session.json").exists():
             raise ProvenanceError(f"{folder} is no breeding session. Begin one: fungal breed")
         if not (folder / "current").exists():
@@ -166,9 +167,21 @@ class Session:
         """Of the step that is shown."""
         return int((self.folder / "current").read_text())
 
+    def close(self) -> None:
+        """Wait until nothing is at work, and let nothing new begin: a process must not end amid a picture."""
+        with self._working():
+            self._is_closed = True
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        with self._lock:
+            if self._is_closed:
+                raise InputError("this breeding is closed; go on with it by: fungal breed")
+            yield
+
     def state(self) -> dict[str, Any]:
         """What the page shows, JSON-able."""
-        with self._lock:
+        with self._working():
             step = self._read(self.number)
             return {
                 "step": step["number"],
@@ -189,7 +202,7 @@ class Session:
         Raises:
             InputError: A parent is not on the page, or there is none.
         """
-        with self._lock:
+        with self._working():
             step = self._read(self.number)
             there = {genome["key"]: genome for genome in step["genomes"]}
             unknown = [key for key in parents if key not in there]
@@ -202,7 +215,7 @@ class Session:
 
     def undo(self) -> dict[str, Any]:
         """Show the step again that the current one was bred from; what was bred stays on disk."""
-        with self._lock:
+        with self._working():
             before = self._read(self.number)["from"]
             if before is None:
                 raise InputError("this is the first grid; there is nothing to undo.")
@@ -218,7 +231,7 @@ class Session:
         from fungal_assets.ancestors.genomes import from_json
         from fungal_assets.ancestors.keeping import Descendant, keep_form
 
-        with self._lock:
+        with self._working():
             descent = self._descent(key)
             genome, lineage = from_json(descent[-1])
             names = " and ".join(field.name for field in self.fields)
@@ -256,7 +269,7 @@ class Session:
         path = self.folder / "turning" / f"{key}.webp"
         if not path.exists():
             genome = self._find(key)
-            with self._lock:
+            with self._working():
                 if not path.exists():
                     self._film(path, genome)
         return path.read_bytes()

@@ -13,7 +13,7 @@ from scipy import ndimage  # noqa: TID253
 from fungal_assets.forms.volume import Volume
 
 _LAMP = (0.45, 0.75, 0.55)
-_AMBIENT, _DIRECT, _BOUNCE = 0.52, 0.62, 0.12
+_AMBIENT, _DIRECT, _BOUNCE = 0.6, 0.56, 0.14
 _SHADES = ((5, 0.35), (13, 0.45))
 
 

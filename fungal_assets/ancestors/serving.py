@@ -40,6 +40,11 @@ class BreedingServer(ThreadingHTTPServer):
         super().__init__((HOST, port), _Handler)
         self.session, self.on_save = session, on_save
 
+    def server_close(self) -> None:
+        """Take no more, and wait for what is at work."""
+        super().server_close()
+        self.session.close()
+
     @property
     def url(self) -> str:
         """Where the page is."""

@@ -4,8 +4,12 @@ import shutil
 
 import pytest
 
+from fungal_assets.ancestors.bodies import mend
 from fungal_assets.ancestors.evolution import evolve
+from fungal_assets.ancestors.fields import measure_field
 from fungal_assets.ancestors.fitness import Fitness
+from fungal_assets.ancestors.judging import FungusJudge
+from fungal_assets_tests.ancestors.solids import ball, body_of, toadstool
 
 POPULATION, GENERATIONS = 10, 5
 
@@ -82,3 +86,19 @@ def test_a_target_is_approached(tmp_path, ball_field, toadstool_field):
     history = run([toadstool_field], tmp_path, kind="target", target=ball_field, generations=6)
     best = [max(one["matched"] for one in generation.measures.values()) for generation in history]
     assert max(best) > best[0] + 0.1
+
+
+def test_what_fits_the_words_is_fitter(tmp_path):
+    """A toadstool in a toadstool's colours fits "a fly agaric mushroom" better than a blue ball."""
+    fields = [
+        measure_field(name, mend(body_of(mesh, colour), name=name), cells=40)
+        for name, mesh, colour in (
+            ("toadstool", toadstool(), (0.8, 0.1, 0.05)),
+            ("ball", ball(), (0.1, 0.2, 0.9)),
+        )
+    ]
+    words = {"words": "a fly agaric mushroom", "judge": FungusJudge(), "grid_size": 24}
+    (first,) = run(fields, tmp_path, kind="words", generations=0, **words)
+    fits = [first.measures[key]["fit"] for key in (1, 2)]
+    assert 0 < fits[1] < fits[0] < 1
+    assert first.genomes[1].fitness > first.genomes[2].fitness
