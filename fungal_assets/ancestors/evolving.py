@@ -33,7 +33,7 @@ from fungal_assets.ancestors.keeping import (
     read_genome,
     save_ancestor,
 )
-from fungal_assets.ancestors.novelty import choose_apart, describe
+from fungal_assets.ancestors.novelty import choose_apart, describe, variety
 from fungal_assets.ancestors.origins import read_origin
 from fungal_assets.ancestors.picturing import draw_forms, draw_lineage
 from fungal_assets.ancestors.reproduction import measure_faithfully
@@ -179,7 +179,7 @@ def _choose(
     latest = {
         key: generation.measures[key] for generation in late for key in genomes if key in generation.genomes
     }
-    worth = np.array([latest[key]["viability"] for key in keys])
+    worth = np.array([latest[key]["viability"] for key in keys]) * (0.4 + 0.6 * variety(described))
     candidates = choose_apart(described, worth, CANDIDATES)
     shares = np.array(
         [

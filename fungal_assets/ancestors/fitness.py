@@ -1,6 +1,6 @@
 """What a generation is worth: new and alive, like a target, or like what the words say.
 
-    novelty   unlike all others, times viability: no goal but to be something else that could live
+    novelty   unlike all others, alive, and not of one colour: no goal but to be something else that could live
     target    overlap with another object (J. Clune, H. Lipson, "Evolving 3D objects", 2011)
     words     how well the pocket judge finds the words to fit its views, and novelty
 
@@ -22,7 +22,7 @@ from fungal_assets.ancestors.expression import express, grid_points, grow_volume
 from fungal_assets.ancestors.fields import Field
 from fungal_assets.ancestors.genomes import neat_config, seed_genome
 from fungal_assets.ancestors.living import Kin, measure_viability, overlap
-from fungal_assets.ancestors.novelty import describe, novelty
+from fungal_assets.ancestors.novelty import describe, novelty, variety
 
 if TYPE_CHECKING:
     from fungal_assets.ancestors.judging import FungusJudge
@@ -75,7 +75,7 @@ class Fitness:
             {**asdict(one), "viability": one.product, "novelty": float(gap), "overlap": float(own.max())}
             for one, gap, own in zip(viability, gaps, overlaps, strict=True)
         ]
-        fitness = alive * (0.1 + 0.9 * new)
+        fitness = alive * (0.1 + 0.9 * new) * (0.6 + 0.4 * variety(described))
         if self.kind == "target":
             assert self.target is not None
             wanted = matter_of([self.target], self.grid_size, self.device)

@@ -26,10 +26,10 @@ _ELEVATION_DEG = 15.0
 
 
 def photograph(
-    volume: Volume, *, views: int = VIEWS, size_px: int = VIEW_PX, finer: int = 1
+    volume: Volume, *, views: int = VIEWS, first: int = VIEWS, size_px: int = VIEW_PX, finer: int = 1
 ) -> list[Image.Image]:
-    """Views of a form all round, lit, on a plain grey ground."""
-    cameras = orbit(views, elevation_deg=_ELEVATION_DEG)
+    """The first of some views all round a form, lit, on a plain grey ground."""
+    cameras = orbit(views, elevation_deg=_ELEVATION_DEG)[:first]
     shown = pictures(shine(volume), cameras, size_px, ground=GROUND, finer=finer)
     return [Image.fromarray(picture) for picture in shown]
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: TID253
 
 NEIGHBOURS = 8
 _BLOCKS, _COLOUR_BLOCKS = 6, 3
-_COLOUR_SHARE = 0.35
+_COLOUR_SHARE, _VARIED = 0.35, 0.12
 
 
 def describe(matter: torch.Tensor, colour: torch.Tensor) -> np.ndarray:
@@ -32,6 +32,16 @@ def describe(matter: torch.Tensor, colour: torch.Tensor) -> np.ndarray:
     share = F.adaptive_avg_pool3d(solid, _COLOUR_BLOCKS)
     hue = (painted / share.clamp(min=1e-3) * (share > 0.01)).flatten(1) * _COLOUR_SHARE
     return np.round(torch.cat([where, hue], 1).cpu().numpy(), 4)
+
+
+def variety(described: np.ndarray) -> np.ndarray:
+    """How much the colours of each form change over it, from descriptions (P, d): float, shape (P,), 0 to 1."""
+    blocks = described[:, _BLOCKS**3 :].reshape(len(described), 3, -1) / _COLOUR_SHARE
+    there = blocks.any(1, keepdims=True)
+    count = np.maximum(there.sum(2, keepdims=True), 1)
+    mean = blocks.sum(2, keepdims=True) / count
+    spread = np.sqrt((np.where(there, blocks - mean, 0) ** 2).sum(2, keepdims=True) / count)
+    return np.round((spread[..., 0].mean(1) / _VARIED).clip(0, 1), 6)
 
 
 def novelty(described: np.ndarray, remembered: np.ndarray) -> np.ndarray:

@@ -26,9 +26,7 @@ _GRID, _SHEET_PX = 40, 160
 
 def draw_forms(volumes: Sequence[Volume], labels: Sequence[str]) -> Image.Image:
     """The forms side by side, each from the front and from the left."""
-    tiles = [
-        view for volume in volumes for view in photograph(volume, views=4, size_px=_SHEET_PX, finer=2)[:2]
-    ]
+    tiles = [view for volume in volumes for view in photograph(volume, first=2, size_px=_SHEET_PX, finer=2)]
     texts = [text for label in labels for text in (label, "")]
     return contact_sheet(tiles, columns=min(6, len(tiles)), labels=texts, tile_px=_SHEET_PX)
 

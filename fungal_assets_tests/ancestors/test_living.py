@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fungal_assets.ancestors.living import Kin, measure_viability, overlap
-from fungal_assets.ancestors.novelty import choose_apart, describe, novelty
+from fungal_assets.ancestors.novelty import choose_apart, describe, novelty, variety
 
 N = 24
 LINE = torch.linspace(-1, 1, N)
@@ -73,6 +73,13 @@ def test_description_tells_place_and_colour_apart():
     )
     assert np.abs(plain - moved).sum() > 1 and np.abs(plain - painted).sum() > 0.1
     assert (plain[:216] == painted[:216]).all()
+
+
+def test_a_form_of_one_colour_has_no_variety():
+    plain = torch.zeros(1, 3, N, N, N)
+    banded = plain + torch.where(Y > 0, 2.0, -2.0)
+    found = [float(variety(describe(STRAIGHT[None], colour))[0]) for colour in (plain, banded)]
+    assert found[0] < 0.01 and found[1] == 1
 
 
 def test_the_chosen_are_far_from_each_other_and_alive():
