@@ -38,7 +38,7 @@ from fungal_assets.store import write_atomically
 if TYPE_CHECKING:
     import neat
 
-_THRESHOLD, _GENOMES_PER_KIND, _THRESHOLD_STEP = 1.2, 8, 1.08
+_THRESHOLD, _GENOMES_PER_KIND, _THRESHOLD_STEP = 2.0, 8, 1.08
 Genomes = Sequence["neat.DefaultGenome"]
 
 

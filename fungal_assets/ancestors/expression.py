@@ -67,14 +67,14 @@ def sense(
     Args:
         points: float32, shape (..., 3).
         fields: Of the ancestors.
-        wanted: Numbers of the inputs that are needed; the others are 0. None for all.
+        wanted: Numbers of the inputs that are needed; the others are left as they come. None for all.
 
     Returns:
         float32, shape (I, ...): the inputs in the order of `genomes.input_names`.
     """
     names = input_names(len(fields))
     wanted = frozenset(range(len(names))) if wanted is None else wanted
-    told = points.new_zeros(len(names), *points.shape[:-1])
+    told = points.new_empty(len(names), *points.shape[:-1])
     x, y, z = points.unbind(-1)
     told[0], told[1], told[2] = x, y, z
     axis = (x * x + z * z).sqrt()
@@ -101,6 +101,7 @@ def express(
     *,
     device: torch.device | str = "cpu",
     inputs: torch.Tensor | None = None,
+    room: torch.Tensor | None = None,
 ) -> Growth:
     """What grows from genomes on a grid of `size` samples a side.
 
@@ -110,10 +111,11 @@ def express(
         size: Samples along a side.
         device: Where to compute; the result stays there.
         inputs: `sense` of the grid's points, if it is there already.
+        room: float32, shape (P, outputs, size**3), which the growth then lies in; None for fresh memory.
     """
     points = grid_points(size, device)
     told = sense(points, fields) if inputs is None else inputs
-    found = _compile(genomes, fields, device).run(told)
+    found = _compile(genomes, fields, device).run(told, room)
     bent = [number for number, genome in enumerate(genomes) if bends(genome)]
     for chosen in [bent[start : start + _BENT_AT_ONCE] for start in range(0, len(bent), _BENT_AT_ONCE)]:
         moved = points + BEND * torch.tanh(found[chosen, _BENDS]).transpose(1, 2)

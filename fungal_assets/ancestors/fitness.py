@@ -20,7 +20,7 @@ import torch  # noqa: TID253
 from fungal_assets.ancestors.evolution import Genomes, Scores
 from fungal_assets.ancestors.expression import express, grid_points, grow_volume, sense
 from fungal_assets.ancestors.fields import Field
-from fungal_assets.ancestors.genomes import neat_config, seed_genome
+from fungal_assets.ancestors.genomes import OUTPUTS, neat_config, seed_genome
 from fungal_assets.ancestors.living import Kin, measure_viability, overlap
 from fungal_assets.ancestors.novelty import describe, novelty, variety
 
@@ -53,6 +53,7 @@ class Fitness:
     words: str = ""
     judge: FungusJudge | None = None
     device: str = "cpu"
+    _room: torch.Tensor | None = None
 
     @cached_property
     def _inputs(self) -> torch.Tensor:
@@ -64,7 +65,11 @@ class Fitness:
 
     def __call__(self, genomes: Genomes, memory: np.ndarray) -> Scores:
         """The scores of a generation."""
-        grown = express(genomes, self.fields, self.grid_size, device=self.device, inputs=self._inputs)
+        shape = (len(genomes), len(OUTPUTS), self.grid_size**3)
+        if self._room is None or self._room.shape != shape:
+            self._room = torch.empty(shape, device=self.device)
+        given = {"device": self.device, "inputs": self._inputs, "room": self._room}
+        grown = express(genomes, self.fields, self.grid_size, **given)
         matter = grown.density > 0
         viability, overlaps, pieces = measure_viability(matter, self._kin)
         alive = np.array([one.product for one in viability])

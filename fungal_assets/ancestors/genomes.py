@@ -46,7 +46,7 @@ species_fitness_func = max
 max_stagnation = 20
 species_elitism = 3
 [DefaultSpeciesSet]
-compatibility_threshold = 1.2
+compatibility_threshold = 2.0
 [DefaultReproduction]
 elitism = 1
 survival_threshold = 0.4

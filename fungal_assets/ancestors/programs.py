@@ -1,12 +1,15 @@
-"""Genomes as tensor programs: a whole population is computed at once, over all points, on a CPU or a GPU alike.
+"""Genomes as tensor programs: a whole population is computed in one go, over all points, on a CPU or a GPU alike.
 
-The nodes of all genomes are sorted by their depth. The nodes of one depth are one product with the inputs, one batched
-product with the nodes before, and one call for each kind of activation:
+Every node is a row with a value at each point. The rows of several genomes lie in one buffer, sorted by their depth
+and, within one depth, by their activation; so a depth is a weighted sum for each connection, in place, and one call for
+each kind of activation over all of its rows:
 
-    v_l = f(b_l + A_l x + B_l [v_1 ... v_{l-1}])
+    v_l = f_l(b_l + sum of w x over the connections into v_l)
 
-What no output needs is left out. The activations are neat-python's own, to the last constant, so that a program agrees
-with `neat.nn.FeedForwardNetwork`, which takes some hundred times as long (`benchmarks/ancestors.py`).
+What no output needs is left out. As many genomes share the buffer as fit a processor's cache; on a GPU all of them. A
+dense product for each depth was tried: most of it multiplies by nothing, and it took three times as long. The activations
+are neat-python's own, to the last constant, so that a program agrees with `neat.nn.FeedForwardNetwork`, which takes some
+hundred times as long (`benchmarks/ancestors.py`).
 Belongs here: the compiler and its run. What inputs and outputs mean stands in `expression`. Torch kernel.
 """
 
@@ -14,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import torch  # noqa: TID253
@@ -21,8 +25,7 @@ import torch  # noqa: TID253
 if TYPE_CHECKING:
     import neat
 
-_CACHE_FLOATS = 400_000
-_POINTS_ON_GPU = 1 << 18
+_CACHED_ROWS = 24
 
 
 def _sin(z: torch.Tensor) -> torch.Tensor:
@@ -52,20 +55,37 @@ FUNCTIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 
 @dataclass(frozen=True)
-class Level:
-    """The nodes of one depth, of all genomes; genomes with fewer have rows of zeros.
+class Sum:
+    """What a row is before its activation.
 
     Args:
-        first: Its first slot.
-        last: One after its last slot.
-        from_nodes: float32, shape (P, last - first, first): weights from the nodes of the levels before.
-        kinds: Rows of each activation among all rows of all genomes, int64 (n,), by its name.
+        genome: Its number in the program.
+        row: Of the buffer; of an output, the output's number.
+        bias: Added at every point.
+        sources: Rows of the buffer, or -1 - i of input number i, each with its weight.
     """
 
-    first: int
-    last: int
-    from_nodes: torch.Tensor
-    kinds: Mapping[str, torch.Tensor]
+    genome: int
+    row: int
+    bias: float
+    sources: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class Level:
+    """The nodes of one depth: their sums, and which rows have which activation, as first and one past the last."""
+
+    sums: tuple[Sum, ...]
+    kinds: tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Genomes that share the buffer: its rows, the hidden nodes by depth, and the outputs."""
+
+    rows: int
+    levels: tuple[Level, ...]
+    outputs: tuple[Sum, ...]
 
 
 @dataclass(frozen=True)
@@ -75,127 +95,142 @@ class Program:
     Args:
         genomes: How many, P.
         outputs: Outputs of each, O.
-        slots: Rows of each, S, those of the outputs last.
-        from_inputs: float32, shape (P, S, I).
-        bias: float32, shape (P, S, 1).
-        levels: In their order; the last one is the outputs.
+        groups: In the genomes' order.
         uses: Inputs that any of them needs, by number.
     """
 
     genomes: int
     outputs: int
-    slots: int
-    from_inputs: torch.Tensor
-    bias: torch.Tensor
-    levels: tuple[Level, ...]
+    groups: tuple[Group, ...]
     uses: frozenset[int]
 
     @torch.inference_mode()
-    def run(self, inputs: torch.Tensor) -> torch.Tensor:
+    def run(self, inputs: torch.Tensor, room: torch.Tensor | None = None) -> torch.Tensor:
         """The outputs at points.
 
         Args:
             inputs: float32, shape (I, N), the same for all genomes, or (P, I, N), each genome's own.
+            room: float32, shape (P, O, N), where the outputs go: fresh memory for a large population costs as much
+                time as a third of its computation. None for fresh memory.
 
         Returns:
             float32, shape (P, O, N).
         """
-        width = max(256, _CACHE_FLOATS // max(self.slots * self.genomes, 1))
-        width = width if inputs.device.type == "cpu" else _POINTS_ON_GPU
-        found = inputs.new_empty(self.genomes, self.outputs, inputs.shape[-1])
-        for part, into in zip(inputs.split(width, -1), found.split(width, -1), strict=True):
-            into.copy_(self._run_part(part))
+        shape = (self.genomes, self.outputs, inputs.shape[-1])
+        found = room if room is not None and room.shape == shape else inputs.new_empty(shape)
+        buffer = inputs.new_empty(max(group.rows for group in self.groups), inputs.shape[-1])
+        told = [inputs.unbind(0)] if inputs.ndim == 2 else [own.unbind(0) for own in inputs]
+        rows = buffer.unbind(0)
+        for group in self.groups:
+            for level in group.levels:
+                for one in level.sums:
+                    _add_up(rows[one.row], one, told[one.genome % len(told)], rows)
+                for name, first, last in level.kinds:
+                    FUNCTIONS[name](buffer[first:last])
+            for one in group.outputs:
+                _add_up(found[one.genome, one.row], one, told[one.genome % len(told)], rows)
         return found
-
-    def _run_part(self, inputs: torch.Tensor) -> torch.Tensor:
-        count = inputs.shape[-1]
-        if inputs.ndim == 2:
-            sums = torch.addmm(self.bias.view(-1, 1), self.from_inputs.view(-1, inputs.shape[0]), inputs)
-            sums = sums.view(self.genomes, self.slots, count)
-        else:
-            sums = torch.baddbmm(self.bias, self.from_inputs, inputs)
-        flat = sums.view(-1, count)
-        for level in self.levels:
-            if level.first:
-                sums[:, level.first : level.last] += level.from_nodes @ sums[:, : level.first]
-            for name, rows in level.kinds.items():
-                flat.index_copy_(0, rows, FUNCTIONS[name](flat.index_select(0, rows)))
-        return sums[:, -self.outputs :]
 
 
 def compile_genomes(
     genomes: Sequence[neat.DefaultGenome], *, inputs: int, outputs: int, device: torch.device | str = "cpu"
 ) -> Program:
-    """The program of some genomes with so many inputs and outputs each.
+    """The program of some genomes with so many inputs and outputs each, for that kind of device.
 
-    An output to which nothing leads is 0 plus its bias.
+    An output to which nothing leads is its bias.
     """
     plans = [_sort_by_depth(genome, outputs) for genome in genomes]
-    depth = max((max(plan.values(), default=0) for plan in plans), default=0)
-    widths = [
-        max(sum(own == level for own in plan.values()) for plan in plans) for level in range(1, depth + 1)
-    ]
-    firsts = [sum(widths[:level]) for level in range(depth + 1)]
-    slots = [_place_nodes(plan, firsts, outputs) for plan in plans]
-    count = sum(widths) + outputs
-    from_inputs, from_nodes, bias, kinds = _weigh(genomes, slots, count, inputs)
-    levels = []
-    for first, last in zip(firsts, [*firsts[1:], count], strict=True):
-        own = {name: [row for row in rows if first <= row % count < last] for name, rows in kinds.items()}
-        chosen = {name: torch.tensor(rows, device=device) for name, rows in sorted(own.items()) if rows}
-        levels.append(Level(first, last, from_nodes[:, first:last, :first].contiguous().to(device), chosen))
-    uses = frozenset((from_inputs != 0).any(0).any(0).nonzero()[:, 0].tolist())
-    return Program(len(genomes), outputs, count, from_inputs.to(device), bias.to(device), tuple(levels), uses)
+    most = _CACHED_ROWS if torch.device(device).type == "cpu" else sum(map(len, plans))
+    groups, uses = [], set[int]()
+    first = 0
+    while first < len(genomes):
+        last, rows = first + 1, len(plans[first])
+        while last < len(genomes) and rows + len(plans[last]) <= most:
+            rows += len(plans[last])
+            last += 1
+        groups.append(_build_group(genomes, plans, range(first, last), outputs))
+        first = last
+    for group in groups:
+        for one in (*group.outputs, *(one for level in group.levels for one in level.sums)):
+            uses |= {-1 - source for source, _ in one.sources if source < 0}
+    assert not uses or max(uses) < inputs, (uses, inputs)
+    return Program(len(genomes), outputs, tuple(groups), frozenset(uses))
+
+
+def _add_up(
+    target: torch.Tensor, one: Sum, told: Sequence[torch.Tensor], rows: Sequence[torch.Tensor]
+) -> None:
+    """Fill a row."""
+    if not one.sources:
+        target.fill_(one.bias)
+        return
+    for number, (source, weight) in enumerate(one.sources):
+        value = rows[source] if source >= 0 else told[-1 - source]
+        if number:
+            target.add_(value, alpha=weight)
+        else:
+            torch.mul(value, weight, out=target)
+    if one.bias:
+        target.add_(one.bias)
 
 
 def _sort_by_depth(genome: neat.DefaultGenome, outputs: int) -> dict[int, int]:
     """The hidden nodes that an output needs, each with how many nodes deep it lies, from 1."""
-    into: dict[int, list[int]] = {}
-    for (start, end), gene in genome.connections.items():
-        if gene.enabled:
-            into.setdefault(end, []).append(start)
+    into = _links_into(genome)
     depths: dict[int, int] = {}
 
     def depth_of(node: int) -> int:
         if node < 0:
             return 0
         if node not in depths:
-            depths[node] = 1 + max((depth_of(start) for start in into.get(node, ())), default=0)
+            depths[node] = 1 + max((depth_of(start) for start, _ in into.get(node, ())), default=0)
         return depths[node]
 
     for output in range(outputs):
-        for start in into.get(output, ()):
+        for start, _ in into.get(output, ()):
             depth_of(start)
     return depths
 
 
-def _place_nodes(plan: Mapping[int, int], firsts: Sequence[int], outputs: int) -> dict[int, int]:
-    """The slot of each node that counts, among those of all levels."""
-    slots, filled = {output: firsts[-1] + output for output in range(outputs)}, list(firsts)
-    for node, level in sorted(plan.items()):
-        slots[node] = filled[level - 1]
-        filled[level - 1] += 1
-    return slots
-
-
-def _weigh(
-    genomes: Sequence[neat.DefaultGenome], slots: Sequence[Mapping[int, int]], count: int, inputs: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, dict[str, list[int]]]:
-    """Weights from inputs (P, S, I), from nodes (P, S, S), biases (P, S, 1), and the rows of each activation."""
-    from_inputs, from_nodes = (
-        torch.zeros(len(genomes), count, inputs),
-        torch.zeros(len(genomes), count, count),
+def _build_group(
+    genomes: Sequence[neat.DefaultGenome],
+    plans: Sequence[Mapping[int, int]],
+    numbers: range,
+    outputs: int,
+) -> Group:
+    """The hidden nodes of some genomes in a buffer, by depth and activation, and what they and the outputs add up."""
+    nodes = sorted(
+        (level, genomes[number].nodes[node].activation, number, node)
+        for number in numbers
+        for node, level in plans[number].items()
     )
-    bias = torch.zeros(len(genomes), count, 1)
-    kinds: dict[str, list[int]] = {}
-    for number, (genome, own) in enumerate(zip(genomes, slots, strict=True)):
-        for node, slot in own.items():
-            gene = genome.nodes[node]
-            bias[number, slot] = gene.bias
-            if gene.activation in FUNCTIONS:
-                kinds.setdefault(gene.activation, []).append(number * count + slot)
-        for (start, end), link in genome.connections.items():
-            if link.enabled and end in own:
-                target, source = (from_inputs, -1 - start) if start < 0 else (from_nodes, own[start])
-                target[number, own[end], source] = link.weight
-    return from_inputs, from_nodes, bias, kinds
+    row_of = {(number, node): row for row, (_, _, number, node) in enumerate(nodes)}
+    into = {number: _links_into(genomes[number]) for number in numbers}
+
+    def add(number: int, node: int, row: int) -> Sum:
+        sources = tuple(
+            (start if start < 0 else row_of[number, start], weight)
+            for start, weight in into[number].get(node, ())
+        )
+        return Sum(number, row, genomes[number].nodes[node].bias, sources)
+
+    levels = []
+    for _, members in groupby(enumerate(nodes), key=lambda item: item[1][0]):
+        own = list(members)
+        sums = tuple(add(number, node, row) for row, (_, _, number, node) in own)
+        kinds = []
+        for name, alike in groupby(own, key=lambda item: item[1][1]):
+            rows = [row for row, _ in alike]
+            kinds += [(name, rows[0], rows[-1] + 1)] if name in FUNCTIONS else []
+        levels.append(Level(sums, tuple(kinds)))
+    last = tuple(add(number, output, output) for number in numbers for output in range(outputs))
+    return Group(len(nodes), tuple(levels), last)
+
+
+def _links_into(genome: neat.DefaultGenome) -> dict[int, list[tuple[int, float]]]:
+    """Starts and weights of the enabled connections into each node."""
+    into: dict[int, list[tuple[int, float]]] = {}
+    for (start, end), gene in genome.connections.items():
+        if gene.enabled:
+            into.setdefault(end, []).append((start, gene.weight))
+    return into

@@ -163,7 +163,7 @@ def observe_saved(form: Path) -> None:
         **{name: dg.MetadataValue.md(text) for name, text in shown.items()},
     }
     with dg.DagsterInstance.get() as instance:
-        instance.report_runless_asset_event(dg.AssetObservation(asset_key="cppn_forms", metadata=metadata))
+        instance.report_runless_asset_event(dg.AssetObservation(cppn_forms.key, metadata=metadata))
 
 
 def newest_forms(store: Store) -> Output | None:

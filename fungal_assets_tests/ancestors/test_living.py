@@ -12,15 +12,16 @@ LINE = torch.linspace(-1, 1, N)
 Z, Y, X = torch.meshgrid(LINE, LINE, LINE, indexing="ij")
 
 
-def column(radius=0.3, lean=0.0, low=-0.7, high=0.7):
-    return ((X - lean * (Y - low)) ** 2 + Z**2 < radius**2) & (low <= Y) & (high >= Y)
+def column(radius=0.3, low=-0.7, high=0.7, x=0.0):
+    return ((X - x) ** 2 + Z**2 < radius**2) & (low <= Y) & (high >= Y)
 
 
 STRAIGHT = column()
+GALLOWS = column(0.12, x=-0.5) | ((X > -0.6) & (X < 0.8) & (Z.abs() < 0.25) & (Y > 0.2) & (Y < 0.7))
 FORMS = {
     "itself": (STRAIGHT, None),
     "in two pieces": (STRAIGHT & (Y.abs() > 0.2), "wholeness"),
-    "leaning over": (column(lean=1.2), "standing"),
+    "leaning over": (GALLOWS, "standing"),
     "four times as much": (column(radius=0.75), "volume"),
     "hardly there": (column(radius=0.12, high=-0.3), "volume"),
     "through the floor": (column(low=-1.0), "air"),

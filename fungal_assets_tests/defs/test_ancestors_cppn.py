@@ -47,7 +47,7 @@ def test_a_saved_child_is_observed_at_once_and_kept_by_the_next_making(root, gro
     monkeypatch.setenv("DAGSTER_HOME", str(root / "home"))
     observe_saved(saved)
     with dg.DagsterInstance.get() as instance:
-        seen = instance.fetch_observations("cppn_forms", limit=5).records
+        seen = instance.fetch_observations(cppn_forms.key, limit=5).records
     assert len(seen) == 1
     told = seen[0].asset_observation.metadata
     assert told["path"].value == str(saved) and [one["generation"] for one in told["lineage"].value] == [0, 1]
