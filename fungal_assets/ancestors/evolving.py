@@ -44,7 +44,7 @@ from fungal_assets.progress import Tell, follow, stay_silent
 from fungal_assets.store import Figures, write_atomically
 
 LEAST_VIABILITY = 0.5
-CANDIDATES = 24
+CANDIDATES = 16
 _LATE_SHARE = 0.5
 _CANDIDATE_GRID, _DESCRIBED_GRID = 40, 24
 

@@ -7,9 +7,9 @@ each kind of activation over all of its rows:
     v_l = f_l(b_l + sum of w x over the connections into v_l)
 
 What no output needs is left out. As many genomes share the buffer as fit a processor's cache; on a GPU all of them. A
-dense product for each depth was tried: most of it multiplies by nothing, and it took three times as long. The activations
-are neat-python's own, to the last constant, so that a program agrees with `neat.nn.FeedForwardNetwork`, which takes some
-hundred times as long (`benchmarks/ancestors.py`).
+dense product for each depth was tried: most of it multiplies by nothing, and it took three times as long. The
+activations are neat-python's own, to the last constant, so that a program agrees with `neat.nn.FeedForwardNetwork`,
+which takes some hundred times as long (`benchmarks/ancestors.py`).
 Belongs here: the compiler and its run. What inputs and outputs mean stands in `expression`. Torch kernel.
 """
 
