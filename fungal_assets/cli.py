@@ -175,8 +175,8 @@ def breed(objects: tuple[str, ...], store: str, profile: str, session: str, seed
     An OBJECT is a mesh (GLB, OBJ, STL, PLY), 'form:NAME' for a grown form, or 'fungarium:MORPHOTYPE'. Left out, the
     breeding of that name is gone on with, or begun from the grown forms. Everything is kept as it happens.
     """
-    from fungal_assets.ancestors.breeding import open_session
     from fungal_assets.ancestors.serving import BreedingServer
+    from fungal_assets.ancestors.sessions import open_session
     from fungal_assets.defs.ancestors_cppn import newest_forms, observe_saved
     from fungal_assets.growth import prepare_environment
     from fungal_assets.profiles import get_profile

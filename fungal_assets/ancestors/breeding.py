@@ -17,11 +17,9 @@ Heavy libraries: import them inside functions only.
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,72 +40,6 @@ _TRIES = 3
 _SIZE, _FRAMES, _FRAME_PX, _FRAME_MS = 36, 12, 144, 130
 _SAVED_SIZE, _MAX_FACES = 64, 12_000
 _GENTLE, _BOLD = 1, 4
-
-
-@dataclass(frozen=True)
-class Creature:
-    """What the page shows of a genome.
-
-    Args:
-        key: Of the genome, unique in the session.
-        parents: Keys of its parents.
-        text: What it looks like, in words, for those who don't see it.
-    """
-
-    key: int
-    parents: tuple[int, ...]
-    text: str
-
-
-def breeding_folder(root: str) -> Path:
-    """Where sessions of a store are: in it, or in the user's data where the store is not on this machine."""
-    if "://" not in root:
-        return Path(root) / "breeding"
-    import hashlib
-
-    import platformdirs
-
-    key = hashlib.sha256(root.encode()).hexdigest()[:12]
-    return platformdirs.user_data_path("fungal_assets") / "breeding" / key
-
-
-def list_saved(root: str) -> list[Path]:
-    """The folders of all children that were bred and saved, of all sessions of a store."""
-    return sorted(path.parent for path in breeding_folder(root).glob("*/saved/*/form.json"))
-
-
-def open_session(
-    root: str,
-    name: str,
-    objects: Sequence[str],
-    forms_3d: Path | None,
-    *,
-    seed: int = 0,
-    tell: Tell = stay_silent,
-) -> Session:
-    """The session of a name in a store: the one that is there, or a new one of some objects.
-
-    Args:
-        root: Of the store.
-        name: Letters, digits, `-` and `_`.
-        objects: Addresses as `origins` reads them; none to go on with what is there, or for its choice.
-        forms_3d: The complete output `forms_3d`, where there is one.
-        seed: Of all chance of a new session.
-        tell: Told of progress.
-
-    Raises:
-        InputError: The name cannot be one, an object is not found or cannot be mended, or the session has others.
-    """
-    from fungal_assets.ancestors.origins import choose_origins, read_origin
-
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,60}", name):
-        raise InputError(f"session {name!r} is no name for a folder; use letters, digits, - and _.")
-    folder = breeding_folder(root) / name
-    if not objects and (folder / "session.json").exists():
-        return Session(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    bodies = [read_origin(address, forms_3d) for address in choose_origins(objects, forms_3d)]
-    return Session.begin(folder, bodies, seed=seed, tell=tell)
 
 
 class Session:
@@ -398,6 +330,7 @@ class Session:
         """Numbers of the children to show, alive and unlike each other, and the words for all that is shown."""
         import numpy as np
 
+        from fungal_assets.ancestors.describing import describe_form
         from fungal_assets.ancestors.expression import express
         from fungal_assets.ancestors.fitness import matter_of
         from fungal_assets.ancestors.living import Kin, measure_viability
@@ -430,29 +363,3 @@ class Session:
         temporary = path.with_name(f".{path.name}")
         temporary.write_bytes(buffer.getvalue())
         temporary.replace(path)
-
-
-def describe_form(piece: Any, colour: Any) -> str:
-    """What a form looks like: its colours, its build and where it is widest.
-
-    Args:
-        piece: bool, shape (n, n, n) along z, y, x.
-        colour: float, shape (3, n, n, n), before the sigmoid.
-    """
-    import numpy as np
-    import torch
-    from scipy import ndimage
-
-    from fungal_assets.nomenclature.colours import colour_shares, main_colours, to_lab
-
-    if not piece.any():
-        return "nothing"
-    skin = piece & ~ndimage.binary_erosion(piece)
-    rgb = (torch.sigmoid(colour)[:, torch.from_numpy(skin)].T.numpy() * 255).astype(np.uint8)
-    colours = main_colours(colour_shares(to_lab(rgb[None])[0]), least_share=0.2)
-    z, y, x = np.nonzero(piece)
-    tall, wide = np.ptp(y) + 1, max(np.ptp(x), np.ptp(z)) + 1
-    build = "tall" if tall > 1.4 * wide else "broad" if wide > 1.4 * tall else "even"
-    middle = (y.mean() - y.min()) / tall
-    weight = "top-heavy" if middle > 0.58 else "bottom-heavy" if middle < 0.42 else "balanced"
-    return f"{' and '.join(colours)}, {build}, {weight}"

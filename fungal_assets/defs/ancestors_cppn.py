@@ -119,9 +119,9 @@ def cppn_forms(
     context: dg.AssetExecutionContext, config: CppnFormsConfig, store: StoreResource, profile: ProfileResource
 ) -> dg.MaterializeResult:
     """Forms evolved by pattern producing networks from objects or grown forms, with genomes, lineage and meshes."""
-    from fungal_assets.ancestors.breeding import list_saved
     from fungal_assets.ancestors.evolving import evolve_forms
     from fungal_assets.ancestors.origins import FORM, choose_origins, is_path
+    from fungal_assets.ancestors.sessions import list_saved
 
     settings = config.fill("cppn_forms", profile)
     grown = newest_forms(store.open())

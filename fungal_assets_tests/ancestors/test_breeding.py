@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fungal_assets.ancestors.breeding import GRID, Session, list_saved, open_session
+from fungal_assets.ancestors.breeding import GRID, Session
 from fungal_assets.ancestors.evolving import evolve_forms
 from fungal_assets.ancestors.keeping import list_evolved, read_genome
 from fungal_assets.ancestors.serving import BreedingServer
+from fungal_assets.ancestors.sessions import list_saved, open_session
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets_tests.ancestors.conftest import SMALL
 

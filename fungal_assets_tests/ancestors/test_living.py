@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from fungal_assets.ancestors.describing import describe_form
 from fungal_assets.ancestors.living import Kin, measure_viability, overlap
 from fungal_assets.ancestors.novelty import choose_apart, describe, novelty, variety
 
@@ -88,3 +89,10 @@ def test_the_chosen_are_far_from_each_other_and_alive():
     assert choose_apart(described, np.array([1, 0.5, 0.5, 0.5, 0.0]), 2) == [0, 3]
     assert 4 not in choose_apart(described, np.array([1, 1, 1, 1, 0.0]), 5)
     assert choose_apart(described, np.zeros(5), 2) == []
+
+
+def test_a_form_is_told_in_words():
+    red = torch.logit(torch.tensor([0.8, 0.1, 0.08]))[:, None, None, None].expand(3, N, N, N)
+    assert describe_form(STRAIGHT.numpy(), red) == "red, tall, balanced"
+    assert describe_form(GALLOWS.numpy(), red).startswith("red, even, top-heavy")
+    assert describe_form(torch.zeros_like(STRAIGHT).numpy(), red) == "nothing"

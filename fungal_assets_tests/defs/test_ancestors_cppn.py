@@ -3,7 +3,7 @@
 import dagster as dg
 import pytest
 
-from fungal_assets.ancestors.breeding import open_session
+from fungal_assets.ancestors.sessions import open_session
 from fungal_assets.defs.ancestors_cppn import cppn_forms, newest_forms, observe_saved
 from fungal_assets.defs.resources import ProfileResource, StoreResource
 from fungal_assets.store import Store
