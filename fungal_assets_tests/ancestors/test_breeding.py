@@ -11,12 +11,10 @@ import pytest
 from PIL import Image
 
 from fungal_assets.ancestors.breeding import GRID, Session
-from fungal_assets.ancestors.evolving import evolve_forms
-from fungal_assets.ancestors.keeping import list_evolved, read_genome
+from fungal_assets.ancestors.keeping import read_genome
 from fungal_assets.ancestors.serving import BreedingServer
 from fungal_assets.ancestors.sessions import list_saved, open_session
 from fungal_assets.errors import InputError, ProvenanceError
-from fungal_assets_tests.ancestors.conftest import SMALL
 
 
 @pytest.fixture(scope="module")
@@ -106,17 +104,15 @@ def test_a_creature_turns(copy, store):
     assert session.turning(key) == data
 
 
-def test_a_saved_child_becomes_a_form_of_the_asset_with_its_lineage(store, tmp_path):
+def test_a_saved_child_is_a_form_with_its_lineage(store):
     root, shown, saved = store
     assert list_saved(str(root)) == [saved]
-    figures = evolve_forms(None, [saved], tmp_path, **(SMALL | {"generations": 1, "forms": 1}))
-    assert figures["bred_by_a_person"] == 1
-    form = list_evolved(tmp_path)[-1]
+    form = json.loads((saved / "form.json").read_text())
     assert form["bred_by"] == "a person" and form["session"] == "spring" and form["generation"] == 3
-    descendant, ancestors = read_genome(tmp_path / form["slug"] / "genome.json")
+    descendant, ancestors = read_genome(saved / "genome.json")
     assert [one["generation"] for one in descendant.descent] == [0, 1, 2, 3]
     assert descendant.descent[-1]["parents"] == shown[3]["parents"]
-    assert all((tmp_path / name).exists() for name in ancestors)
+    assert all((root / "breeding" / "spring" / name).exists() for name in ancestors)
 
 
 @pytest.mark.parametrize(

@@ -68,16 +68,6 @@ def test_a_whole_output_passes(evolved, check):
     assert verdict.passed, verdict.finding
 
 
-def test_a_killed_run_goes_on_to_the_same_genomes(evolved, tmp_path):
-    folder, _ = evolved
-    (tmp_path / ".evolution").mkdir()
-    shutil.copy(folder / ".evolution" / "0000.json", tmp_path / ".evolution")
-    shutil.copy(folder / ".evolution" / "0001.json", tmp_path / ".evolution")
-    evolve_forms(None, [], tmp_path, **SMALL)
-    for name in ["lineage.json", *(f"{form['slug']}/genome.json" for form in list_evolved(folder))]:
-        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
-
-
 def test_a_genome_that_was_changed_no_longer_grows_its_form(copy):
     path = copy / list_evolved(copy)[0]["slug"] / "genome.json"
     kept = json.loads(path.read_text())

@@ -3,6 +3,7 @@
 import dagster as dg
 import pytest
 
+from fungal_assets.ancestors.keeping import list_evolved, read_genome
 from fungal_assets.ancestors.sessions import open_session
 from fungal_assets.defs.ancestors_cppn import cppn_forms, newest_forms, observe_saved
 from fungal_assets.defs.resources import ProfileResource, StoreResource
@@ -56,6 +57,12 @@ def test_a_saved_child_is_observed_at_once_and_kept_by_the_next_making(root, gro
     assert not metadata["unchanged"].value and metadata["bred_by_a_person"].value == 1
     record = Store(root / "store").get("cppn_forms").record
     assert f"bred/spring/{saved.name}" in record.inputs
+    output = Store(root / "store").get("cppn_forms").path
+    form = list_evolved(output)[-1]
+    assert form["bred_by"] == "a person"
+    descendant, ancestors = read_genome(output / form["slug"] / "genome.json")
+    assert [one["generation"] for one in descendant.descent] == [0, 1]
+    assert all((output / name).exists() for name in ancestors)
 
 
 def test_without_grown_forms_there_are_none_to_descend_from(tmp_path):
