@@ -42,7 +42,7 @@ def check_reproduction(cppn_forms: Path) -> Verdict:
 
 
 def check_viability(cppn_forms: Path) -> Verdict:
-    """Every form that evolution kept, grown again, is one piece, stands, and is of sane volume."""
+    """Every form that evolution kept, grown again, is one piece, stands, and does not touch the box."""
 
     def judge() -> Verdict:
         found = {form["common_name"]: _measure(cppn_forms, form)[0] for form in _evolved(cppn_forms)}
@@ -142,7 +142,7 @@ def _field(path: Path, changed_ns: int) -> Any:
 
 
 def _measure(cppn_forms: Path, form: dict[str, Any]) -> tuple[float, float]:
-    """Viability and the greatest overlap with an ancestor, of the form grown again."""
+    """How far it is one piece, stands and touches nothing, and its greatest overlap with an ancestor, grown again."""
     from fungal_assets.ancestors.expression import express
     from fungal_assets.ancestors.fitness import matter_of
     from fungal_assets.ancestors.keeping import read_genome
@@ -152,4 +152,5 @@ def _measure(cppn_forms: Path, form: dict[str, Any]) -> tuple[float, float]:
     fields = _fields(cppn_forms, names)
     matter = express([descendant.genome], fields, _GRID).density > 0
     viability, overlaps, _ = measure_viability(matter, Kin.of(matter_of(fields, _GRID)))
-    return viability[0].product, float(overlaps.max())
+    found = viability[0]
+    return found.wholeness * found.standing * found.air, float(overlaps.max())

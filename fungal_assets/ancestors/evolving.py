@@ -15,7 +15,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch  # noqa: TID253
@@ -47,6 +47,14 @@ LEAST_VIABILITY = 0.5
 CANDIDATES = 16
 _LATE_SHARE = 0.5
 _CANDIDATE_GRID, _DESCRIBED_GRID = 40, 24
+
+
+class _Chosen(NamedTuple):
+    """A genome to keep: its key, the share of its views that are called fungi, and what the first is called."""
+
+    key: int
+    called_fungus: float
+    called: str
 
 
 def evolve_forms(
@@ -110,10 +118,10 @@ def evolve_forms(
         tell=tell,
     )
     paths = [note["path"] for note in notes]
-    chosen, called = _choose(history, fields, judge, forms)
+    chosen, called = _choose(history, fields, judge, forms, is_free=fitness == "novelty")
     kept = [
-        _keep(folder, history, key, fields, paths, judge, form_grid_size=form_grid_size, max_faces=max_faces)
-        for key in follow(chosen, tell, "growing forms", len(chosen))
+        _keep(folder, history, one, fields, paths, form_grid_size=form_grid_size, max_faces=max_faces)
+        for one in follow(chosen, tell, "growing forms", len(chosen))
     ]
     bred = [_adopt(path, folder) for path in saved]
     _write_tables(folder, history, notes, [*kept, *bred])
@@ -154,19 +162,25 @@ def _read_ancestors(
 
 
 def _choose(
-    history: Sequence[Generation], fields: Sequence[Field], judge: FungusJudge, count: int
-) -> tuple[list[int], float]:
-    """Keys of the forms to keep, and the share of the candidates' views that the judge calls fungi.
+    history: Sequence[Generation],
+    fields: Sequence[Field],
+    judge: FungusJudge,
+    count: int,
+    *,
+    is_free: bool,
+) -> tuple[list[_Chosen], float]:
+    """The forms to keep, and the share of the candidates' views that the judge calls fungi.
 
-    Candidates are the viable ones of the later half of the generations that are furthest from each other, the ancestors
-    among what they must be far from; of them those are kept that the judge calls fungi in most of their views.
+    Candidates are the viable ones of the later half of the generations that are furthest from each other; of them those
+    are kept that the judge calls fungi in most of their views. Without a goal (`is_free`) viable ones of several
+    colours go before, with one those that came nearest to it, and to be viable they need be no kin of an ancestor.
     """
     late = history[int(len(history) * _LATE_SHARE) :]
     genomes = {
         key: genome
         for generation in late
         for key, genome in generation.genomes.items()
-        if generation.measures[key]["viability"] >= LEAST_VIABILITY and generation.lineage[key].generation > 0
+        if _could_live(generation.measures[key], is_free) and generation.lineage[key].generation > 0
     }
     if not genomes:
         raise InputError(
@@ -179,34 +193,42 @@ def _choose(
     latest = {
         key: generation.measures[key] for generation in late for key in genomes if key in generation.genomes
     }
-    worth = np.array([latest[key]["viability"] for key in keys]) * (0.4 + 0.6 * variety(described))
+    if is_free:
+        worth = np.array([latest[key]["viability"] for key in keys]) * (0.4 + 0.6 * variety(described))
+    else:
+        worth = np.array([genomes[key].fitness for key in keys]) ** 2
     candidates = choose_apart(described, worth, CANDIDATES)
-    shares = np.array(
-        [
-            judge.is_fungus(photograph(grow_form(genomes[keys[number]], fields, _CANDIDATE_GRID))).mean()
-            for number in candidates
-        ]
-    )
+    seen = [
+        judge.call(photograph(grow_form(genomes[keys[number]], fields, _CANDIDATE_GRID)))
+        for number in candidates
+    ]
+    shares = np.array([np.mean([judge.is_name_of_fungus(name) for name in names]) for names in seen])
     picked = choose_apart(described[candidates], worth[candidates] * (0.05 + shares), count)
-    return [keys[candidates[number]] for number in picked], float(shares.mean())
+    chosen = [_Chosen(keys[candidates[each]], float(shares[each]), seen[each][0]) for each in picked]
+    return chosen, float(shares.mean())
+
+
+def _could_live(measures: Mapping[str, float], is_free: bool) -> bool:
+    share = (
+        measures["viability"] if is_free else measures["wholeness"] * measures["standing"] * measures["air"]
+    )
+    return share >= LEAST_VIABILITY
 
 
 def _keep(
     folder: Path,
     history: Sequence[Generation],
-    key: int,
+    chosen: _Chosen,
     fields: Sequence[Field],
     paths: Sequence[str],
-    judge: FungusJudge,
     *,
     form_grid_size: int,
     max_faces: int,
 ) -> dict[str, Any]:
+    key = chosen.key
     generation = next(each for each in reversed(history) if key in each.genomes)
     genome, lineage = generation.genomes[key], generation.lineage[key]
     slug = f"form-{key:05d}"
-    done = folder / slug / "form.json"
-    views = [] if done.exists() else photograph(grow_form(genome, fields, _CANDIDATE_GRID))
     named = _name(genome, fields)
     notes = {
         "slug": slug,
@@ -215,8 +237,8 @@ def _keep(
         "generation": lineage.generation,
         "parents": list(lineage.parents),
         "bred_by": "evolution",
-        "called_fungus": float(judge.is_fungus(views).mean()) if views else 0.0,
-        "called": judge.call(views)[0] if views else "",
+        "called_fungus": chosen.called_fungus,
+        "called": chosen.called,
         **generation.measures[key],
     }
     descent = [to_json(*each) for each in descend(history, key)]

@@ -70,8 +70,11 @@ class FungusJudge:
 
     def is_fungus(self, images: Sequence[Image.Image]) -> np.ndarray:
         """Whether each picture is called a fungus: bool, shape (n,)."""
-        fungi = set(self.names[: self.fungi])
-        return np.array([name in fungi for name in self.call(images)])
+        return np.array([self.is_name_of_fungus(name) for name in self.call(images)])
+
+    def is_name_of_fungus(self, name: str) -> bool:
+        """Whether a name that the judge gave is a fungus's."""
+        return name in self.names[: self.fungi]
 
     def fit(self, images: Sequence[Image.Image], words: str) -> np.ndarray:
         """How well pictures fit words, against all other things: float, shape (n,), 0 to 1, 0.5 as well as the best."""

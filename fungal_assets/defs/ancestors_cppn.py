@@ -95,7 +95,7 @@ CPPN_CHECKS = (
         blocking=True,
     ),
     Check(
-        "forms_are_viable", "Every form is one piece, stands, and is of sane volume.", _viable, is_severe=True
+        "forms_are_viable", "Every form is one piece, stands, and touches nothing.", _viable, is_severe=True
     ),
     Check("forms_differ", "Every form differs from each of its ancestors.", _different),
     Check(

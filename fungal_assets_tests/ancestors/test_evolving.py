@@ -136,3 +136,14 @@ def test_a_damaged_genome_says_how_to_evolve_again(tmp_path):
     (tmp_path / "genome.json").write_text("{}")
     with pytest.raises(ProvenanceError, match="Evolve again: fungal grow --with ancestors"):
         read_genome(tmp_path / "genome.json")
+
+
+def test_forms_are_bred_towards_a_target_that_is_no_kin(tmp_path):
+    changed = {
+        "ancestors": ["fungarium:bolete"],
+        "fitness": "target",
+        "target": "fungarium:stinkhorn",
+        "forms": 1,
+    }
+    evolve_forms(None, [], tmp_path, **(SMALL | changed | {"generations": 2}))
+    assert list_evolved(tmp_path)[0]["matched"] > 0
