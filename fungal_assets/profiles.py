@@ -70,6 +70,21 @@ _PUBLICATION: dict[str, Any] = {
     "deletes_foreign": False,
 }
 
+_OF_THE_PRESET = (
+    "max_steps",
+    "batch_size",
+    "latent_size",
+    "width",
+    "learning_rate",
+    "discriminator_rate",
+    "loss",
+    "has_spectral_norm",
+    "augmentation",
+    "flips",
+    "ema_decay",
+)
+"""Settings of a DCGAN that its preset gives where they are left empty."""
+
 _SHARED: dict[str, dict[str, Any]] = {
     "raw_images": {
         "source": "specimens",
@@ -144,6 +159,23 @@ _SHARED: dict[str, dict[str, Any]] = {
     "forms_3d": {"species_names": [], "views_per_step": 2, "first_guesses": 8, "seed": 0},
     "videos_3d": {"frames": 60, "size_px": 256, "frames_per_s": 24},
     "field_guide": {"title": "Field guide"},
+    "dcgan_weights": {
+        "preset": "small-data",
+        **dict.fromkeys(_OF_THE_PRESET),
+        "watch_every_steps": 250,
+        "watched_pictures": 64,
+        "patience_looks": 0,
+        "held_out_share": 0.15,
+        "checkpoint_every_s": 30.0,
+        "seed": 0,
+    },
+    "dcgan_gallery": {
+        "pictures": 64,
+        "walk_stops": 8,
+        "frames_per_stop": 12,
+        "frames_per_s": 16,
+        "seed": 0,
+    },
     "published_dataset": _PUBLICATION,
     "published_weights": _PUBLICATION,
 }

@@ -6,6 +6,7 @@ from fungal_assets.defs import (
     atlas,
     collection,
     dataset,
+    dcgan,
     diffusion,
     exhibition,
     forms,
@@ -32,6 +33,7 @@ ASSET_MODULES = (
     forms,
     exhibition,
     publication,
+    dcgan,
 )
 
 # The checks of every asset, for whoever looks at outputs outside a run.
@@ -55,6 +57,8 @@ CHECKS = {
     "forms_3d": forms.FORM_CHECKS,
     "videos_3d": forms.VIDEO_CHECKS,
     "field_guide": exhibition.GUIDE_CHECKS,
+    "dcgan_weights": dcgan.DCGAN_WEIGHTS_CHECKS,
+    "dcgan_gallery": dcgan.DCGAN_GALLERY_CHECKS,
     "published_dataset": publication.PUBLICATION_CHECKS,
     "published_weights": publication.PUBLICATION_CHECKS,
 }

@@ -30,6 +30,7 @@ GROWTH_ASSETS = (
     "field_guide",
 )
 ATLAS_ASSETS = ("resolution_atlas",)
+ANCESTOR_ASSETS = ("dcgan_weights", "dcgan_gallery")
 PUBLICATION_ASSETS = ("published_dataset", "published_weights")
 
 collection = dg.define_asset_job(

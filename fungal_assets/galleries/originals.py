@@ -90,7 +90,7 @@ def read_originals(
     for batch, found in map_in_order(embed, in_batches(_rows(folder), EMBED_BATCH)):
         is_seen = np.array([split == TRAIN for split, _ in batch])
         trained = np.array([row["image_id"] for _, row in batch], object)[is_seen]
-        nearest = _keep_nearest(nearest, trained, pictures @ found[is_seen].T)
+        nearest = keep_nearest(nearest, trained, pictures @ found[is_seen].T)
         for (_, row), vector in zip(batch, found, strict=True):
             if len(vectors.setdefault(row["species_id"], [])) < MOST_REAL:
                 vectors[row["species_id"]].append(vector)
@@ -110,7 +110,7 @@ def _rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield split, row
 
 
-def _keep_nearest(nearest: Nearest, image_ids: np.ndarray, cosines: np.ndarray) -> Nearest:
+def keep_nearest(nearest: Nearest, image_ids: np.ndarray, cosines: np.ndarray) -> Nearest:
     """The nearest of those kept so far and of more training images, `CANDIDATES` at most."""
     everyone = np.concatenate([nearest.cosines, cosines.astype(np.float32)], axis=1)
     names = np.concatenate([nearest.image_ids, np.broadcast_to(image_ids, cosines.shape)], axis=1)

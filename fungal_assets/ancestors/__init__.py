@@ -1,0 +1,1 @@
+"""The roads that the artist began on, beside the main one."""
