@@ -1,6 +1,6 @@
 """The stage from a trained DCGAN to what people look at: pictures, a walk through its noise, and how it compares.
 
-Belongs here: which pictures are drawn, kept and shown. Measuring two models against each other is in `dcgan_comparison`.
+Belongs here: which pictures are drawn, kept and shown. Measuring two models is in `dcgan_comparison`.
 """
 
 from __future__ import annotations

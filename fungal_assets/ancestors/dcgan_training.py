@@ -100,6 +100,7 @@ def train_dcgan(
     write_table(folder / "loss.parquet", progress.curve, CURVE)
     write_table(folder / "looks.parquet", progress.looks, LOOKS)
     draw_curves(folder / "curves.png", progress.curve, progress.looks, best)
+    kid_of_real = _floor(squares, seen, vectors, extractor)
     about = {
         "size_px": size_px,
         "recipe": dataclasses.asdict(recipe),
@@ -108,7 +109,7 @@ def train_dcgan(
         "steps": progress.step,
         "kid": best["kid"],
         "variety": best["variety"],
-        "kid_of_real": _floor(squares, seen, vectors, extractor),
+        "kid_of_real": kid_of_real,
         "extractor": describe_extractor(extractor),
         "trained_on": len(seen),
         "held_out": held_out,
@@ -118,7 +119,7 @@ def train_dcgan(
         "steps": progress.step,
         "step_kept": int(best["step"] or 0),
         "kid": best["kid"] or 0.0,
-        "kid_of_real": about["kid_of_real"],
+        "kid_of_real": kid_of_real,
         "variety": best["variety"] or 0.0,
         "trained_on": len(seen),
         "held_out": len(held_out),
