@@ -103,6 +103,9 @@ def begin(network: nn.Module, generator: torch.Generator) -> None:
             parameter.normal_(1.0, SPREAD, generator=generator)
         else:
             parameter.normal_(0.0, SPREAD, generator=generator)
+    for name, buffer in network.named_buffers():
+        if name.endswith(("._u", "._v")):  # the first guesses of spectral norm
+            buffer.copy_(nn.functional.normalize(buffer.normal_(generator=generator), dim=0))
 
 
 def count_parameters(network: nn.Module) -> int:
