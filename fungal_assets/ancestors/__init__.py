@@ -1,1 +1,1 @@
-"""The roads that the artist began on, beside the main one."""
+"""The roads that the artist began on: forms evolved by pattern producing networks (CPPN), and the DCGAN."""
