@@ -3,7 +3,8 @@
 Radford, Metz and Chintala, "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial
 Networks", ICLR 2016 (arXiv:1511.06434). Both are a row of convolutions of 4 px, each but one with stride 2: from noise
 to 4x4 to the whole picture, and back to one number. `width` channels lie beside the picture; they double with each
-halving of its side. A picture of 128 px has one layer more than one of 64.
+halving of its side, up to `MOST_WIDER` times as many, which pictures over 128 px come to. A picture of 128 px has one
+layer more than one of 64.
 
 The number that the second gives is a logit, positive for real; the sigmoid belongs to the loss.
 
@@ -12,12 +13,16 @@ A numeric kernel: imports torch at module level, so import this module inside fu
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
+
 import torch  # noqa: TID253
 from torch import nn  # noqa: TID253
 from torch.nn.utils.parametrizations import spectral_norm  # noqa: TID253
 
 KERNEL, FIRST_SIDE = 4, 4
 SLOPE = 0.2
+MOST_WIDER = 16
 SPREAD = 0.02
 """Standard deviation of weights at the start."""
 
@@ -33,12 +38,11 @@ class Generator(nn.Module):
 
     def __init__(self, size_px: int, latent_size: int, width: int):
         super().__init__()
-        channels = width * size_px // 8
-        layers = [nn.ConvTranspose2d(latent_size, channels, KERNEL, bias=False), *_after(channels)]
-        while channels > width:
-            layers += [_doubling(channels, channels // 2), *_after(channels // 2)]
-            channels //= 2
-        self.layers = nn.Sequential(*layers, _doubling(channels, 3), nn.Tanh())
+        first, *others = reversed(list_channels(size_px, width))
+        layers = [nn.ConvTranspose2d(latent_size, first, KERNEL, bias=False), *_after(first)]
+        for before, after in pairwise((first, *others)):
+            layers += [_doubling(before, after), *_after(after)]
+        self.layers = nn.Sequential(*layers, _doubling(width, 3), nn.Tanh())
         self.size_px, self.latent_size = size_px, latent_size
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
@@ -59,19 +63,24 @@ class Discriminator(nn.Module):
     def __init__(self, size_px: int, width: int, *, has_spectral_norm: bool):
         super().__init__()
         bound = spectral_norm if has_spectral_norm else _as_it_is
-        channels, side = width, size_px // 2
-        layers: list[nn.Module] = [bound(_halving(3, channels, has_spectral_norm)), nn.LeakyReLU(SLOPE)]
-        while side > FIRST_SIDE:
-            layers.append(bound(_halving(channels, 2 * channels, has_spectral_norm)))
-            layers += [] if has_spectral_norm else [nn.BatchNorm2d(2 * channels)]
+        channels = list_channels(size_px, width)
+        layers: list[nn.Module] = [bound(_halving(3, width, has_spectral_norm)), nn.LeakyReLU(SLOPE)]
+        for before, after in pairwise(channels):
+            layers.append(bound(_halving(before, after, has_spectral_norm)))
+            layers += [] if has_spectral_norm else [nn.BatchNorm2d(after)]
             layers.append(nn.LeakyReLU(SLOPE))
-            channels, side = 2 * channels, side // 2
-        last = nn.Conv2d(channels, 1, KERNEL, bias=has_spectral_norm)
+        last = nn.Conv2d(channels[-1], 1, KERNEL, bias=has_spectral_norm)
         self.layers = nn.Sequential(*layers, bound(last))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits of pictures, shape (B,)."""
         return self.layers(images).flatten()
+
+
+def list_channels(size_px: int, width: int) -> list[int]:
+    """Channels where a picture's side was halved once, twice and so on, down to 4 px."""
+    halvings = int(math.log2(size_px // FIRST_SIDE))
+    return [width * min(2**at, MOST_WIDER) for at in range(halvings)]
 
 
 def _as_it_is(layer: nn.Module) -> nn.Module:

@@ -15,7 +15,6 @@ from fungal_assets.errors import InputError
 
 LOSSES = ("logistic", "hinge")
 AUGMENTATIONS = ("colour", "translation", "cutout")
-SIZES_PX = (64, 128)
 MIN_VARIETY = 0.5
 """Drawn pictures with less of the variety of real ones are a collapse: the generator draws a few things only."""
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from fungal_assets.ancestors.dcgan_presets import SIZES_PX, Recipe
-from fungal_assets.errors import InputError
+from fungal_assets.ancestors.dcgan_presets import Recipe
 from fungal_assets.progress import OnStep, Tell, ignore_step, stay_silent
 from fungal_assets.shards import write_table
 from fungal_assets.store import Figures, write_atomically
@@ -48,14 +47,14 @@ def train_dcgan(
         prepared_images: Output of `preparation.prepare_images`.
         folder: Where `generator.safetensors`, `dcgan.json`, `loss.parquet`, `looks.parquet`, `curves.png` and
             `looks/step-*.webp` go; a killed run's state in it is gone on from.
-        size_px: Side of the pictures.
+        size_px: Side of the pictures, a power of two from 8.
         recipe: How it is trained.
         checkpoint_every_s: Seconds between two states.
         tell: Gets lines of progress.
         on_step: Hears of every step, with the figures that were read.
 
     Raises:
-        InputError: The settings, the size or the pictures cannot be used.
+        InputError: The settings or the pictures cannot be used.
         TrainingError: A loss is not finite, or a state cannot be written.
     """
     from fungal_assets.ancestors.dcgan_adversaries import Adversaries
@@ -72,7 +71,6 @@ def train_dcgan(
     from fungal_assets.morphology.extractors import describe_extractor, find_extractor
 
     recipe.refuse_impossible()
-    _refuse_size(size_px)
     device = pick_device()
     squares = read_squares(prepared_images, folder / CACHE, size_px=size_px, tell=tell)
     seen, held_out = part(squares.image_ids, recipe.held_out_share)
@@ -126,14 +124,6 @@ def train_dcgan(
         "generator_parameters": count_parameters(generator),
         "discriminator_parameters": count_parameters(adversaries.discriminator),
     }
-
-
-def _refuse_size(size_px: int) -> None:
-    if size_px not in SIZES_PX:
-        raise InputError(
-            f"a DCGAN of {size_px} px was asked for, one of {', '.join(map(str, SIZES_PX))} expected: larger ones do "
-            "not come to look like anything. Grow the partition 64 or 128."
-        )
 
 
 def _floor(squares: Squares, seen: Sequence[str], held_out: np.ndarray, extractor: Extractor) -> float:

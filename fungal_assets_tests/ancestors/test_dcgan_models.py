@@ -4,7 +4,13 @@ import pytest
 import torch
 
 from fungal_assets.ancestors.dcgan_images import generator_of
-from fungal_assets.ancestors.dcgan_models import Discriminator, Generator, begin, count_parameters
+from fungal_assets.ancestors.dcgan_models import (
+    Discriminator,
+    Generator,
+    begin,
+    count_parameters,
+    list_channels,
+)
 from fungal_assets.ancestors.dcgan_presets import PRESETS, fill_preset
 from fungal_assets.errors import InputError
 
@@ -22,7 +28,12 @@ def test_the_tutorials_networks_have_the_published_number_of_parameters():
     assert [count_parameters(each) for each in networks("tutorial", 64)] == [3_576_704, 2_765_568]
 
 
-@pytest.mark.parametrize("size_px", [64, 128])
+def test_channels_double_with_each_halving_up_to_sixteen_times_as_many():
+    assert list_channels(64, 64) == [64, 128, 256, 512] and list_channels(128, 8) == [8, 16, 32, 64, 128]
+    assert list_channels(512, 8) == [8, 16, 32, 64, 128, 128, 128]
+
+
+@pytest.mark.parametrize("size_px", [32, 64, 128, 256])
 def test_pictures_have_the_size_and_the_range_of_a_tanh_and_one_logit_each(size_px):
     generator, discriminator = networks("small-data", size_px)
     images = generator(torch.randn(2, 100))
