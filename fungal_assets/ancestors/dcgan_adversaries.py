@@ -9,9 +9,8 @@ z noise, the discriminator minimises and then the generator, on the same drawn p
 The logistic losses are binary cross entropy of the sigmoid, the generator's in the half that does not saturate.
 
 What makes a step cheap: layers keep channels last; products are in bfloat16 where the machine multiplies in it; the
-generator's half computes no gradients of the discriminator's weights; a discriminator without batch normalisation sees
-real and drawn pictures in one pass (with it their statistics must stay apart). `benchmarks/ancestors_dcgan.py` measures
-each.
+generator's half computes no gradients of the discriminator's weights. `benchmarks/ancestors_dcgan.py` measures each.
+Real and drawn pictures pass the discriminator one after the other, as their statistics must stay apart.
 
 A numeric kernel: imports torch at module level, so import this module inside functions only.
 """
@@ -142,9 +141,6 @@ class Adversaries:
             self._changed(images.to(drawn.dtype), "discriminator's changes", step) for images in (real, drawn)
         ]
         with self._precise():
-            if self._recipe.has_spectral_norm:
-                told = self.discriminator(torch.cat(both)).float()
-                return told[: len(real)], told[len(real) :]
             return self.discriminator(both[0]).float(), self.discriminator(both[1]).float()
 
     @torch.no_grad()

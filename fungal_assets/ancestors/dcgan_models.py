@@ -56,20 +56,19 @@ class Discriminator(nn.Module):
     Args:
         size_px: Side of a picture, a power of two from 8.
         width: Channels of the first layer.
-        has_spectral_norm: Whether no layer can stretch what it is given (Miyato, Kataoka, Koyama and Yoshida 2018,
-            arXiv:1802.05957), in the place of the batch normalisation of all layers but the first.
+        has_spectral_norm: Whether no convolution can stretch what it is given (Miyato, Kataoka, Koyama and Yoshida
+            2018, arXiv:1802.05957), beside the batch normalisation of all layers but the first. In its place, as in
+            that paper, it learnt more slowly (docs/log.md, 2026-11-29).
     """
 
     def __init__(self, size_px: int, width: int, *, has_spectral_norm: bool):
         super().__init__()
         bound = spectral_norm if has_spectral_norm else _as_it_is
         channels = list_channels(size_px, width)
-        layers: list[nn.Module] = [bound(_halving(3, width, has_spectral_norm)), nn.LeakyReLU(SLOPE)]
+        layers: list[nn.Module] = [bound(_halving(3, width)), nn.LeakyReLU(SLOPE)]
         for before, after in pairwise(channels):
-            layers.append(bound(_halving(before, after, has_spectral_norm)))
-            layers += [] if has_spectral_norm else [nn.BatchNorm2d(after)]
-            layers.append(nn.LeakyReLU(SLOPE))
-        last = nn.Conv2d(channels[-1], 1, KERNEL, bias=has_spectral_norm)
+            layers += [bound(_halving(before, after)), nn.BatchNorm2d(after), nn.LeakyReLU(SLOPE)]
+        last = nn.Conv2d(channels[-1], 1, KERNEL, bias=False)
         self.layers = nn.Sequential(*layers, bound(last))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -91,8 +90,8 @@ def _doubling(before: int, after: int) -> nn.Module:
     return nn.ConvTranspose2d(before, after, KERNEL, stride=2, padding=1, bias=False)
 
 
-def _halving(before: int, after: int, has_bias: bool) -> nn.Module:
-    return nn.Conv2d(before, after, KERNEL, stride=2, padding=1, bias=has_bias)
+def _halving(before: int, after: int) -> nn.Module:
+    return nn.Conv2d(before, after, KERNEL, stride=2, padding=1, bias=False)
 
 
 def _after(channels: int) -> tuple[nn.Module, nn.Module]:

@@ -31,7 +31,7 @@ class Recipe:
         learning_rate: Of the generator (Adam, betas 0.5 and 0.999).
         discriminator_rate: Of the discriminator.
         loss: `logistic`, binary cross entropy with the generator's non-saturating half, or `hinge`.
-        has_spectral_norm: Whether the discriminator has spectral norm in the place of batch normalisation.
+        has_spectral_norm: Whether the discriminator has spectral norm beside batch normalisation.
         augmentation: What the discriminator sees changed: names of `AUGMENTATIONS` between commas, or nothing.
         flips: Whether real pictures are mirrored by chance.
         ema_decay: Share of the averaged generator that stays at each step, less in the first ones; 0 for no average.
@@ -92,14 +92,13 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "small-data": {
         **_TUTORIAL,
         "max_steps": 1000,
-        "batch_size": 32,
+        "batch_size": 16,
         "width": 32,
-        "discriminator_rate": 4e-4,
         "loss": "hinge",
         "has_spectral_norm": True,
         "augmentation": ",".join(AUGMENTATIONS),
         "flips": True,
-        "ema_decay": 0.995,
+        "ema_decay": 0.99,
     },
 }
 

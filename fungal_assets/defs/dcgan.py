@@ -47,7 +47,7 @@ class DcganWeightsConfig(StageConfig):
     loss: str | None = Field(default=None, pattern="^(logistic|hinge)$", description="'logistic' or 'hinge'.")
     has_spectral_norm: bool | None = Field(
         default=None,
-        description="Whether the discriminator has spectral norm in the place of batch normalisation.",
+        description="Whether the discriminator has spectral norm beside batch normalisation.",
     )
     augmentation: str | None = Field(
         default=None,
