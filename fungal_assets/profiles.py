@@ -162,7 +162,6 @@ _SHARED: dict[str, dict[str, Any]] = {
     "dcgan_weights": {
         "preset": "small-data",
         **dict.fromkeys(_OF_THE_PRESET),
-        "watch_every_steps": 250,
         "watched_pictures": 64,
         "patience_looks": 0,
         "held_out_share": 0.15,
@@ -264,6 +263,7 @@ PROFILES: Mapping[str, Profile] = {
                 "guess_guidance_scale": 2.0,
                 "processes": 2,
             },
+            dcgan_weights={"width": 16, "max_steps": 600, "watch_every_steps": 200},
         ),
         by_method={
             "full": {"fine_tuned_weights": {"learning_rate": 1e-4}},
@@ -337,6 +337,7 @@ PROFILES: Mapping[str, Profile] = {
                 "processes": 1,
             },
             videos_3d={"frames": 120, "size_px": 512},
+            dcgan_weights={"width": 64, "batch_size": 32, "max_steps": 20_000, "watch_every_steps": 1000},
         ),
         by_method={
             "full": {
