@@ -1,7 +1,9 @@
 """The two ways of training a DCGAN, as rows of values: the tutorial's, and one for a few hundred pictures.
 
 `tutorial` has the published settings of PyTorch's DCGAN tutorial, which the artist began with: made for two hundred
-thousand faces. `small-data` adds what keeps a discriminator from learning few pictures by heart.
+thousand faces. `small-data` adds what keeps a discriminator from learning few pictures by heart: it sees them changed,
+mirrored and in small batches, and what is kept is the average of a narrower generator. Spectral norm and the hinge loss
+are settings of their own, as they measured no better in the minutes that a laptop has (docs/log.md, 2026-11-29).
 Belongs here: settings and what they mean. Loads no torch, so that settings can be checked without it.
 """
 
@@ -94,8 +96,6 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "max_steps": 1000,
         "batch_size": 16,
         "width": 32,
-        "loss": "hinge",
-        "has_spectral_norm": True,
         "augmentation": ",".join(AUGMENTATIONS),
         "flips": True,
         "ema_decay": 0.99,

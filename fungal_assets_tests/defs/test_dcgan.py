@@ -72,7 +72,7 @@ def trained(materialise):
 
 def test_what_is_left_empty_takes_the_presets_value_and_is_in_the_record(trained, store):
     config = store.get("dcgan_weights", "64").record.config
-    assert config["width"] == 4 and config["loss"] == "hinge" and config["latent_size"] == 100
+    assert config["width"] == 4 and config["flips"] is True and config["latent_size"] == 100
     assert "preset" not in config and None not in config.values()
 
 
