@@ -22,6 +22,7 @@ from fungal_assets.ancestors.dcgan_comparison import (
     measure_model,
     table_of,
 )
+from fungal_assets.ancestors.dcgan_form import draw_form
 from fungal_assets.ancestors.dcgan_originals import RealPictures, read_candidates, read_real, read_some
 from fungal_assets.galleries.copies import Original, find_original
 from fungal_assets.galleries.grids import save_webp
@@ -51,6 +52,7 @@ PICTURES = pa.schema(
     ]
 )
 REPORT_NAME, TABLE_NAME, FILM_NAME = "report.json", "comparison.md", "walk.mp4"
+FORM_NAME = "form.webp"
 DCGAN, DIFFUSION, REAL = "DCGAN", "tuned diffusion model", "real pictures"
 COLUMNS, WALKS, SHOWN_NEAREST = 8, 3, 24
 TILE_PX = 128
@@ -91,7 +93,8 @@ def make_dcgan_gallery(
         clusters: The species that a picture may pass for.
         sample_galleries: The tuned diffusion model's gallery at this size; None to compare with nothing.
         folder: Where `pictures/*.png`, `gallery.parquet`, `grid.webp`, `nearest.webp`, `walk.mp4`, `walk.webp` and
-            `report.json` go; with a gallery to compare with, `comparison.webp` and `comparison.md` too.
+            `report.json` go; with a gallery to compare with, `comparison.webp` and `comparison.md` too; and
+            `form.webp` where a picture has a silhouette to begin a form from.
         pictures: How many are drawn.
         walk_stops: Pictures that a walk passes before it is back.
         frames_per_stop: Frames from one to the next.
@@ -119,6 +122,7 @@ def make_dcgan_gallery(
     rows = _rows_of(models[DCGAN], found, species, seed)
     _write_pictures(folder, images, rows)
     _draw_nearest(images, found, prepared_images, folder / "nearest.webp")
+    begun_from = draw_form(images, folder / FORM_NAME)
     _film_walk(folder, generator, walk_stops, frames_per_stop, frames_per_s, seed, tell)
     measures = _measure(models, real, found, species, seed)
     if DIFFUSION in models:
@@ -130,6 +134,7 @@ def make_dcgan_gallery(
         "weights_sha256": about["sha256"],
         "size_px": generator.size_px,
         "walk": {"frames": walk_stops * frames_per_stop, "frames_per_s": frames_per_s},
+        "form_begun_from": begun_from,
         "models": measures,
     }
     write_atomically(folder / REPORT_NAME, json.dumps(report, indent=1))
@@ -215,7 +220,7 @@ def _film_walk(
 ) -> None:
     """Film nine walks side by side; each comes back to where it began."""
     from fungal_assets.ancestors.dcgan_drawing import draw_pictures, latents_of
-    from fungal_assets.forms.video import write_mp4, write_preview
+    from fungal_assets.forms.video import write_mp4
 
     size = generator.latent_size
     ends = latents_of(WALKS**2 * stops, size, seed + 1).reshape(WALKS**2, stops, size)
@@ -225,7 +230,18 @@ def _film_walk(
         for latents in walk(ends, frames_per_stop)
     ]
     write_mp4(folder / FILM_NAME, frames, frames_per_s=frames_per_s)
-    write_preview(folder / "walk.webp", frames, frames_per_s=frames_per_s, side_px=256)
+    _preview_walk(folder / "walk.webp", frames, frames_per_s)
+
+
+def _preview_walk(path: Path, frames: Sequence[np.ndarray], frames_per_s: int) -> None:
+    """A small animation of a film, of as many of its frames as fit: nine busy pictures are more than a turntable."""
+    from fungal_assets.forms.video import PREVIEW_BYTES, write_preview
+
+    for stride in (1, 2, 4, 8):
+        shown = frames[::stride]
+        write_preview(path, shown, frames_per_s=max(1, frames_per_s // stride), side_px=256)
+        if path.stat().st_size <= PREVIEW_BYTES:
+            break
 
 
 def walk(ends: torch.Tensor, frames_per_stop: int) -> Iterator[torch.Tensor]:

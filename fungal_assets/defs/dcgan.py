@@ -285,5 +285,5 @@ def dcgan_gallery(
         settings=config.fill("dcgan_gallery", profile),
         build=build,
         checks=DCGAN_GALLERY_CHECKS,
-        preview=sheets("grid.webp", "comparison.webp", "nearest.webp", animations="walk.webp"),
+        preview=sheets("grid.webp", "comparison.webp", "nearest.webp", "form.webp", animations="walk.webp"),
     )

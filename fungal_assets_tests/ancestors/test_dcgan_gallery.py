@@ -15,8 +15,15 @@ from fungal_assets.ancestors.dcgan_checks import (
     check_walk,
 )
 from fungal_assets.ancestors.dcgan_comparison import ROWS, Species, evenly
-from fungal_assets.ancestors.dcgan_gallery import DCGAN, DIFFUSION, make_dcgan_gallery, walk
+from fungal_assets.ancestors.dcgan_gallery import (
+    DCGAN,
+    DIFFUSION,
+    _preview_walk,
+    make_dcgan_gallery,
+    walk,
+)
 from fungal_assets.defs.previewing import sheets
+from fungal_assets.forms.video import PREVIEW_BYTES
 from fungal_assets.galleries.planning import COLUMNS
 from fungal_assets.galleries.reading import embed_images
 from fungal_assets.morphology.clusters import ASSIGNMENTS
@@ -119,6 +126,15 @@ def test_previews_are_within_the_limits_of_an_event(compared):
     assert set(told) == {"thumbnail", "grid", "comparison", "nearest", "animation"}
     assert len(told["thumbnail"]) <= INLINE_CHARS
     assert all(len(text) <= MAX_SHEET_BYTES for text in told.values())
+
+
+def test_a_walk_of_busy_pictures_is_shown_in_fewer_frames_rather_than_not_at_all(tmp_path):
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 256, (192, 192, 3), np.uint8) for _ in range(48)]
+    _preview_walk(tmp_path / "walk.webp", frames, 16)
+    assert (tmp_path / "walk.webp").stat().st_size <= PREVIEW_BYTES
+    with Image.open(tmp_path / "walk.webp") as animation:
+        assert 2 <= animation.n_frames < 24
 
 
 def test_a_walk_passes_its_stops_keeps_the_length_of_noise_and_comes_back():
