@@ -59,9 +59,9 @@ def check_not_collapsed(dcgan_weights: Path) -> Verdict:
     )
     if found >= MIN_VARIETY:
         return Verdict(True, finding, {"variety": found})
-    return Verdict(
-        False, f"{finding} The generator has collapsed, or is not trained far. {_REMEDY}", {"variety": found}
-    )
+    is_young = about["step"] == about["steps"]
+    why = "It was still coming nearer: raise dcgan_weights.max_steps (try double)." if is_young else _REMEDY
+    return Verdict(False, f"{finding} {why}", {"variety": found})
 
 
 def check_loads(dcgan_weights: Path) -> Verdict:

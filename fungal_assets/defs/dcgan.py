@@ -112,7 +112,6 @@ DCGAN_WEIGHTS_CHECKS = (
         "not_collapsed",
         "The generator draws more than a few things.",
         _not_collapsed,
-        is_severe=True,
     ),
 )
 

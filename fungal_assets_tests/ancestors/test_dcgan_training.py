@@ -113,7 +113,10 @@ def test_the_checks_pass_a_run_and_see_planted_faults(dcgan_trained, tmp_path):
     about = json.loads((dcgan_trained / "dcgan.json").read_text())
     for name in ("generator.safetensors", "looks.parquet"):
         (tmp_path / name).write_bytes((dcgan_trained / name).read_bytes())
-    (tmp_path / "dcgan.json").write_text(json.dumps(about | {"variety": 0.2, "kid": 99.0}))
+    (tmp_path / "dcgan.json").write_text(json.dumps(about | {"variety": 0.2, "kid": 99.0, "step": 6}))
+    assert "raise dcgan_weights.max_steps" in check_not_collapsed(tmp_path).finding
+    (tmp_path / "dcgan.json").write_text(json.dumps(about | {"variety": 0.2, "kid": 99.0, "step": 1}))
+    assert "preset=small-data" in check_not_collapsed(tmp_path).finding
     assert not check_not_collapsed(tmp_path).passed
     assert not check_comes_nearer(tmp_path).passed
     (tmp_path / "dcgan.json").write_text(json.dumps(about | {"sha256": "0" * 64}))
