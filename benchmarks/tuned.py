@@ -14,7 +14,7 @@ from fungal_assets.diffusion.base_models import load_pipeline
 from fungal_assets.diffusion.methods import get_method
 from fungal_assets.diffusion.rehearsal import ABOUT_FILE, rehearse
 from fungal_assets.diffusion.training import Recipe, tune
-from fungal_assets.diffusion.watching import UNWATCHED
+from fungal_assets.diffusion.watching import UNWATCHED, Watching
 from fungal_assets.pocket import MODEL_DIR
 from fungal_assets.profiles import get_profile
 from fungal_assets.progress import Tell, stay_silent
@@ -59,9 +59,12 @@ def tune_by_profile(
     changed: Mapping[str, Any],
     *,
     method: str = "lora",
+    watching: Watching = UNWATCHED,
+    prompts: Path | None = None,
+    clusters: Path | None = None,
     tell: Tell = stay_silent,
 ) -> Recipe:
-    """Tune as the profile does, but for `changed`, and look at nothing meanwhile; returns the recipe.
+    """Tune as the profile does, but for `changed`; returns the recipe.
 
     Args:
         dataset: Output of `captioned_dataset`.
@@ -69,6 +72,9 @@ def tune_by_profile(
         folder: Gets the weights, and `training.json` last; weights that are there already are taken as they are.
         changed: Fields of `fine_tuned_weights` and their values.
         method: How it is tuned.
+        watching: When it is looked at; never by default.
+        prompts: What looks draw.
+        clusters: What they recognise species by.
         tell: Progress.
     """
     profile = get_profile("pocket")
@@ -77,7 +83,18 @@ def tune_by_profile(
     recipe = Recipe(**{name: settings[name] for name in Recipe.__dataclass_fields__})
     how = {name: settings[name] for name in ("base_model", "checkpoint_every_s")}
     if not (folder / "training.json").exists():
-        tune(dataset, rehearsal, folder, method=method, **how, recipe=recipe, watching=UNWATCHED, tell=tell)
+        tune(
+            dataset,
+            rehearsal,
+            folder,
+            prompts,
+            clusters,
+            method=method,
+            **how,
+            recipe=recipe,
+            watching=watching,
+            tell=tell,
+        )
     return recipe
 
 

@@ -1,6 +1,6 @@
 """The pictures of a growth: `python docs/pictures.py STORE` writes them beside it.
 
-They are captions.webp, growth.webp, forms.webp and, where there is a species report, species_report.webp.
+They are captions.webp, growth.webp, forms.webp, screens.webp and, where there is a species report, species_report.webp.
 
 The species are those that are recognised best; no picture is chosen by hand.
 """
@@ -16,6 +16,7 @@ from PIL import Image
 
 from fungal_assets.forms.keeping import load_volume
 from fungal_assets.forms.showing import pictures
+from fungal_assets.forms.video import decode
 from fungal_assets.forms.volume import Camera
 from fungal_assets.galleries.reading import open_picture, read_gallery
 from fungal_assets.nomenclature.species import read_species
@@ -23,6 +24,7 @@ from fungal_assets.previews import contact_sheet
 from fungal_assets.store import Store
 
 SPECIES, EACH = 6, 2
+HEIGHT_PX = 280
 CONTROLS = ("hamburger", "strawberry", "elephant")
 VIEWS = (("8 deg up", Camera(0, 8)), ("from its side", Camera(90, 8)), ("40 deg up", Camera(0, 40)))
 
@@ -63,6 +65,28 @@ def draw_forms(store: Store, partition: str) -> Image.Image:
     return contact_sheet(images, columns=2 * (1 + len(VIEWS)), tile_px=160, labels=labels, ground="#000000")
 
 
+def draw_screens(store: Store, partition: str) -> Image.Image:
+    """The first form that was filmed, in each format: films by their first frame, side by side at one height."""
+    folder = store.get("videos_3d", partition).path
+    film = json.loads((folder / "videos.json").read_text())["videos"][0]
+    shown = []
+    for name in film["files"]:
+        path = folder / film["slug"] / name
+        picture = (
+            Image.fromarray(next(decode(path))) if path.suffix == ".mp4" else Image.open(path).convert("RGB")
+        )
+        shown.append(picture.resize((round(picture.width * HEIGHT_PX / picture.height), HEIGHT_PX)))
+    gap_px = 6
+    sheet = Image.new(
+        "RGB", (sum(one.width + gap_px for one in shown) + gap_px, HEIGHT_PX + 2 * gap_px), "#303030"
+    )
+    left = gap_px
+    for one in shown:
+        sheet.paste(one, (left, gap_px))
+        left += one.width + gap_px
+    return sheet
+
+
 def main() -> None:
     """Draw all from the newest growth in a store, which must be of the shipped specimens."""
     store, here = Store(sys.argv[1]), Path(__file__).parent
@@ -73,6 +97,7 @@ def main() -> None:
     if report is not None:
         shutil.copyfile(report.path / "real_and_painted.webp", here / "species_report.webp")
     draw_forms(store, partition).save(here / "forms.webp", quality=85)
+    draw_screens(store, partition).save(here / "screens.webp", quality=85)
 
 
 if __name__ == "__main__":

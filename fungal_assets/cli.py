@@ -99,6 +99,13 @@ def main() -> None:
 )
 @click.option("--until", metavar="ASSET", help="Stop after this asset.")
 @click.option(
+    "--with",
+    "branches",
+    type=click.Choice(["ancestors"]),
+    multiple=True,
+    help="Grow this branch after the road: ancestors, the artist's first roads.",
+)
+@click.option(
     "--set",
     "settings",
     multiple=True,
@@ -114,6 +121,7 @@ def grow(
     method: str | None,
     species: tuple[str, ...],
     until: str | None,
+    branches: tuple[str, ...],
     settings: tuple[str, ...],
 ) -> None:
     """Grow from pictures to videos and the field guide.
@@ -133,6 +141,7 @@ def grow(
         species=species,
         until=until,
         settings=settings,
+        branches=branches,
     )
     prepare_environment(growth.store, growth.profile, home(), is_offline=growth.is_offline)
     with quiet_libraries(home() / "logs" / "last-growth.log") as terminal:
@@ -148,6 +157,47 @@ def grow(
         if output.record.asset == "field_guide"
     ]
     click.echo(f"\ndone in {note['seconds']:.0f} s" + (f"; open {guide[0]}" if guide else ""))
+
+
+@main.command()
+@click.argument("objects", nargs=-1, metavar="[OBJECT]...")
+@store_option
+@profile_option
+@click.option(
+    "--session", default="breeding", show_default=True, help="Name of the breeding; go on with it by it."
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of all chance of a new breeding.")
+@click.option("--port", default=3200, show_default=True, help="Port on localhost; 0 for a free one.")
+@plainly
+def breed(objects: tuple[str, ...], store: str, profile: str, session: str, seed: int, port: int) -> None:
+    """Breed forms by eye, from OBJECTs, on a page at localhost.
+
+    An OBJECT is a mesh (GLB, OBJ, STL, PLY), 'form:NAME' for a grown form, or 'fungarium:MORPHOTYPE'. Left out, the
+    breeding of that name is gone on with, or begun from the grown forms. Everything is kept as it happens.
+    """
+    from fungal_assets.ancestors.serving import BreedingServer
+    from fungal_assets.ancestors.sessions import open_session
+    from fungal_assets.defs.ancestors_cppn import newest_forms, observe_saved
+    from fungal_assets.growth import prepare_environment
+    from fungal_assets.profiles import get_profile
+
+    kept = Store(store)
+    prepare_environment(kept.root, get_profile(profile), home())
+    grown = newest_forms(kept)
+    folder = None if grown is None else grown.path
+    opened = open_session(kept.root, session, objects, folder, seed=seed, tell=click.echo)
+    try:
+        server = BreedingServer(opened, port=port, on_save=observe_saved)
+    except OSError as error:
+        raise click.ClickException(
+            f"port {port} is taken ({error.strerror}); give another: --port 0"
+        ) from error
+    click.echo(f"breeding in {opened.folder}; open {server.url} (Ctrl-C ends)")
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        server.server_close()
+        click.echo("ended; nothing is lost")
 
 
 @main.command()
@@ -208,6 +258,30 @@ def atlas(partition: str | None, settings: tuple[str, ...], store: str) -> None:
     for sentence in json.loads((output.path / "atlas.json").read_text())["findings"]:
         click.echo(sentence)
     click.echo(output.path / "atlas.webp")
+
+
+@main.command()
+@click.option("--resolution", type=click.Choice(RESOLUTIONS), help="Side of the pictures; the last growth's.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Change one setting, such as most_models=3; may be repeated.",
+)
+@store_option
+@plainly
+def compare(resolution: str | None, settings: tuple[str, ...], store: str) -> None:
+    """Put all tuned weights of a resolution that the store has reports on beside each other and their base model."""
+    from fungal_assets.growth import compare_weights
+
+    with quiet_libraries(home() / "logs" / "last-comparison.log") as terminal:
+        output = compare_weights(
+            resolution, settings, store=store, home=home(), tell=lambda line: click.echo(line, file=terminal)
+        )
+    click.echo((output.path / "comparison.md").read_text())
+    click.echo(json.loads((output.path / "comparison.json").read_text())["finding"])
+    click.echo(output.path / "index.html")
 
 
 @main.command()

@@ -1,6 +1,6 @@
 """Jobs from the command line: what to materialise, with which config, and the note that a growth leaves in the store.
 
-Belongs here: turning the options of `fungal grow`, `fungal atlas` and `fungal publish` into job runs. What the options
+Belongs here: turning the options of `fungal grow`, `atlas`, `compare` and `publish` into job runs. What the options
 are called is in `cli`, how a job runs is in `defs.running`.
 """
 
@@ -40,6 +40,7 @@ class Growth:
         species: Common names of the species to grow in 3D; none for the profile's choice.
         until: The last asset wanted, or None for all.
         settings: Values by asset and field that take the place of the profile's.
+        branches: Groups of assets beside the road that are grown after it.
     """
 
     profile: Profile
@@ -50,13 +51,14 @@ class Growth:
     species: Sequence[str] = ()
     until: str | None = None
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    branches: Sequence[str] = ()
 
     @property
-    def partitions(self) -> tuple[str, str]:
-        """Partition keys of the jobs `collection` and `growth`."""
+    def partitions(self) -> tuple[str, ...]:
+        """Partition keys of the jobs `collection` and `growth`, and of each branch."""
         resolution = _one_of("resolution", self.resolution or self.profile.resolution, RESOLUTIONS)
         method = _one_of("method", self.method or self.profile.method, METHODS)
-        return resolution, f"{method}|{resolution}"
+        return resolution, f"{method}|{resolution}", *(resolution for _ in self.branches)
 
     @property
     def is_rehearsing(self) -> bool:
@@ -106,6 +108,7 @@ def plan_growth(
     species: Sequence[str],
     until: str | None,
     settings: Sequence[str] = (),
+    branches: Sequence[str] = (),
 ) -> Growth:
     """The growth that the options ask for, paths made absolute and options checked.
 
@@ -120,7 +123,10 @@ def plan_growth(
         source = make_absolute(source)
     row = get_profile(profile)
     changed = parse_settings(settings, row)
-    growth = Growth(row, Store(store).root, source, resolution, method, tuple(species), until, changed)
+    beside = tuple(dict.fromkeys(branches))
+    growth = Growth(
+        row, Store(store).root, source, resolution, method, tuple(species), until, changed, beside
+    )
     _ = growth.partitions
     return growth
 
@@ -200,7 +206,7 @@ def grow(growth: Growth, *, tell: Tell) -> dict[str, Any]:
     from fungal_assets.defs.running import check_settings, run_job
 
     start_s, store = time.monotonic(), Store(growth.store)
-    jobs = select_assets(growth.until, is_rehearsing=growth.is_rehearsing)
+    jobs = select_assets(growth.until, is_rehearsing=growth.is_rehearsing, branches=growth.branches)
     left_out = sorted(growth.settings.keys() - {asset for assets in jobs.values() for asset in assets})
     if left_out:
         faults = [f"settings of {asset} change nothing: {_why_left_out(asset, growth)}" for asset in left_out]
@@ -216,8 +222,9 @@ def grow(growth: Growth, *, tell: Tell) -> dict[str, Any]:
         if assets:
             if "forms_3d" in assets:
                 _refuse_unknown_species(growth.species, store)
-            tell(f"{job} on {partition}")
-            run_job(job, partition, run_config=growth.run_config(assets), assets=assets, tell=tell)
+            key = partition if any(note["outputs"][asset] for asset in assets) else None
+            tell(f"{job} on {key}" if key else job)
+            run_job(job, key, run_config=growth.run_config(assets), assets=assets, tell=tell)
     note |= {"seconds": round(time.monotonic() - start_s, 1)}
     store.write_note(NOTE, note)
     return note
@@ -272,6 +279,35 @@ def draw_atlas(
     return kept.get(asset, partition)
 
 
+def compare_weights(
+    resolution: str | None, settings: Sequence[str], *, store: str, home: Path, tell: Tell
+) -> Output:
+    """Run the job that puts all tuned weights of a resolution beside each other; returns the comparison.
+
+    Args:
+        resolution: Which; None for the last growth's, else that of the newest report.
+        settings: Of the kind "most_models=3".
+        store: Folder or URL of the artefact store.
+        home: The Dagster home.
+        tell: Progress.
+
+    Raises:
+        InputError: There is no such setting.
+        ProvenanceError: There is no report.
+        RunFailedError: It failed.
+    """
+    from fungal_assets.defs.running import check_settings
+
+    kept, source, asset = Store(store), "forgetting_report", "weights_comparison"
+    values = parse_settings([f"{asset}.{text}" for text in settings], _last_profile(kept)).get(asset, {})
+    check_settings({asset: values})
+    key = (kept.read_note(NOTE) or {}).get("outputs", {}).get(source) or kept.newest_partition(source)
+    if resolution is None:
+        resolution = str(kept.get(source, key).record.partition).split("|")[1]
+    _run_job_beside("comparison", resolution, {asset: values}, kept, home, tell)
+    return kept.get(asset, resolution)
+
+
 def _last_profile(store: Store) -> Profile:
     return get_profile((store.read_note(NOTE) or {}).get("profile", "pocket"))
 
@@ -289,17 +325,25 @@ def _run_beside(
 
     Returns the partition: the one given, else the last growth's, else the newest of `source`.
     """
-    from fungal_assets.defs.running import check_settings, run_job
+    from fungal_assets.defs.running import check_settings
 
     check_settings(settings)
     outputs = (store.read_note(NOTE) or {}).get("outputs", {})
     partition = partition or outputs.get(source) or store.newest_partition(source)
     store.get(source, partition)
+    _run_job_beside(job, str(partition), settings, store, home, tell)
+    return str(partition)
+
+
+def _run_job_beside(
+    job: str, partition: str, settings: Mapping[str, Mapping[str, Any]], store: Store, home: Path, tell: Tell
+) -> None:
+    from fungal_assets.defs.running import run_job
+
     assets, growth = list(settings), Growth(_last_profile(store), store.root, settings=settings)
     prepare_environment(store.root, growth.profile, home)
     tell(f"{', '.join(assets)} of {partition}")
-    run_job(job, str(partition), run_config=growth.run_config(assets), assets=assets, tell=tell)
-    return str(partition)
+    run_job(job, partition, run_config=growth.run_config(assets), assets=assets, tell=tell)
 
 
 def _refuse_unknown_species(names: Sequence[str], store: Store) -> None:
@@ -312,10 +356,15 @@ def _refuse_unknown_species(names: Sequence[str], store: Store) -> None:
 
 def _why_left_out(asset: str, growth: Growth) -> str:
     """Why an asset has no part in a growth."""
-    from fungal_assets.defs.jobs import ATLAS_ASSETS, PUBLICATION_ASSETS
+    from fungal_assets.defs.jobs import ATLAS_ASSETS, BRANCHES, COMPARISON_ASSETS, PUBLICATION_ASSETS
 
+    for branch in BRANCHES:
+        if asset in assets_of(branch):
+            return f"it is grown with --with {branch} only"
     if asset in ATLAS_ASSETS:
         return "fungal atlas draws it and takes --set FIELD=VALUE"
+    if asset in COMPARISON_ASSETS:
+        return "fungal compare makes it and takes --set FIELD=VALUE"
     if asset in PUBLICATION_ASSETS:
         return "fungal publish keeps it"
     if asset == "rehearsal" and not growth.is_rehearsing:
@@ -323,8 +372,10 @@ def _why_left_out(asset: str, growth: Growth) -> str:
     return f"--until {growth.until} comes before"
 
 
-def select_assets(until: str | None, *, is_rehearsing: bool = True) -> dict[str, list[str]]:
-    """The assets of each job, in the jobs' order; up to and with `until` where it is given.
+def select_assets(
+    until: str | None, *, is_rehearsing: bool = True, branches: Sequence[str] = ()
+) -> dict[str, list[str]]:
+    """The assets of each job, in the jobs' order; on the road up to and with `until` where it is given.
 
     Without rehearsing there is no `rehearsal`, unless it is the very asset that is wanted.
 
@@ -347,7 +398,19 @@ def select_assets(until: str | None, *, is_rehearsing: bool = True) -> dict[str,
     return {
         "collection": [asset for asset in COLLECTION_ASSETS if asset in wanted],
         "growth": [asset for asset in GROWTH_ASSETS if asset in wanted],
+        **{branch: assets_of(branch) for branch in branches},
     }
+
+
+def assets_of(group: str) -> list[str]:
+    """The assets of a group, each after those of them that it grows from."""
+    import dagster as dg
+
+    from fungal_assets.definitions import defs
+
+    graph = defs().resolve_asset_graph()
+    chosen = dg.AssetSelection.groups(group).resolve(graph)
+    return [key.to_user_string() for key in graph.toposorted_asset_keys if key in chosen]
 
 
 def partitions_of(jobs: Mapping[str, Sequence[str]], keys: Sequence[str]) -> dict[str, str | None]:

@@ -56,13 +56,17 @@ def _embed(data: bytes, alt: str) -> str:
     return f"![{alt}](data:image/webp;base64,{base64.b64encode(data).decode()})"
 
 
+TILE_PX, GAP_PX, LINE_PX = 128, 4, 14
+"""Of a contact sheet: side of a tile, space between tiles, height of a line of its label."""
+
+
 def contact_sheet(
     images: Sequence[Image.Image],
     *,
     columns: int,
     labels: Sequence[str] = (),
-    tile_px: int = 128,
-    gap_px: int = 4,
+    tile_px: int = TILE_PX,
+    gap_px: int = GAP_PX,
     ground: str = "#101010",
 ) -> Image.Image:
     """A grid of square tiles, row by row, each with its label below it.
@@ -78,8 +82,7 @@ def contact_sheet(
     Returns:
         An RGB picture.
     """
-    line_px = 14
-    label_px = line_px * max((label.count("\n") + 1 for label in labels), default=0)
+    label_px = LINE_PX * max((label.count("\n") + 1 for label in labels), default=0)
     rows = -(-len(images) // columns)
     step_px = tile_px + gap_px
     canvas = Image.new("RGB", (columns * step_px + gap_px, rows * (step_px + label_px) + gap_px), ground)
@@ -88,9 +91,19 @@ def contact_sheet(
         left, top = gap_px + index % columns * step_px, gap_px + index // columns * (step_px + label_px)
         canvas.paste(image.convert("RGB").resize((tile_px, tile_px), Image.Resampling.LANCZOS), (left, top))
         for number, line in enumerate(labels[index].split("\n") if labels else ()):
-            place = (left + 1, top + tile_px + 1 + number * line_px)
+            place = (left + 1, top + tile_px + 1 + number * LINE_PX)
             draw.text(place, _fit(line, tile_px, font), "#e8e4da", font=font)
     return canvas
+
+
+def cut_sheet(sheet: Image.Image, count: int, *, columns: int) -> list[Image.Image]:
+    """The first tiles of a contact sheet of the usual size whose labels have one line."""
+    step_px = TILE_PX + GAP_PX
+    corners = [
+        (GAP_PX + index % columns * step_px, GAP_PX + index // columns * (step_px + LINE_PX))
+        for index in range(count)
+    ]
+    return [sheet.crop((left, top, left + TILE_PX, top + TILE_PX)) for left, top in corners]
 
 
 def save_sheet(sheet: Image.Image, path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from fungal_assets.cli import main
-from fungal_assets.growth import NOTE, plan_growth, prepare_environment, select_assets
+from fungal_assets.growth import NOTE, partitions_of, plan_growth, prepare_environment, select_assets
 from fungal_assets.profiles import get_profile
 from fungal_assets.store import Store
 
@@ -111,6 +111,8 @@ def test_a_report_of_nothing_says_how_to_begin(run, tmp_path):
             "published_weights change nothing: fungal publish keeps it; settings of resolution_atlas change nothing: "
             "fungal atlas draws it",
         ),
+        (["--set", "cppn_forms.seed=1"], "cppn_forms change nothing: it is grown with --with ancestors only"),
+        (["--with", "ancestors", "--set", "cppn_forms.forms=0"], "cppn_forms.forms: Input should be greater"),
         (["--set", "raw_images.source=/tmp"], "this one has an option of its own, --source"),
         (
             ["--until", "clusters", "--set", "videos_3d.frames=9"],
@@ -131,6 +133,8 @@ def test_a_report_of_nothing_says_how_to_begin(run, tmp_path):
         "no decimal",
         "no growth's",
         "no growth's either",
+        "no branch",
+        "of a branch",
         "own option",
         "not run",
     ],
@@ -191,6 +195,24 @@ def test_an_atlas_that_cannot_be_drawn_says_why(run, grown, words, said):
     assert said in result.output
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "fungal grow --until forgetting_report"),
+        (
+            ["--set", "most_models=0"],
+            "weights_comparison.most_models: Input should be greater than or equal to",
+        ),
+        (["--set", "models=4"], "the settings of weights_comparison are most_models"),
+    ],
+    ids=["no reports", "no value", "no field"],
+)
+def test_a_comparison_that_cannot_be_made_says_why(run, grown, words, said):
+    result = run("compare", "--store", grown.root, *words)
+    assert result.exit_code == 1 and "Traceback" not in result.output
+    assert said in result.output
+
+
 def test_a_checkpoint_that_would_run_code_is_refused_in_one_sentence(run, tmp_path):
     import os
 
@@ -230,6 +252,14 @@ def test_until_takes_all_that_is_needed_and_no_more():
         "growth": [],
     }
     assert select_assets("pruned_weights")["growth"] == ["fine_tuned_weights", "pruned_weights"]
+
+
+def test_a_branch_is_grown_after_the_road_and_only_where_it_is_asked_for():
+    assert list(select_assets(None)) == ["collection", "growth"]
+    jobs = select_assets("clusters", branches=["ancestors"])
+    assert list(jobs) == ["collection", "growth", "ancestors"] and "cppn_forms" in jobs["ancestors"]
+    keys = partitions_of(jobs, ["64", "lora|64", "64"])
+    assert keys["cppn_forms"] is None and keys["clusters"] is None
 
 
 @pytest.mark.parametrize(

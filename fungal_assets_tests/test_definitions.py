@@ -12,7 +12,15 @@ import pytest
 
 import fungal_assets
 from fungal_assets.defs.building import CHECKS, PRELOADED_MODULES, build_definitions
-from fungal_assets.defs.jobs import ATLAS_ASSETS, COLLECTION_ASSETS, GROWTH_ASSETS, PUBLICATION_ASSETS
+from fungal_assets.defs.jobs import (
+    ATLAS_ASSETS,
+    BRANCHES,
+    COLLECTION_ASSETS,
+    COMPARISON_ASSETS,
+    GROWTH_ASSETS,
+    PUBLICATION_ASSETS,
+)
+from fungal_assets.growth import assets_of
 
 HEAVY = (
     "torch",
@@ -46,22 +54,28 @@ GRAPH = {
     "fine_tuned_weights": ["captioned_dataset", "clusters", "prompts", "rehearsal"],
     "pruned_weights": ["captioned_dataset", "clusters", "fine_tuned_weights", "prompts"],
     "sample_galleries": ["clusters", "prompts", "pruned_weights"],
-    "forgetting_report": ["sample_galleries"],
+    "forgetting_report": ["fine_tuned_weights", "pruned_weights", "sample_galleries"],
     "species_report": ["captioned_dataset", "clusters", "pruned_weights", "sample_galleries"],
     "resolution_atlas": ["prompts", "pruned_weights"],
+    "weights_comparison": ["forgetting_report", "species_report"],
     "forms_3d": ["clusters", "prompts", "pruned_weights", "sample_galleries", "species"],
+    "meshes": ["forms_3d"],
     "videos_3d": ["forms_3d"],
     "field_guide": [
         "captions",
         "clusters",
         "forgetting_report",
         "forms_3d",
+        "meshes",
         "prompts",
         "sample_galleries",
         "species",
         "species_report",
         "videos_3d",
     ],
+    "cppn_forms": ["forms_3d"],
+    "dcgan_weights": ["prepared_images"],
+    "dcgan_gallery": ["clusters", "dcgan_weights", "prepared_images", "sample_galleries"],
     "published_dataset": ["captioned_dataset"],
     "published_weights": ["forgetting_report", "pruned_weights", "sample_galleries"],
 }
@@ -104,7 +118,10 @@ def test_every_asset_is_checked_and_most_are_blocked_on(definitions):
 
 
 def test_the_jobs_hold_every_asset_once():
-    assert sorted([*COLLECTION_ASSETS, *GROWTH_ASSETS, *ATLAS_ASSETS, *PUBLICATION_ASSETS]) == sorted(GRAPH)
+    beside = [asset for branch in BRANCHES for asset in assets_of(branch)]
+    asked_for = [*ATLAS_ASSETS, *COMPARISON_ASSETS, *PUBLICATION_ASSETS]
+    kept = [*COLLECTION_ASSETS, *GROWTH_ASSETS, *beside, *asked_for]
+    assert sorted(kept) == sorted(GRAPH)
 
 
 def test_what_starts_by_itself_is_off(definitions):

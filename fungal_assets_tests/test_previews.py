@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fungal_assets.previews import INLINE_CHARS, MAX_SHEET_BYTES, animation, contact_sheet, sheet, thumbnail
+from fungal_assets.previews import (
+    INLINE_CHARS,
+    MAX_SHEET_BYTES,
+    animation,
+    contact_sheet,
+    cut_sheet,
+    sheet,
+    thumbnail,
+)
 
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (900, 700, 3), dtype=np.uint8))
 
@@ -38,3 +46,12 @@ def test_a_contact_sheet_shows_every_picture_in_its_place():
         (0, 255, 0),
         (0, 0, 255),
     ]
+
+
+def test_a_contact_sheet_is_cut_into_its_tiles_again():
+    colours = ["#300000", "#006000", "#000090", "#a0a000", "#00b0b0"]
+    tiles = [Image.new("RGB", (128, 128), colour) for colour in colours]
+    whole = contact_sheet(tiles, columns=2, labels=["a label"] * 5)
+    assert [np.array_equal(a, b) for a, b in zip(cut_sheet(whole, 5, columns=2), tiles, strict=True)] == [
+        True
+    ] * 5

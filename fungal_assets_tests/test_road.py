@@ -5,6 +5,7 @@ The growth runs as `fungal grow` runs it, in processes of their own; only the se
 
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from fungal_assets.auditing import audit_growth
 from fungal_assets.defs.jobs import COLLECTION_ASSETS, GROWTH_ASSETS
 from fungal_assets.defs.running import run_job
 from fungal_assets.errors import ProvenanceError
-from fungal_assets.growth import NOTE, partitions_of, plan_growth, prepare_environment
+from fungal_assets.growth import NOTE, compare_weights, partitions_of, plan_growth, prepare_environment
 from fungal_assets.pocket import SPECIMENS_DIR
+from fungal_assets.profiles import get_profile
 from fungal_assets.reporting import outputs_of
 from fungal_assets.shards import shard_paths
 from fungal_assets.store import Store
@@ -38,6 +40,7 @@ SMALL = {
     "sample_galleries": {"images_per_prompt": 1, "controls": 3, "num_inference_steps": 4, "seed": 7},
     "forgetting_report": {"min_retention": 0.0},
     "forms_3d": {"max_species": 1, "iterations": 30, "grid_size": 24, "view_size_px": 64, "processes": 1},
+    "meshes": {"face_budgets": [500], "texture_px": 64},
     "videos_3d": {"frames": 8, "size_px": 64},
 }
 UNREAD = {"pruned_weights": {"clusters", "prompts"}}
@@ -140,6 +143,29 @@ def test_every_asset_is_kept_with_what_it_came_from(grown):
     assert store.get("raw_images").record.figures["rejected"] == 1
 
 
+def test_the_report_tells_of_every_look_at_the_training(grown):
+    store = Store(grown[0])
+    report = json.loads((store.get("forgetting_report", "lora|64").path / "report.json").read_text())
+    assert [look["step"] for look in report["over_training"]["looks"]] == [0, 24]
+    assert report["by_text"]["pairs"] == report["pairs"]
+
+
+def test_what_is_tuned_is_compared_from_its_reports_each_named_by_hash(grown):
+    store, records = Store(grown[0]), grown[1]
+    output = compare_weights(None, [], store=store.root, home=Path(os.environ["DAGSTER_HOME"]), tell=print)
+    read = ("forgetting_report", "sample_galleries", "pruned_weights", "fine_tuned_weights", "species_report")
+    assert output.record.partition == "64"
+    assert output.record.inputs == {
+        f"{name}/lora|64/{records[f'{name}/lora|64'].fingerprint}": records[f"{name}/lora|64"].content_hash
+        for name in read
+    }
+    base, tuned = json.loads((output.path / "comparison.json").read_text())["rows"]
+    assert (base["model"], tuned["tuned_sha256"]) == (
+        "base",
+        records["fine_tuned_weights/lora|64"].content_hash,
+    )
+
+
 def test_the_second_growth_makes_nothing(grown):
     store, first = Store(grown[0]), grown[1]
     second = {output.name: output.record for output in outputs_of(store, store.read_note(NOTE))}
@@ -197,19 +223,9 @@ def test_other_weights_under_the_3d_step_are_refused_and_seen(damaged):
     data[-1] ^= 1
     unet.write_bytes(bytes(data))
     paths = [damaged.find(name).path for name in ("species", "prompts", "clusters")]
-    settings = {
-        "species_names": [],
-        "iterations": 2,
-        "grid_size": 16,
-        "view_size_px": 64,
-        "views_per_step": 1,
-        "guidance_scale": 5.0,
-        "grounds": {"on a black background": 0.0},
-        "first_guesses": 0,
-        "guess_guidance_scale": 2.0,
-        "processes": 1,
-        "seed": 0,
-    }
+    small = {"iterations": 2, "grid_size": 16, "views_per_step": 1, "first_guesses": 0, "processes": 1}
+    settings = get_profile("pocket").settings["forms_3d"] | small
+    del settings["max_species"]
     with pytest.raises(ProvenanceError):
         grow_forms(pruned, *paths, None, Path(damaged.root) / "forms", **settings)
 

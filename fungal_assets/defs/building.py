@@ -3,13 +3,17 @@
 import dagster as dg
 
 from fungal_assets.defs import (
+    ancestors_cppn,
     atlas,
     collection,
+    comparison,
     dataset,
+    dcgan,
     diffusion,
     exhibition,
     forms,
     galleries,
+    meshes,
     morphology,
     nomenclature,
     publication,
@@ -29,9 +33,13 @@ ASSET_MODULES = (
     diffusion,
     galleries,
     atlas,
+    comparison,
     forms,
+    meshes,
     exhibition,
+    ancestors_cppn,
     publication,
+    dcgan,
 )
 
 # The checks of every asset, for whoever looks at outputs outside a run.
@@ -52,9 +60,14 @@ CHECKS = {
     "forgetting_report": galleries.REPORT_CHECKS,
     "species_report": galleries.SPECIES_REPORT_CHECKS,
     "resolution_atlas": atlas.ATLAS_CHECKS,
+    "weights_comparison": comparison.COMPARISON_CHECKS,
     "forms_3d": forms.FORM_CHECKS,
+    "meshes": meshes.MESH_CHECKS,
     "videos_3d": forms.VIDEO_CHECKS,
     "field_guide": exhibition.GUIDE_CHECKS,
+    "cppn_forms": ancestors_cppn.CPPN_CHECKS,
+    "dcgan_weights": dcgan.DCGAN_WEIGHTS_CHECKS,
+    "dcgan_gallery": dcgan.DCGAN_GALLERY_CHECKS,
     "published_dataset": publication.PUBLICATION_CHECKS,
     "published_weights": publication.PUBLICATION_CHECKS,
 }

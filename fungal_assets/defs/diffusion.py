@@ -237,7 +237,7 @@ TUNED_CHECKS = (
 @dg.asset(
     group_name="models",
     kinds={"pytorch", "safetensors"},
-    code_version="6",
+    code_version="7",
     partitions_def=growth_partitions,
     pool=GPU_POOL,
     deps=[captioned_dataset, rehearsal, prompts, clusters],
@@ -400,25 +400,39 @@ def tuned_on(store: StoreResource, tuned: Output, resolution: str) -> Output:
     Raises:
         dg.Failure: It is not on this machine any more.
     """
-    kept = store.open()
-    sha256 = tuned.record.inputs[output_name("captioned_dataset", resolution)]
+    return ancestor_of(store, tuned, "captioned_dataset", resolution)
+
+
+def ancestor_of(store: StoreResource, output: Output, asset: str, partition: str) -> Output:
+    """The output of an asset that another was made of, by its hash; it need not be the newest.
+
+    Raises:
+        dg.Failure: It is not on this machine any more.
+    """
+    sha256 = output.record.inputs[output_name(asset, partition)]
     with told_plainly():
-        for output in (
-            kept.get("captioned_dataset", resolution),
-            *kept.kept_here("captioned_dataset", resolution),
-        ):
-            if output.record.content_hash == sha256:
-                return output
-        raise ProvenanceError(
-            f"{tuned.name!r} was tuned on a captioned_dataset with content hash {sha256[:12]}…, which is not in the "
-            "store any more. Tune again on the present one: fungal grow --until pruned_weights"
+        newest = store.open().get(asset, partition)
+        found = (
+            newest if newest.record.content_hash == sha256 else kept_by_hash(store, asset, partition, sha256)
         )
+        if found is not None:
+            return found
+        raise ProvenanceError(
+            f"{output.name!r} is of a {asset} with content hash {sha256[:12]}…, which is not in the store any more. "
+            f"Grow it again from the present one: fungal grow --until {output.record.asset}"
+        )
+
+
+def kept_by_hash(store: StoreResource, asset: str, partition: str, sha256: str) -> Output | None:
+    """The output of an asset with that content hash, where it is on this machine."""
+    outputs = store.open().kept_here(asset, partition)
+    return next((each for each in outputs if each.record.content_hash == sha256), None)
 
 
 @dg.asset(
     group_name="models",
     kinds={"pytorch", "safetensors"},
-    code_version="5",
+    code_version="6",
     partitions_def=growth_partitions,
     pool=GPU_POOL,
     deps=[fine_tuned_weights, captioned_dataset, prompts, clusters],

@@ -8,6 +8,7 @@ from pydantic import Field
 from fungal_assets.defs.forms import forms_3d, videos_3d
 from fungal_assets.defs.galleries import forgetting_report, sample_galleries, species_report
 from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep
+from fungal_assets.defs.meshes import meshes
 from fungal_assets.defs.morphology import clusters
 from fungal_assets.defs.nomenclature import captions, prompts, species
 from fungal_assets.defs.partitions import growth_partitions
@@ -17,7 +18,7 @@ from fungal_assets.store import Output
 from fungal_assets.verdicts import Verdict
 
 WHOLE = ("species", "clusters", "captions", "prompts")
-GROWN = ("sample_galleries", "forgetting_report", "species_report", "forms_3d", "videos_3d")
+GROWN = ("sample_galleries", "forgetting_report", "species_report", "forms_3d", "meshes", "videos_3d")
 
 
 class FieldGuideConfig(StageConfig):
@@ -56,7 +57,7 @@ GUIDE_CHECKS = (
 @dg.asset(
     group_name="exhibition",
     kinds={"html"},
-    code_version="4",
+    code_version="5",
     partitions_def=growth_partitions,
     deps=[
         species,
@@ -67,6 +68,7 @@ GUIDE_CHECKS = (
         forgetting_report,
         species_report,
         forms_3d,
+        meshes,
         videos_3d,
     ],
     check_specs=check_specs("field_guide", GUIDE_CHECKS, growth_partitions),

@@ -57,6 +57,36 @@ class Forms3dConfig(StageConfig):
     guess_guidance_scale: float | None = Field(
         default=None, ge=1, le=50, description="Classifier-free guidance of those pictures."
     )
+    distillation: str | None = Field(
+        default=None,
+        pattern="^(sds|ism|perp_neg)$",  # no Literal: Dagster takes none
+        description="Which way the guide leads: score distillation, interval score matching, or score distillation "
+        "away from the view words that a camera does not have.",
+    )
+    shaded_share: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Share of the steps at which the guide sees a form under a moving lamp, half of these without "
+        "colours: against shapes that are only painted.",
+    )
+    warm_up: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Share of the steps, from the first, at which the guide takes a map of normals for latents: no "
+        "encoder runs then. For a form that begins as an egg, with a model of 4 latent channels.",
+    )
+    first_meshes: dict[str, str] | None = Field(
+        default=None,
+        description="GLB files that forms begin as, by the common name of their species: one closed mesh of triangles, "
+        "its vertices coloured or not.",
+    )
+    tiny_encoder: str | None = Field(
+        default=None,
+        description="Folder of a tiny autoencoder in diffusers' format that encodes views for the guide instead of "
+        "its own, as TAESD for Stable Diffusion; empty for its own.",
+    )
     processes: int | None = Field(default=None, ge=1, le=64, description="Species that grow at once.")
     seed: int | None = Field(
         default=None, ge=0, description="Seed that every species' own seed is drawn from."
@@ -75,16 +105,22 @@ def _solid(output: Output, inputs: Inputs) -> Verdict:
     return check_solidity(output.path)
 
 
-def _closed(output: Output, inputs: Inputs) -> Verdict:
-    from fungal_assets.forms.checks import check_meshes
-
-    return check_meshes(output.path)
-
-
 def _told_apart(output: Output, inputs: Inputs) -> Verdict:
     from fungal_assets.forms.checks import check_recognition
 
     return check_recognition(output.path)
+
+
+def _of_one_face(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.forms.checks import check_consistency
+
+    return check_consistency(output.path)
+
+
+def _of_fungal_outline(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.forms.checks import check_silhouettes
+
+    return check_silhouettes(output.path)
 
 
 FORM_CHECKS = (
@@ -94,19 +130,34 @@ FORM_CHECKS = (
         _guided_by_tuned,
         blocking=True,
     ),
-    Check("forms_are_solid", "Every form is neither empty nor a fog.", _solid, is_severe=True),
-    Check("meshes_are_closed", "Every mesh is one closed piece.", _closed, blocking=True),
+    Check(
+        "forms_are_solid",
+        "Every species became a form that is neither empty nor a fog.",
+        _solid,
+        is_severe=True,
+    ),
     Check(
         "forms_are_told_apart",
         "Views of a form are nearer to its species than to the others grown.",
         _told_apart,
+    ),
+    Check(
+        "forms_have_one_face",
+        "A form looks like one species from all sides: no two views from opposite are clearly taken for two, or are "
+        "of two colours.",
+        _of_one_face,
+    ),
+    Check(
+        "forms_have_fungal_outlines",
+        "From every side, the outline of a form is like that of a known fungus.",
+        _of_fungal_outline,
     ),
 )
 
 
 @dg.asset(
     group_name="forms",
-    kinds={"pytorch", "gltf"},
+    kinds={"pytorch"},
     code_version=WORK_VERSION,
     partitions_def=growth_partitions,
     pool=GPU_POOL,
@@ -116,7 +167,7 @@ FORM_CHECKS = (
 def forms_3d(
     context: dg.AssetExecutionContext, config: Forms3dConfig, store: StoreResource, profile: ProfileResource
 ) -> dg.MaterializeResult:
-    """A solid object per species, grown from its name by score distillation from the tuned weights, with its mesh."""
+    """A solid object per species, grown from its name by score distillation from the tuned weights."""
     from fungal_assets.forms.growing import grow_forms
 
     pruned, pictured = (
@@ -138,7 +189,7 @@ def forms_3d(
         settings=settings,
         build=functools.partial(grow_forms, pruned.path, named.path, worded.path, grouped.path, earlier),
         checks=FORM_CHECKS,
-        preview=sheets("*/views.webp"),
+        preview=sheets("forms.webp"),
     )
 
 
@@ -157,25 +208,62 @@ def _settled(
 
 
 class Videos3dConfig(StageConfig):
-    """How the forms are filmed."""
+    """How the forms are filmed, and for which screens."""
 
-    frames: int | None = Field(default=None, ge=8, le=3600, description="Frames of one full turn.")
+    frames: int | None = Field(
+        default=None, ge=8, le=3600, multiple_of=4, description="Frames of one full turn."
+    )
     size_px: int | None = Field(
-        default=None, ge=64, le=4096, multiple_of=2, description="Side of a frame, pixels."
+        default=None,
+        ge=64,
+        le=4096,
+        multiple_of=8,
+        description="Side of the turntable and shorter side of the other films, pixels; 1080 for full HD. The "
+        "pyramid has 2.5 times that, 2160 at most.",
     )
     frames_per_s: int | None = Field(default=None, ge=1, le=120, description="Frame rate, frames per second.")
+    formats: list[str] | None = Field(
+        default=None,
+        description="What is made beside the turntable: pyramid, black (for transparent screens and hologram fans), "
+        "vertical (for phones), quilt and quilt_film (for a Looking Glass), group and group_film (a cluster of "
+        "individuals).",
+    )
+    pyramid_screen: str | None = Field(
+        default=None, description="Where the screen lies: 'below' the pyramid or 'above' it."
+    )
+    screen_mm: float | None = Field(
+        default=None,
+        ge=20,
+        le=2000,
+        description="Shorter side of that screen, millimetres, for the pyramid's printable template.",
+    )
+    orientation: str | None = Field(
+        default=None, description="Of the film for transparent screens: 'landscape' or 'portrait'."
+    )
+    display: str | None = Field(
+        default=None,
+        description="The Looking Glass: portrait, go, 16-landscape, 16-portrait, 32-landscape, 32-portrait or 65.",
+    )
+    quilt_px: int | None = Field(
+        default=None, ge=0, le=8192, description="Most width of a quilt, pixels; 0 for the display's own."
+    )
+    individuals: int | None = Field(default=None, ge=1, le=40, description="How many stand in a group.")
+    seed: int | None = Field(
+        default=None, ge=0, description="Seed that every group's own seed is drawn from."
+    )
 
 
 def _playable(output: Output, inputs: Inputs) -> Verdict:
-    from fungal_assets.forms.checks import check_films
+    from fungal_assets.forms.film_checks import check_films
 
-    return check_films(output.path)
+    return check_films(output.path, inputs["forms_3d"].path)
 
 
 VIDEO_CHECKS = (
     Check(
         "videos_play",
-        "Every video decodes, has all of its frames, turns, and stands on black.",
+        "Every video and still decodes, has all of its frames, turns in a closed circle, stands on exact black, and a "
+        "quilt has its views in their order.",
         _playable,
         blocking=True,
     ),
@@ -185,7 +273,7 @@ VIDEO_CHECKS = (
 @dg.asset(
     group_name="forms",
     kinds={"video"},
-    code_version="1",
+    code_version="2",
     partitions_def=growth_partitions,
     pool="render",
     deps=[forms_3d],
@@ -194,7 +282,7 @@ VIDEO_CHECKS = (
 def videos_3d(
     context: dg.AssetExecutionContext, config: Videos3dConfig, store: StoreResource, profile: ProfileResource
 ) -> dg.MaterializeResult:
-    """Every form turning on black, as video, and four times around a pyramid's foot for a Pepper's ghost."""
+    """Every form turning on black as video, for pyramids, clear screens, phones, a Looking Glass; and its group."""
     from fungal_assets.forms.filming import film_forms
 
     grown = store.get("forms_3d", context.partition_key)
@@ -205,5 +293,5 @@ def videos_3d(
         settings=config.fill("videos_3d", profile),
         build=lambda folder, **settings: film_forms(grown.path, folder, **settings),
         checks=VIDEO_CHECKS,
-        preview=sheets(animations="*/turntable.webp"),
+        preview=sheets(animations="*/*.webp"),
     )

@@ -7,7 +7,7 @@ import dagster as dg
 from pydantic import Field
 
 from fungal_assets.defs.dataset import captioned_dataset
-from fungal_assets.defs.diffusion import pruned_weights, tuned_on
+from fungal_assets.defs.diffusion import ancestor_of, fine_tuned_weights, pruned_weights, tuned_on
 from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep, told_plainly
 from fungal_assets.defs.morphology import clusters
 from fungal_assets.defs.nomenclature import prompts
@@ -94,7 +94,7 @@ GALLERY_CHECKS = (
 @dg.asset(
     group_name="galleries",
     kinds={"pytorch", "image"},
-    code_version="1",
+    code_version="2",
     partitions_def=growth_partitions,
     pool=GPU_POOL,
     deps=[pruned_weights, prompts, clusters],
@@ -135,6 +135,10 @@ class ForgettingReportConfig(StageConfig):
     judge: str | None = Field(
         default=None, description="Whose reference pictures the control pictures are held to."
     )
+    text_judge: str | None = Field(
+        default=None,
+        description="Who says beside it which name each picture fits: 'pocket', a folder, or '' for nobody.",
+    )
     min_retention: float | None = Field(
         default=None,
         ge=0,
@@ -149,6 +153,7 @@ def _knowledge_kept(output: Output, inputs: Inputs) -> Verdict:
     return check_knowledge_kept(output.path)
 
 
+REPORT_CODE_VERSION = "2"
 REPORT_CHECKS = (
     Check(
         "control_knowledge_kept",
@@ -162,9 +167,9 @@ REPORT_CHECKS = (
 @dg.asset(
     group_name="galleries",
     kinds={"onnx", "json"},
-    code_version="1",
+    code_version=REPORT_CODE_VERSION,
     partitions_def=growth_partitions,
-    deps=[sample_galleries],
+    deps=[sample_galleries, pruned_weights, fine_tuned_weights],
     check_specs=check_specs("forgetting_report", REPORT_CHECKS, growth_partitions),
 )
 def forgetting_report(
@@ -173,23 +178,30 @@ def forgetting_report(
     store: StoreResource,
     profile: ProfileResource,
 ) -> dg.MaterializeResult:
-    """The control prompts before and after tuning, judged: the retention, worst first, with the pictures."""
+    """The control prompts before and after tuning, judged: the retention, worst first, with the pictures, and when."""
     from fungal_assets.galleries.forgetting import report_forgetting
     from fungal_assets.galleries.judging import hash_references
+    from fungal_assets.galleries.text_judging import hash_text_judge
 
-    gallery = store.get("sample_galleries", context.partition_key)
+    key = context.partition_key
+    gallery = store.get("sample_galleries", key)
+    pruned = ancestor_of(store, gallery, "pruned_weights", key)
+    tuned = ancestor_of(store, pruned, "fine_tuned_weights", key)
     settings = config.fill("forgetting_report", profile)
     with told_plainly():
-        sources = {"judge": hash_references(settings["judge"])}
+        sources = {
+            "judge": hash_references(settings["judge"]),
+            "text_judge": hash_text_judge(settings["text_judge"]),
+        }
     return keep(
         context,
         store,
-        inputs=[gallery],
+        inputs=[gallery, pruned, tuned],
         settings=settings,
         sources=sources,
-        build=lambda folder, **settings: report_forgetting(gallery.path, folder, **settings),
+        build=lambda folder, **settings: report_forgetting(gallery.path, tuned.path, folder, **settings),
         checks=REPORT_CHECKS,
-        preview=sheets("side_by_side.webp"),
+        preview=sheets("side_by_side.webp", "over_training.png", "when.webp"),
     )
 
 
@@ -247,7 +259,7 @@ SPECIES_REPORT_CHECKS = (
 @dg.asset(
     group_name="galleries",
     kinds={"onnx", "json"},
-    code_version="2",
+    code_version="3",
     partitions_def=growth_partitions,
     deps=[sample_galleries, pruned_weights, captioned_dataset, clusters],
     check_specs=check_specs("species_report", SPECIES_REPORT_CHECKS, growth_partitions),

@@ -2,7 +2,8 @@
 
 One job may hold unpartitioned assets and assets of one partitions definition, not of two; so a growth is two runs:
 `collection` on a resolution, then `growth` on a method and a resolution. `fungal grow` and the schedule chain them.
-The atlas and publications are jobs of their own, which nothing but a person starts.
+The ancestors are a branch beside the road, which `fungal grow --with ancestors` runs after it: whatever assets have
+that group. The atlas, the comparison and publications are jobs of their own, which nothing but a person starts.
 """
 
 import dagster as dg
@@ -26,11 +27,15 @@ GROWTH_ASSETS = (
     "forgetting_report",
     "species_report",
     "forms_3d",
+    "meshes",
     "videos_3d",
     "field_guide",
 )
 ATLAS_ASSETS = ("resolution_atlas",)
+COMPARISON_ASSETS = ("weights_comparison",)
 PUBLICATION_ASSETS = ("published_dataset", "published_weights")
+BRANCHES = ("ancestors",)
+"""Groups of assets beside the road, each a job of the same name."""
 
 collection = dg.define_asset_job(
     "collection",
@@ -41,13 +46,23 @@ collection = dg.define_asset_job(
 growth = dg.define_asset_job(
     "growth",
     selection=dg.AssetSelection.assets(*GROWTH_ASSETS),
-    description="Weights, galleries, the reports, forms, videos and the field guide, by one method at one "
+    description="Weights, galleries, the reports, forms, meshes, videos and the field guide, by one method at one "
     "resolution, from the newest collection.",
 )
 atlas = dg.define_asset_job(
     "atlas",
     selection=dg.AssetSelection.assets(*ATLAS_ASSETS),
     description="Where in the tuned weights of one method at one resolution pictures of several sizes part ways.",
+)
+ancestors = dg.define_asset_job(
+    "ancestors",
+    selection=dg.AssetSelection.groups("ancestors"),
+    description="The roads that the artist began on, from the newest collection and forms.",
+)
+comparison = dg.define_asset_job(
+    "comparison",
+    selection=dg.AssetSelection.assets(*COMPARISON_ASSETS),
+    description="All tuned weights of one resolution that the store has reports on, beside each other.",
 )
 dataset_publication = dg.define_asset_job(
     "dataset_publication",
@@ -60,4 +75,12 @@ weights_publication = dg.define_asset_job(
     description="The pruned weights of one method at one resolution to the Hugging Face hub; needs a token in "
     "$HF_TOKEN.",
 )
-default_jobs = [collection, growth, atlas, dataset_publication, weights_publication]
+default_jobs = [
+    collection,
+    growth,
+    ancestors,
+    atlas,
+    comparison,
+    dataset_publication,
+    weights_publication,
+]

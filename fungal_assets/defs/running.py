@@ -38,17 +38,17 @@ class RunFailedError(FungalError):
 
 def run_job(
     name: str,
-    partition: str,
+    partition: str | None,
     *,
     run_config: Mapping[str, Any],
     assets: Sequence[str],
     tell: Tell,
 ) -> None:
-    """Run one job on one partition and wait for it.
+    """Run one job on one partition and wait for it; on None where none of its assets has partitions.
 
     Args:
         name: Of one of the jobs in `jobs`.
-        partition: Partition key.
+        partition: Partition key, or None.
         run_config: Config of its assets and resources.
         assets: The assets of the job to materialise.
         tell: Where a line of progress goes.
@@ -68,13 +68,14 @@ def run_job(
             dg.build_reconstructable_job(__name__, find_job.__name__, (name,)),
             instance=instance,
             run_config=config,
-            tags={_GROWTH_TAG: growth_id, "dagster/partition": partition},
+            tags={_GROWTH_TAG: growth_id} | ({"dagster/partition": partition} if partition else {}),
             asset_selection=[dg.AssetKey(asset) for asset in assets],
             raise_on_error=False,
         )
     if not result.success:
+        where = f" on {partition!r}" if partition else ""
         raise RunFailedError(
-            f"the job {name!r} failed on {partition!r}: {'; '.join(faults) or 'see the run in the UI'}. "
+            f"the job {name!r} failed{where}: {'; '.join(faults) or 'see the run in the UI'}. "
             f"What was finished is kept; mend the cause and type the same command again. Look closer with: fungal ui"
         )
 

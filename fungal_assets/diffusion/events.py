@@ -18,7 +18,7 @@ import numpy as np
 import torch  # noqa: TID253
 from PIL import Image
 
-from fungal_assets.diffusion.looks import sheet_path
+from fungal_assets.galleries.looking_back import sheet_path
 from fungal_assets.progress import OnStep
 
 if TYPE_CHECKING:

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch  # noqa: TID253
-from PIL import Image
 
 from fungal_assets.diffusion.devices import mixed_precision
 from fungal_assets.diffusion.encoding import CACHE_NAME, read_tensors, write_tensors
@@ -28,25 +27,23 @@ from fungal_assets.diffusion.families import text_encoders_of
 from fungal_assets.diffusion.watching import Watching
 from fungal_assets.errors import InputError
 from fungal_assets.galleries.batches import paint, scheduler_for
-from fungal_assets.galleries.judging import Judge, load_judge
+from fungal_assets.galleries.judging import Judge, Judgement, load_judge
+from fungal_assets.galleries.looking_back import keep_look, show_look
 from fungal_assets.galleries.measuring import (
     embed_controls,
     embed_species,
-    pair_controls,
+    judge_controls,
     recognise_pictures,
 )
 from fungal_assets.galleries.planning import Picture, plan_look
-from fungal_assets.galleries.retention import measure_retention
+from fungal_assets.galleries.retention import Pair, measure_retention
 from fungal_assets.galleries.sampling import SCHEDULERS
-from fungal_assets.previews import contact_sheet, save_sheet
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
-LOOKS_FOLDER = "looks"
 SCHEDULER = "DPM++ 2M"
 PICTURES_AT_ONCE = 4
-COLUMNS = 6
 Vectors = Mapping[str, np.ndarray]
 _NONE = np.zeros((0, 1), np.float32)
 
@@ -61,7 +58,7 @@ class Looker:
         watching: The settings.
         negative_prompt: What is not wanted in a picture.
         clusters: Folder of the clusters that species are recognised by, or None.
-        folder: Gets the sheets, in `looks/`; the cache is in it.
+        folder: Gets the sheets and what was found, in `looks/`; the cache is in it.
         run_key: Hash of all that decides the run.
         size_px: Side of the pictures.
     """
@@ -89,7 +86,9 @@ class Looker:
             InputError: Retention is to stop the run, and none of the base model's control pictures is recognised.
         """
         vectors = self._base if step == 0 else self._draw(step)
-        return {"retention": self._retention(vectors["controls"]), **self._fit(vectors["species"])}
+        found = self._judged(vectors["controls"])
+        keep_look(self.folder, step, self.pictures, self._judge, found)
+        return {"retention": self._retention(found), **self._fit(vectors["species"])}
 
     @cached_property
     def _base(self) -> Vectors:
@@ -101,7 +100,7 @@ class Looker:
 
     def prepare(self) -> None:
         """Look at the base model, while the pipeline is that."""
-        retained = self._retention(self._base["controls"])
+        retained = self._retention(self._judged(self._base["controls"]))
         if self.watching.stops_below_retention > 0 and retained is None:
             raise InputError(
                 f"stops_below_retention is {self.watching.stops_below_retention}, but none of the base model's "
@@ -124,7 +123,7 @@ class Looker:
         }
         with _sampling(self.pipeline) as sampler:
             images = {picture.prompt_id: image for picture, image in paint(sampler, self.pictures, settings)}
-        self._show(step, images)
+        show_look(self.folder, step, self.pictures, images)
         species, controls = (
             [images[each.prompt_id] for each in self._of(kind)] for kind in ("species", "control")
         )
@@ -133,16 +132,13 @@ class Looker:
             "controls": embed_controls(controls) if controls else _NONE,
         }
 
-    def _show(self, step: int, images: Mapping[str, Image.Image]) -> None:
-        path = sheet_path(self.folder, step)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        labels = [picture.text for picture in self.pictures]
-        pictures = [images[picture.prompt_id] for picture in self.pictures]
-        save_sheet(contact_sheet(pictures, columns=COLUMNS, labels=labels), path)
+    def _judged(self, vectors: np.ndarray) -> list[Judgement | None]:
+        return judge_controls(self._of("control"), self._judge, base=self._base["controls"], vectors=vectors)
 
-    def _retention(self, vectors: np.ndarray) -> float | None:
+    def _retention(self, found: Sequence[Judgement | None]) -> float | None:
         """What is retained, None where the judge knows no control picture or recognises none of the base model's."""
-        pairs = pair_controls(self._of("control"), self._judge, base=self._base["controls"], tuned=vectors)
+        of_base = self._judged(self._base["controls"])
+        pairs = [Pair.of(one, other) for one, other in zip(of_base, found, strict=True) if one and other]
         return measure_retention(pairs).retention if pairs else None
 
     def _fit(self, vectors: np.ndarray) -> dict[str, float | None]:
@@ -194,18 +190,6 @@ def begin_looking(
     looker = Looker(pipeline, pictures, watching, negative_prompt, clusters, folder, run_key, size_px)
     looker.prepare()
     return looker
-
-
-def sheet_path(folder: Path, step: int) -> Path:
-    """Where the sheet of a look lies in an output; by name the newest is the last."""
-    return folder / LOOKS_FOLDER / f"step-{step:08d}.webp"
-
-
-def drop_other_sheets(folder: Path, steps: Sequence[int]) -> None:
-    """Delete the sheets that a run with other settings left."""
-    kept = {sheet_path(folder, step) for step in steps}
-    for path in set(folder.glob(f"{LOOKS_FOLDER}/*")) - kept:
-        path.unlink()
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch  # noqa: TID253
 from safetensors import SafetensorError
@@ -41,7 +41,8 @@ class Progress:
     Args:
         step: Steps done.
         probe_loss: Loss on the probe before the first step.
-        curve: One row per step done: step, loss, specimen_loss, rehearsal_loss, learning_rate.
+        curve: One row per step done: step, loss, specimen_loss, rehearsal_loss, learning_rate; other
+            losses in other loops.
         looks: One row per look; see `watching`.
     """
 
@@ -49,6 +50,16 @@ class Progress:
     probe_loss: float = 0.0
     curve: list[dict[str, float | None]] = field(default_factory=list)
     looks: list[dict[str, float | None]] = field(default_factory=list)
+
+
+class Learning(Protocol):
+    """Whatever learns and can be written down whole, such as a `Learner`."""
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Everything that changes in training, by name."""
+
+    def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Put back what `tensors` gave."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +116,7 @@ class Learner:
             self.average.optimization_step = int(tensors["averaged_steps"])
 
 
-def write_state(folder: Path, learner: Learner, progress: Progress, run_key: str) -> None:
+def write_state(folder: Path, learner: Learning, progress: Progress, run_key: str) -> None:
     """Write one state into a folder; the same state is the same bytes."""
     write_tensors(folder / TENSORS_NAME, learner.tensors())
     sha256 = hash_file(folder / TENSORS_NAME)
@@ -113,7 +124,7 @@ def write_state(folder: Path, learner: Learner, progress: Progress, run_key: str
     write_atomically(folder / JSON_NAME, json.dumps(record, indent=1, sort_keys=True))
 
 
-def keep_state(states: Path, learner: Learner, progress: Progress, run_key: str) -> None:
+def keep_state(states: Path, learner: Learning, progress: Progress, run_key: str) -> None:
     """Add a state to the folder of states and drop all but the newest two.
 
     Raises:
@@ -134,7 +145,7 @@ def keep_state(states: Path, learner: Learner, progress: Progress, run_key: str)
         shutil.rmtree(old)
 
 
-def load_state(states: Path, learner: Learner, step: int) -> None:
+def load_state(states: Path, learner: Learning, step: int) -> None:
     """Load the state of a step, which another process has found to be whole."""
     learner.load(read_tensors(_place(states, step) / TENSORS_NAME))
 
@@ -143,7 +154,7 @@ def _place(states: Path, step: int) -> Path:
     return states / f"step-{step:08d}"
 
 
-def _not_kept(states: Path, learner: Learner, progress: Progress, error: Exception) -> str:
+def _not_kept(states: Path, learner: Learning, progress: Progress, error: Exception) -> str:
     needed = sum(tensor.nbytes for tensor in learner.tensors().values())
     kept = [path.name for path in sorted(states.glob("step-*"))]
     return (
@@ -153,7 +164,7 @@ def _not_kept(states: Path, learner: Learner, progress: Progress, error: Excepti
     )
 
 
-def resume(states: Path, learner: Learner, run_key: str, tell: Tell) -> Progress | None:
+def resume(states: Path, learner: Learning, run_key: str, tell: Tell) -> Progress | None:
     """Load the newest whole state of this very run, or find that there is none.
 
     Args:

@@ -202,7 +202,7 @@ def tune(
             held out as much as the loss on it is measured over.
         rehearsal: A complete output of the same base model; None only where nothing is to be rehearsed.
         folder: Filled with the weights, `loss.parquet`, `curves.png`, `training.json` and `resume/`; where the run is
-            looked at, with `looks.parquet` and a sheet per look in `looks/`.
+            looked at, with `looks.parquet` and, in `looks/`, a sheet per look and what was found in it.
         prompts: A complete output, some of whose prompts are drawn in looks; None only where there are none.
         clusters: A complete output, by which looks recognise species; without, they don't.
         logs: Folder for event files, outside of the output; without, or without TensorBoard, none are written.
@@ -579,8 +579,8 @@ def _record(
 
 def _write(folder: Path, progress: Progress, record: dict[str, Any]) -> None:
     """Write what stays beside the weights and the state."""
-    from fungal_assets.diffusion.looks import drop_other_sheets
+    from fungal_assets.galleries.looking_back import drop_other_looks
 
     write_curves(folder, progress.curve, progress.looks)
-    drop_other_sheets(folder, [int(look["step"] or 0) for look in progress.looks])
+    drop_other_looks(folder, [int(look["step"] or 0) for look in progress.looks])
     write_atomically(folder / "training.json", json.dumps(record, indent=1, sort_keys=True))

@@ -33,6 +33,7 @@ def build_field_guide(
     forgetting_report: Path,
     species_report: Path,
     forms_3d: Path,
+    meshes: Path,
     videos_3d: Path,
     folder: Path,
     *,
@@ -42,14 +43,15 @@ def build_field_guide(
     """Build the guide.
 
     Args:
-        species: Output of the stage of that name; the next eight likewise, each with its record.
+        species: Output of the stage of that name; the next nine likewise, each with its record.
         clusters: With `montage.webp`, from which the specimens are cut.
         captions: With `captions.parquet`.
         prompts: With `prompts.json`.
         sample_galleries: With `gallery.parquet` and the pictures.
-        forgetting_report: With `report.json` and `scores.parquet`; `side_by_side.webp` where it was drawn.
+        forgetting_report: With `report.json` and `scores.parquet`; its pictures where they were drawn.
         species_report: With `report.json` and its three sheets.
         forms_3d: One folder per species that was grown as an object.
+        meshes: One folder per species that has meshes.
         videos_3d: One folder per species that was filmed.
         folder: Where `index.html`, `species/`, `forgetting.html`, `species-report.html`, `provenance.html`,
             `guide.css`, `guide.json` and `media/` go.
@@ -72,12 +74,12 @@ def build_field_guide(
         forgetting_report,
         species_report,
         forms_3d,
+        meshes,
         videos_3d,
     )
     ancestors, growth = gather_ancestors(inputs), read_growth(*inputs)
     shelf = Shelf(folder)
     plates = _set_plates(growth, clusters, shelf, tell)
-    sheet = forgetting_report / "side_by_side.webp"
     shared = {"title": title, "plates": plates, "partition": _partition_of(ancestors)}
     site = Site(folder, shared)
     site.write_style()
@@ -96,7 +98,11 @@ def build_field_guide(
         "forgetting.html",
         report=growth.report,
         rows=tally_controls(growth.scores),
-        sheet=shelf.put_picture(open_picture(sheet), "forgetting-side-by-side") if sheet.is_file() else None,
+        sheet=_put_if_there(forgetting_report / "side_by_side.webp", "forgetting-side-by-side", shelf),
+        course_figure=_put_if_there(
+            forgetting_report / "over_training.png", "forgetting-over-training", shelf
+        ),
+        course_sheet=_put_if_there(forgetting_report / "when.webp", "forgetting-when", shelf),
     )
     site.write_page(
         "species-report.html",
@@ -132,6 +138,11 @@ def _set_plates(growth: Growth, clusters: Path, shelf: Shelf, tell: Tell) -> lis
         set_plate(facts, number, tiles[rows[facts.cluster_id]], shelf)
         for number, facts in enumerate(follow(growth.species, tell, "plates", len(growth.species)), 1)
     ]
+
+
+def _put_if_there(path: Path, name: str, shelf: Shelf) -> str | None:
+    """Link of a picture; None where it was not drawn."""
+    return shelf.put_picture(open_picture(path), name) if path.is_file() else None
 
 
 def _put_sheets(species_report: Path, shelf: Shelf) -> dict[str, str]:

@@ -72,7 +72,8 @@ class SpeciesFacts:
         wordings: Its prompts, the species prompt first.
         recognition: Its entry of `recognition.json`, or empty.
         form: `form.json`, or None where it was not grown as an object.
-        form_folder: Folder with mesh and views, or None.
+        form_folder: Folder with its views, or None.
+        mesh_folder: Folder with its meshes, or None.
         video_folder: Folder with its films, or None.
     """
 
@@ -89,6 +90,7 @@ class SpeciesFacts:
     recognition: Mapping[str, Any]
     form: Mapping[str, Any] | None
     form_folder: Path | None
+    mesh_folder: Path | None
     video_folder: Path | None
 
 
@@ -124,6 +126,7 @@ def read_growth(
     forgetting_report: Path,
     species_report: Path,
     forms_3d: Path,
+    meshes: Path,
     videos_3d: Path,
 ) -> Growth:
     """Read a growth.
@@ -155,6 +158,7 @@ def read_growth(
             recognition=recognised.get(row["species_id"], {}),
             form=read_json_if_there(forms_3d / row["slug"] / "form.json"),
             form_folder=_folder_if_there(forms_3d / row["slug"]),
+            mesh_folder=_folder_if_there(meshes / row["slug"]),
             video_folder=_folder_if_there(videos_3d / row["slug"]),
         )
         for row in named

@@ -17,6 +17,11 @@ from fungal_assets.exhibition.growth import SpeciesFacts, Wording
 from fungal_assets.exhibition.media import Shelf, choose_typical, open_picture, read_first_frame
 from fungal_assets.exhibition.wording import to_href, to_roman, to_sentence_case, to_size
 
+_MESHES = {
+    "glb": "glTF binary (GLB)",
+    "usdz": "for phones and tablets (USDZ)",
+    "ply": "with vertex colours (PLY)",
+}
 HIDDEN_FORM_FIELDS = ("species_id", "slug", "prompt", "common_name", "scientific_name")
 
 
@@ -63,7 +68,8 @@ class Plate:
         video: Link of its turntable, or None.
         first_guess: The picture that its form began as, or None.
         views: Sheet of the views of its form, or None.
-        downloads: Mesh and pyramid film, where there are.
+        group: A cluster of its individuals, or None.
+        downloads: Meshes, films for other screens and the pyramid's template, where there are.
         specimens: Medoid and nearest members of its cluster.
         answers: Its prompts with pictures, the species prompt first.
         form_figures: Numbers of `form.json`.
@@ -78,6 +84,7 @@ class Plate:
     video: str | None
     first_guess: Picture | None
     views: Picture | None
+    group: Picture | None
     downloads: list[Download]
     specimens: list[Picture]
     answers: list[Answer]
@@ -106,6 +113,9 @@ def set_plate(facts: SpeciesFacts, number: int, specimens: Sequence[Image.Image]
         video=shelf.put_copy(video, f"{facts.slug}-turntable") if video else None,
         first_guess=_put_of_form(facts, "first_guess", f"{name}: the picture that its form began as", shelf),
         views=_put_of_form(facts, "views", f"{name}: its form seen from several sides", shelf),
+        group=_put_still(
+            facts.video_folder, "group.png", f"{facts.slug}-group", f"{name}: a group of it", shelf
+        ),
         downloads=_put_downloads(facts, shelf),
         specimens=_put_specimens(facts, specimens, shelf),
         answers=[put_answer(wording, shelf) for wording in facts.wordings],
@@ -151,15 +161,38 @@ def _pick_poster(
 
 def _put_of_form(facts: SpeciesFacts, stem: str, alt: str, shelf: Shelf) -> Picture | None:
     """A picture of the form's folder, if it is there."""
-    path = _file_in(facts.form_folder, f"{stem}.webp")
-    return Picture(shelf.put_picture(open_picture(path), f"{facts.slug}-{stem}"), alt) if path else None
+    return _put_still(facts.form_folder, f"{stem}.webp", f"{facts.slug}-{stem}", alt, shelf)
+
+
+def _put_still(folder: Path | None, file_name: str, name: str, alt: str, shelf: Shelf) -> Picture | None:
+    """A picture of a folder, if it is there."""
+    path = _file_in(folder, file_name)
+    return Picture(shelf.put_picture(open_picture(path), name), alt) if path else None
 
 
 def _put_downloads(facts: SpeciesFacts, shelf: Shelf) -> list[Download]:
-    offered = (
-        (_file_in(facts.form_folder, "mesh.glb"), "mesh", "Mesh, glTF binary (GLB)"),
-        (_file_in(facts.video_folder, "pyramid.mp4"), "pyramid", "Film for a Pepper’s ghost pyramid (MP4)"),
-    )
+    """What there is to take home; a quilt keeps the end of its name, which tells players its layout."""
+    videos = facts.video_folder
+    offered = [
+        *(
+            (_file_in(facts.mesh_folder, f"{facts.slug}_LOD0.{suffix}"), "mesh", f"Mesh, {label}")
+            for suffix, label in _MESHES.items()
+        ),
+        (_file_in(videos, "pyramid.mp4"), "pyramid", "Film for a Pepper’s ghost pyramid (MP4)"),
+        (
+            _file_in(videos and videos.parent, "pyramid_template.svg"),
+            "pyramid-template",
+            "That pyramid, to cut (SVG)",
+        ),
+        (_file_in(videos, "black.mp4"), "black", "Film for a transparent screen or a hologram fan (MP4)"),
+        (_file_in(videos, "vertical.mp4"), "vertical", "Film for a phone held upright (MP4)"),
+        (_file_in(videos, "group.mp4"), "group-film", "Film of a group (MP4)"),
+        (_file_in(videos, "group.json"), "group", "Where the individuals of a group stand (JSON)"),
+        *(
+            (path, path.stem, f"Quilt for a Looking Glass ({path.suffix[1:].upper()})")
+            for path in (sorted(videos.glob("quilt_qs*")) if videos else [])
+        ),
+    ]
     return [
         Download(
             shelf.put_copy(path, f"{facts.slug}-{stem}"),

@@ -14,11 +14,19 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Tally:
-    """How many of one model's pictures of a prompt were recognised, and their mean likeness to it."""
+    """How many of one model's pictures of a prompt were recognised, and their mean likeness to it.
+
+    Args:
+        recognised: By the judge that decides.
+        pictures: How many there are.
+        similarity: Their mean likeness by that judge.
+        by_text: How many the second judge recognised; None where it did not judge.
+    """
 
     recognised: int
     pictures: int
     similarity: float | None
+    by_text: int | None = None
 
     @property
     def share(self) -> float:
@@ -51,7 +59,13 @@ def tally_controls(scores: Sequence[Mapping[str, Any]]) -> list[ControlRow]:
 
 def _tally(rows: Sequence[Mapping[str, Any]]) -> Tally:
     likeness = [row["similarity"] for row in rows if row["similarity"] is not None]
-    return Tally(sum(row["recognised"] for row in rows), len(rows), fmean(likeness) if likeness else None)
+    second = [row["recognised_by_text"] for row in rows if row.get("recognised_by_text") is not None]
+    return Tally(
+        sum(row["recognised"] for row in rows),
+        len(rows),
+        fmean(likeness) if likeness else None,
+        sum(second) if second else None,
+    )
 
 
 def _name_failures(rows: Sequence[Mapping[str, Any]]) -> str:

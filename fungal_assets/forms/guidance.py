@@ -1,12 +1,9 @@
 """A tuned text-to-image model as the guide of a growing form.
 
-The guide looks at a picture of the form, noised, and says which way it would denoise it under a prompt. That answer
-minus the noise that was added is the direction of score distillation (B. Poole et al., "DreamFusion", 2022), with
-classifier-free guidance of scale s:
-
-    eps = eps_0(x_t) + s (eps_c(x_t) - eps_0(x_t)),    direction = eps - noise
-
-Belongs here: the model's side of it. Cameras, weights and the form do not. Torch kernel.
+The guide brings a picture of the form to latents, and says which noise it sees in noised ones under a prompt. What is
+made of the answers stands in `directions`. Where a tiny autoencoder of the same latents is at hand (diffusers'
+`AutoencoderTiny`, as TAESD for Stable Diffusion), it encodes the views instead: with gradients through it, the whole
+encoder is the dearest part of a step at 512 px. Belongs here: the model's side of it. Torch kernel.
 """
 
 from __future__ import annotations
@@ -23,33 +20,23 @@ from fungal_assets.diffusion.base_models import load_pipeline
 from fungal_assets.diffusion.encoding import embed_texts
 from fungal_assets.diffusion.families import family_of, parts_of
 from fungal_assets.errors import InputError, ProvenanceError
+from fungal_assets.forms.directions import NoisePredictor
 from fungal_assets.store import hash_folder
 
 if TYPE_CHECKING:
-    from diffusers import DiffusionPipeline
+    from diffusers import AutoencoderTiny, DiffusionPipeline
 
 
 _PAINTED_AT_ONCE = 8
 
 
-class Guide(Protocol):
+class Guide(NoisePredictor, Protocol):
     """What distillation asks of a guide."""
 
-    alpha_bars: torch.Tensor
+    latent_shape: tuple[int, int, int]
 
     def to_latents(self, pictures: torch.Tensor) -> torch.Tensor:
         """Latents of pictures, float, shape (B, 3, H, W), 0 to 1; differentiable."""
-
-    def direction(
-        self,
-        latents: torch.Tensor,
-        timesteps: torch.Tensor,
-        noise: torch.Tensor,
-        embeddings: torch.Tensor,
-        *,
-        guidance_scale: float,
-    ) -> torch.Tensor:
-        """Guided noise minus the noise that was added, of the latents' shape; no gradient."""
 
 
 class DiffusionGuide:
@@ -58,12 +45,19 @@ class DiffusionGuide:
     Args:
         pipeline: Any whose scheduler predicts epsilon, v or the sample.
         negative_prompt: What the guide should lead away from; empty text for the plain kind.
+        tiny_encoder: What encodes views instead of the pipeline's own autoencoder.
 
     Raises:
-        InputError: The scheduler predicts something else.
+        InputError: The scheduler predicts something else, or the tiny encoder's latents are of another shape.
     """
 
-    def __init__(self, pipeline: DiffusionPipeline, *, negative_prompt: str = "") -> None:
+    def __init__(
+        self,
+        pipeline: DiffusionPipeline,
+        *,
+        negative_prompt: str = "",
+        tiny_encoder: AutoencoderTiny | None = None,
+    ) -> None:
         self.pipeline = pipeline
         self.prediction = pipeline.scheduler.config.prediction_type
         if self.prediction not in ("epsilon", "v_prediction", "sample"):
@@ -75,9 +69,26 @@ class DiffusionGuide:
         for part in parts_of(pipeline).values():
             part.requires_grad_(False).eval()
         self.native_px = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
+        side_px = pipeline.unet.config.sample_size
+        self.latent_shape = (pipeline.unet.config.in_channels, side_px, side_px)
         self.alpha_bars = pipeline.scheduler.alphas_cumprod.float()
         self._negative_prompt = negative_prompt
-        self._unconditional = self.embed([negative_prompt])
+        self.unconditional = self.embed([negative_prompt])
+        self._tiny_encoder = tiny_encoder and self._proven(tiny_encoder)
+
+    def _proven(self, tiny_encoder: AutoencoderTiny) -> AutoencoderTiny:
+        """The tiny encoder, frozen, where the guide is, if its latents are of the guide's shape."""
+        unet = self.pipeline.unet
+        tiny_encoder.requires_grad_(False).eval().to(unet.device, unet.dtype)
+        with torch.no_grad():
+            blank = torch.zeros(1, 3, self.native_px, self.native_px, device=unet.device, dtype=unet.dtype)
+            found = tuple(tiny_encoder.encode(blank).latents.shape[1:])
+        if found != self.latent_shape:
+            raise InputError(
+                f"the tiny encoder makes latents of shape {found}; the guide takes {self.latent_shape}. "
+                "Give the tiny autoencoder that was made for this base model, or none."
+            )
+        return tiny_encoder
 
     @torch.no_grad()
     def embed(self, texts: Sequence[str]) -> torch.Tensor:
@@ -115,6 +126,10 @@ class DiffusionGuide:
             pictures = F.interpolate(
                 pictures, size, mode="bilinear", antialias=pictures.shape[-1] > self.native_px
             )
+        if self._tiny_encoder is not None:
+            tiny = self._tiny_encoder
+            latents = tiny.encode((2 * pictures - 1).to(tiny.device, tiny.dtype)).latents
+            return (latents * tiny.config.scaling_factor).to(pictures.device, torch.float32)
         vae = self.pipeline.vae
         if self.family.has_fragile_vae:
             vae.to(torch.float32)
@@ -122,30 +137,21 @@ class DiffusionGuide:
         return (moments.mean * vae.config.scaling_factor).to(pictures.device, torch.float32)
 
     @torch.no_grad()
-    def direction(
-        self,
-        latents: torch.Tensor,
-        timesteps: torch.Tensor,
-        noise: torch.Tensor,
-        embeddings: torch.Tensor,
-        *,
-        guidance_scale: float,
+    def predict_noise(
+        self, x_t: torch.Tensor, timesteps: torch.Tensor, embeddings: torch.Tensor
     ) -> torch.Tensor:
-        """See `Guide`; both halves of the guidance run as one batch."""
-        unet, home = self.pipeline.unet, latents.device
-        parts = (latents, timesteps, noise, embeddings, self.alpha_bars, self._unconditional)
-        latents, timesteps, noise, embeddings, alpha_bars, unconditional_text = (
-            part.to(unet.device) for part in parts
-        )
-        alpha_bar = alpha_bars[timesteps][:, None, None, None]
-        x_t = alpha_bar.sqrt() * latents + (1 - alpha_bar).sqrt() * noise
-        context = torch.cat([embeddings, unconditional_text.expand_as(embeddings)]).to(unet.dtype)
-        doubled = torch.cat([x_t, x_t]).to(unet.dtype)
-        output = self.family.predict(unet, doubled, torch.cat([timesteps, timesteps]), context).float()
-        conditional, unconditional = self._as_noise(
-            output, torch.cat([x_t, x_t]), torch.cat([alpha_bar] * 2)
-        ).chunk(2)
-        return (unconditional + guidance_scale * (conditional - unconditional) - noise).to(home)
+        """The noise that the UNet sees in x_t: float32, the shape of x_t, on its device.
+
+        Args:
+            x_t: float, shape (B, C, h, w).
+            timesteps: int64, shape (B,).
+            embeddings: float, shape (B, tokens, width).
+        """
+        unet, home = self.pipeline.unet, x_t.device
+        alpha_bar = self.alpha_bars[timesteps].to(unet.device)[:, None, None, None]
+        x_t, timesteps, embeddings = (part.to(unet.device) for part in (x_t, timesteps, embeddings))
+        output = self.family.predict(unet, x_t.to(unet.dtype), timesteps, embeddings.to(unet.dtype)).float()
+        return self._as_noise(output, x_t, alpha_bar).to(home)
 
     def _as_noise(self, output: torch.Tensor, x_t: torch.Tensor, alpha_bar: torch.Tensor) -> torch.Tensor:
         """What the UNet says, as the noise that it means; T. Salimans, J. Ho 2022 for v."""
@@ -157,15 +163,28 @@ class DiffusionGuide:
 
 
 def load_guide(
-    folder: Path, *, negative_prompt: str = "", device: torch.device | str = "cpu"
+    folder: Path,
+    *,
+    negative_prompt: str = "",
+    tiny_encoder: Path | None = None,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
 ) -> DiffusionGuide:
-    """The pipeline of a diffusers folder as a guide, in single precision on a CPU.
+    """The pipeline of a diffusers folder as a guide.
 
-    Forms stay where they are: what the guide is asked is brought to its device, and its answer back.
+    Args:
+        folder: With `model_index.json`.
+        negative_prompt: See `DiffusionGuide`.
+        tiny_encoder: Folder of an `AutoencoderTiny`.
+        device: Where it answers.
+        dtype: Of its weights; without one, single precision on a CPU and half on a GPU.
     """
-    dtype = torch.float32 if torch.device(device).type == "cpu" else torch.float16
+    from diffusers import AutoencoderTiny
+
+    dtype = dtype or (torch.float32 if torch.device(device).type == "cpu" else torch.float16)
     pipeline = load_pipeline(folder, device=device, dtype=dtype)
-    return DiffusionGuide(pipeline, negative_prompt=negative_prompt)
+    tiny = AutoencoderTiny.from_pretrained(tiny_encoder, local_files_only=True) if tiny_encoder else None
+    return DiffusionGuide(pipeline, negative_prompt=negative_prompt, tiny_encoder=tiny)
 
 
 def prove_guide(pruned_weights: Path) -> str:

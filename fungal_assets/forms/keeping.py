@@ -1,7 +1,7 @@
 """A form's folder: the volume as it is kept, and its notes.
 
     form.npz    density float16 (D, H, W) and colour float16 (3, D, H, W), both before activation; notes as JSON text
-    mesh.glb, views.webp
+    views.webp, and first_guess.webp if it began as one
     form.json   the notes; written last, so that its presence means complete
 
 Belongs here: reading and writing of volumes and notes. Torch kernel.
@@ -18,9 +18,8 @@ import numpy as np
 import torch  # noqa: TID253
 
 from fungal_assets.errors import ProvenanceError
+from fungal_assets.forms.planning import LIST_NAME
 from fungal_assets.forms.volume import Volume
-
-LIST_NAME = "forms.json"
 
 
 def save_volume(path: Path, volume: Volume, notes: Mapping[str, Any]) -> None:
@@ -57,14 +56,27 @@ def load_volume(path: Path) -> Volume:
 
 
 def list_forms(forms_3d: Path) -> list[dict[str, Any]]:
-    """The notes of every form, in the order of `forms.json`.
+    """The notes of every form that is a body, in the order of `forms.json`.
 
     Raises:
         ProvenanceError: There is no list.
     """
+    return _read_list(forms_3d)["forms"]
+
+
+def list_failed(forms_3d: Path) -> list[dict[str, Any]]:
+    """`common_name`, `slug` and `fault` of every form that is none.
+
+    Raises:
+        ProvenanceError: There is no list.
+    """
+    return _read_list(forms_3d).get("failed", [])
+
+
+def _read_list(forms_3d: Path) -> dict[str, list[dict[str, Any]]]:
     path = forms_3d / LIST_NAME
     if not path.exists():
         raise ProvenanceError(
             f"{path} is missing: the forms are not complete. Run: fungal grow --until forms_3d"
         )
-    return json.loads(path.read_text())["forms"]
+    return json.loads(path.read_text())

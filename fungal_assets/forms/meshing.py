@@ -1,25 +1,46 @@
-"""A volume as a closed mesh, in metres, standing on the ground.
+"""A volume as closed meshes, in metres, standing on the ground.
 
 The surface is where a cell is half opaque (density times step = ln 2), on a grid twice as fine; only the largest piece
-is kept, with its hollows filled, so that the mesh is one closed body. It is thinned to a budget of faces, its normals
-come from the field, and its colours are a mean of the matter near each vertex.
-Belongs here: volume to mesh. Files do not. Heavy libraries: import this module inside functions only.
+is kept, with its hollows filled, so that it is one closed body. It is thinned to each budget of faces from the whole
+surface, so that no level of detail inherits the faults of the one before, and its sheets are taken apart where they
+touch (`mending`).
+Belongs here: volume to mesh. Its colours (`painting`), its texture (`unwrapping`) and files do not. Heavy libraries:
+import this module inside functions only.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import fast_simplification
 import numpy as np
-from scipy import ndimage, sparse  # noqa: TID253
+from scipy import ndimage  # noqa: TID253
 from skimage.measure import marching_cubes  # noqa: TID253
 
+from fungal_assets.forms.mending import take_apart
+from fungal_assets.forms.painting import paint
 from fungal_assets.forms.solid import largest_piece, matter_level
+from fungal_assets.forms.topology import fault_of, label_bodies, signed_volume, weld
 from fungal_assets.forms.volume import Volume, upsample
 
 HEIGHT_M = 0.14
 _FOOT_SHARE = 0.1
+_ATTEMPTS = (
+    (3, 1),
+    (4, 1),
+    (5, 1),
+    (7, 1),
+    (10, 1),
+    (7, 0.97),
+    (10, 0.97),
+    (7, 0.93),
+    (10, 0.93),
+    (7, 0.88),
+    (10, 0.88),
+)
+"""Aggression of the thinning and share of the budget, the gentlest first; less leaves room for what mending adds."""
+_MOST_LOST = 0.005
+"""Share of a surface's faces that may go when it is taken apart; with more it has lost a part."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +48,10 @@ class Mesh:
     """Triangles, counter-clockwise from outside; right-handed, y up.
 
     Args:
-        vertices: float32, shape (n, 3), metres.
+        vertices: float32, shape (n, 3): in the volume's world, or, once it stands, in metres.
         faces: int64, shape (m, 3).
         normals: float32, shape (n, 3), length 1, outward.
-        colours: float32, shape (n, 3), linear RGB, 0 to 1.
+        colours: float32, shape (n, 3), sRGB, 0 to 1.
     """
 
     vertices: np.ndarray
@@ -39,61 +60,100 @@ class Mesh:
     colours: np.ndarray
 
 
-def mesh_volume(volume: Volume, *, max_faces: int, height_m: float = HEIGHT_M) -> Mesh:
-    """The mesh of a form.
+@dataclass(frozen=True)
+class Surface:
+    """The whole surface of a form, before it is thinned.
 
     Args:
         volume: The form.
-        max_faces: Budget of faces; the mesh keeps more only where fewer would tear it.
-        height_m: From the ground to the top, metres.
+        opacity: float32, shape (D, H, W), 0 to 1: of the cells of a grid twice as fine, padded by an empty layer.
+        level: The opacity at the surface.
+        points: float32, shape (n, 3): z, y, x in cells of `opacity`.
+        faces: int64, shape (m, 3).
+        low: Place in the volume's world, x, y, z, of the cell (1, 1, 1).
+        steps: Size of a cell along x, y, z.
+    """
+
+    volume: Volume
+    opacity: np.ndarray
+    level: float
+    points: np.ndarray
+    faces: np.ndarray
+    low: np.ndarray
+    steps: np.ndarray
+
+    def to_world(self, points: np.ndarray) -> np.ndarray:
+        """Points of the padded grid as x, y, z in the volume's world."""
+        return self.low + (points[:, ::-1] - 1) * self.steps
+
+
+def find_surface(volume: Volume) -> Surface:
+    """The surface of a form.
 
     Raises:
         InputError: The volume is empty.
     """
     depth, height, width = volume.density.shape
     fine = upsample(volume, (2 * depth - 1, 2 * height - 1, 2 * width - 1))
-    opacity, rgb = _fields(fine, volume)
-    points, faces = _surface(opacity, matter_level(opacity))
-    points, faces = _thin(points, faces, max_faces)
-    normals = _normals(opacity, points, faces)
-    low, steps = fine.bounds[0], fine.steps
-    world = np.stack([low[i] + (points[:, 2 - i] - 1) * steps[i] for i in range(3)], 1)
-    vertices = _stand(world, height_m).astype(np.float32)
-    return Mesh(vertices, faces, normals, _linear(_sample_near(rgb, opacity, points)))
+    opacity = _opacity(fine, min(volume.steps))
+    level = matter_level(opacity)
+    points, faces = _cut(opacity, level)
+    return Surface(volume, opacity, level, points, faces, np.array(fine.bounds[0]), np.array(fine.steps))
 
 
-def is_closed(faces: np.ndarray) -> bool:
-    """Whether every edge joins exactly two faces that run it in opposite ways: closed, manifold and oriented."""
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    if len(edges) == 0 or bool((edges[:, 0] == edges[:, 1]).any()):
-        return False
-    _, counts = np.unique(edges, axis=0, return_counts=True)
-    there = {tuple(edge) for edge in edges.tolist()}
-    return bool((counts == 1).all()) and all((last, first) in there for first, last in there)
+def thin_surface(surface: Surface, *, max_faces: int) -> Mesh:
+    """The surface as a closed mesh of few faces, in the volume's world.
+
+    Args:
+        surface: Of a form.
+        max_faces: Budget; the mesh keeps more only where fewer would tear it.
+    """
+    points, faces = _thin(surface, max_faces)
+    normals = _normals(surface.opacity, points, faces)
+    world = surface.to_world(points).astype(np.float32)
+    return Mesh(world, faces, normals, paint(surface.volume, world, normals))
 
 
-def count_bodies(faces: np.ndarray, vertex_count: int) -> int:
-    """How many bodies, not joined by any face, the used vertices form."""
-    labels = _bodies(faces, vertex_count)
-    return len(np.unique(labels[faces]))
+def stand(world: np.ndarray, surface: Surface, *, height_m: float) -> np.ndarray:
+    """Vertices in metres, the middle of the form's foot over the origin, the lowest at height 0.
+
+    All levels of detail are scaled and centred alike, by the whole surface, so that one is in the place of another.
+
+    Args:
+        world: float, shape (n, 3), in the volume's world.
+        surface: Of the form.
+        height_m: From the ground to the top of the whole surface, metres.
+
+    Returns:
+        float32, shape (n, 3).
+    """
+    whole = surface.to_world(surface.points)
+    low, high = whole[:, 1].min(), whole[:, 1].max()
+    foot = whole[whole[:, 1] <= low + _FOOT_SHARE * (high - low)]
+    centre = [(foot[:, axis].min() + foot[:, axis].max()) / 2 for axis in (0, 2)]
+    moved = world - np.array([centre[0], world[:, 1].min(), centre[1]])
+    return (moved * (height_m / (high - low))).astype(np.float32)
 
 
-def signed_volume(vertices: np.ndarray, faces: np.ndarray) -> float:
-    """Volume enclosed by a closed mesh, positive if the faces look outward."""
-    a, b, c = (vertices[faces[:, i]].astype(np.float64) for i in range(3))
-    return float(np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6)
+def mesh_volume(volume: Volume, *, max_faces: int, height_m: float = HEIGHT_M) -> Mesh:
+    """The standing mesh of a form (`find_surface`, `thin_surface`, `stand`).
+
+    Raises:
+        InputError: The volume is empty.
+    """
+    surface = find_surface(volume)
+    mesh = thin_surface(surface, max_faces=max_faces)
+    return replace(mesh, vertices=stand(mesh.vertices, surface, height_m=height_m))
 
 
-def _fields(fine: Volume, volume: Volume) -> tuple[np.ndarray, np.ndarray]:
-    """Opacity over a step of the coarse grid, (D, H, W), and sRGB, (3, D, H, W), padded by one empty layer."""
+def _opacity(fine: Volume, coarse_step: float) -> np.ndarray:
+    """Opacity over a step of the coarse grid, (D, H, W), padded by one empty layer."""
     per_fine_step = np.clip(fine.cell_alpha().numpy().astype(np.float32), 0, 1 - 1e-7)
-    opacity = 1 - (1 - per_fine_step) ** (min(volume.steps) / min(fine.steps))
-    opacity = ndimage.gaussian_filter(opacity, 0.8)
-    rgb = np.pad(fine.rgb().numpy().astype(np.float32), ((0, 0), (1, 1), (1, 1), (1, 1)), mode="edge")
-    return np.pad(opacity, 1), rgb
+    opacity = 1 - (1 - per_fine_step) ** (coarse_step / min(fine.steps))
+    return np.pad(ndimage.gaussian_filter(opacity, 0.8), 1)
 
 
-def _surface(opacity: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+def _cut(opacity: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
     is_matter = opacity > level
     piece = largest_piece(is_matter)
     clean = np.where(is_matter & ~piece, 0, np.where(piece & ~is_matter, 1, opacity))
@@ -105,30 +165,28 @@ def _surface(opacity: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]
     return points, faces if signed_volume(points[:, ::-1], faces) > 0 else faces[:, ::-1]
 
 
-def _bodies(faces: np.ndarray, vertex_count: int) -> np.ndarray:
-    starts, ends = faces[:, [0, 1]].ravel(), faces[:, [1, 2]].ravel()
-    links = sparse.coo_matrix((np.ones(len(starts), bool), (starts, ends)), (vertex_count, vertex_count))
-    return sparse.csgraph.connected_components(links, directed=False)[1]
-
-
 def _largest_body(faces: np.ndarray, vertex_count: int) -> np.ndarray:
-    labels = _bodies(faces, vertex_count)[faces[:, 0]]
+    labels = label_bodies(faces, vertex_count)[faces[:, 0]]
     return faces[labels == np.bincount(labels).argmax()]
 
 
-def _thin(points: np.ndarray, faces: np.ndarray, max_faces: int) -> tuple[np.ndarray, np.ndarray]:
-    """Fewer faces, as gently as the budget allows, and only as far as the surface stays closed."""
-    best = points, faces
-    for aggression in (3, 4, 5, 7):
+def _thin(surface: Surface, max_faces: int) -> tuple[np.ndarray, np.ndarray]:
+    """Fewer faces, as gently as the budget allows, and only as far as the surface stays one closed body, whole."""
+    best = surface.points, surface.faces
+    for aggression, share in _ATTEMPTS:
         if len(best[1]) <= max_faces:
             break
         fewer, thinned = fast_simplification.simplify(
-            points.astype(np.float32), faces.astype(np.int32), target_count=max_faces, agg=aggression
+            surface.points.astype(np.float32),
+            surface.faces.astype(np.int32),
+            target_count=int(share * max_faces),
+            agg=aggression,
         )
         used, compact = np.unique(thinned.astype(np.int64), return_inverse=True)
-        compact = compact.reshape(-1, 3)
-        if is_closed(compact) and count_bodies(compact, len(used)) == 1 and len(compact) < len(best[1]):
-            best = fewer[used], compact
+        points, faces, lost = take_apart(fewer[used][:, ::-1], compact.reshape(-1, 3))
+        is_whole = lost <= _MOST_LOST * len(faces)
+        if is_whole and len(faces) < len(best[1]) and not fault_of(*weld(points, faces)):
+            best = points[:, ::-1], faces
     return best
 
 
@@ -149,24 +207,3 @@ def _face_normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
     for corner in range(3):
         np.add.at(total, faces[:, corner], crosses)
     return total
-
-
-def _sample_near(rgb: np.ndarray, opacity: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Colours at points, sRGB, (n, 3): the mean of the matter around, so that the colour of the air does not count."""
-    weight = ndimage.gaussian_filter(opacity, 1.0) + 1e-6
-    fields = [ndimage.gaussian_filter(channel * opacity, 1.0) / weight for channel in rgb]
-    return np.stack([ndimage.map_coordinates(field, points.T, order=1) for field in fields], 1)
-
-
-def _linear(srgb: np.ndarray) -> np.ndarray:
-    """IEC 61966-2-1, as glTF wants vertex colours."""
-    srgb = srgb.clip(0, 1)
-    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4).astype(np.float32)
-
-
-def _stand(world: np.ndarray, height_m: float) -> np.ndarray:
-    """Metres, with the lowest point at height 0 and the middle of the foot over the origin."""
-    low, high = world[:, 1].min(), world[:, 1].max()
-    foot = world[world[:, 1] <= low + _FOOT_SHARE * (high - low)]
-    centre = [(foot[:, axis].min() + foot[:, axis].max()) / 2 for axis in (0, 2)]
-    return (world - [centre[0], low, centre[1]]) * (height_m / (high - low))

@@ -18,10 +18,11 @@ from types import MappingProxyType
 from typing import Any
 
 from fungal_assets.errors import InputError
+from fungal_assets.store import hash_file, hash_folder
 
-WORK_VERSION = "7"
+WORK_VERSION = "8"
 """Of the code that grows a form; the asset's code version is the same."""
-NOTES_NAME = "form.json"
+NOTES_NAME, LIST_NAME = "form.json", "forms.json"
 _FEW = 2 / 3
 """Of the median number of specimens: species with fewer are grown last."""
 
@@ -40,6 +41,10 @@ class Growth:
         first_guesses: Pictures per ground that the first guess is chosen from; 0 for none.
         guess_guidance_scale: Guidance at which they are painted.
         recipe: Settings of `distillation.Recipe`.
+        first_mesh: Path of the GLB file that the form begins as, or empty text.
+        first_mesh_sha256: Its hash, which with the rest decides the form; empty text where there is none.
+        tiny_encoder: Path of the folder of a tiny autoencoder that encodes views, or empty text.
+        tiny_encoder_sha256: Its hash.
     """
 
     species: Mapping[str, Any]
@@ -51,6 +56,10 @@ class Growth:
     first_guesses: int
     guess_guidance_scale: float
     recipe: Mapping[str, Any]
+    first_mesh: str = ""
+    first_mesh_sha256: str = ""
+    tiny_encoder: str = ""
+    tiny_encoder_sha256: str = ""
 
     @property
     def work_sha256(self) -> str:
@@ -65,6 +74,8 @@ class Growth:
             self.first_guesses,
             self.guess_guidance_scale,
             dict(self.recipe),
+            self.first_mesh_sha256,
+            self.tiny_encoder_sha256,
         ]
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
@@ -82,12 +93,18 @@ def plan_growths(
     grounds: Mapping[str, float],
     first_guesses: int,
     guess_guidance_scale: float,
+    distillation: str,
+    shaded_share: float,
+    warm_up: float,
+    first_meshes: Mapping[str, str],
+    tiny_encoder: str,
     seed: int,
 ) -> list[Growth]:
     """A growth for every species, in the order of their clusters; see `growing.grow_forms` for the settings.
 
     Raises:
-        InputError: A species has no prompt.
+        InputError: A species has no prompt; a first mesh is of no known species, or is no file; or there is no tiny
+            encoder where one should be.
     """
     rows = sorted(read_species(species), key=lambda row: row["cluster_id"])
     wording = json.loads((prompts / "prompts.json").read_text())
@@ -100,7 +117,12 @@ def plan_growths(
         "views_per_step": views_per_step,
         "guidance_scale": guidance_scale,
         "grounds": tuple(grounds.values()),
+        "distillation": distillation,
+        "shaded_share": shaded_share,
+        "warm_up": warm_up,
     }
+    meshes = _first_meshes(rows, first_meshes)
+    encoder_sha256 = _hash_encoder(tiny_encoder)
     return [
         Growth(
             species=row,
@@ -112,9 +134,39 @@ def plan_growths(
             first_guesses=first_guesses,
             guess_guidance_scale=guess_guidance_scale,
             recipe=settings | {"seed": species_seed(seed, row["slug"])},
+            first_mesh=meshes.get(row["slug"], ("", ""))[0],
+            first_mesh_sha256=meshes.get(row["slug"], ("", ""))[1],
+            tiny_encoder=tiny_encoder,
+            tiny_encoder_sha256=encoder_sha256,
         )
         for row in rows
     ]
+
+
+def _first_meshes(
+    rows: Sequence[Mapping[str, Any]], first_meshes: Mapping[str, str]
+) -> dict[str, tuple[str, str]]:
+    """Path and hash of each species' first mesh, by slug."""
+    find_named(rows, list(first_meshes))
+    known = {row["common_name"]: row["slug"] for row in rows}
+    absent = [path for path in first_meshes.values() if not Path(path).is_file()]
+    if absent:
+        raise InputError(
+            f"first_meshes names {', '.join(map(repr, absent))}, where there is no file. Give paths of .glb files."
+        )
+    return {known.get(name, name): (path, hash_file(Path(path))) for name, path in first_meshes.items()}
+
+
+def _hash_encoder(tiny_encoder: str) -> str:
+    """Hash of a tiny autoencoder's folder, or empty text for none."""
+    if not tiny_encoder:
+        return ""
+    if not (Path(tiny_encoder) / "config.json").is_file():
+        raise InputError(
+            f"tiny_encoder is {tiny_encoder!r}, where there is no config.json; expected the folder of an "
+            "AutoencoderTiny in diffusers' format, such as madebyollin/taesd for Stable Diffusion 1.x."
+        )
+    return hash_folder(Path(tiny_encoder))
 
 
 def settle_species(

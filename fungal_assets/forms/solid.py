@@ -17,9 +17,12 @@ from fungal_assets.forms.priors import alpha_entropy
 from fungal_assets.forms.volume import EMPTY, Camera, Volume, render
 
 HALF_OPAQUE = 0.5
+NEARLY_OPAQUE = 0.9
 _LEAST_ALPHA = 0.05
 _THIN_ALPHA = 0.12
 _OPAQUE = 2.5
+_MOST_FULL = 0.6
+"""Of its box: the share that no body fills, which stays clear of the sides, but a fog does."""
 
 
 def matter_level(cell_alpha: np.ndarray) -> float:
@@ -63,10 +66,18 @@ def tidy(volume: Volume, *, margin: int = 2) -> Volume:
 
     Thin matter, as of a stem, shows in a view though none of its cells is half opaque. What hangs on to opaque matter
     is therefore matter down to a quarter of its level, and made opaque.
+
+    Raises:
+        InputError: The form is empty, or a fog that fills its box.
     """
     cell_alpha = volume.cell_alpha().numpy()
     level = matter_level(cell_alpha)
     piece = largest_piece(apply_hysteresis_threshold(cell_alpha, min(_THIN_ALPHA, level / 4), level))
+    if piece.mean() > _MOST_FULL:
+        raise InputError(
+            f"the form is a fog: it fills {piece.mean():.0%} of its box, expected {_MOST_FULL:.0%} at most. "
+            "Grow it with more iterations, another seed or a higher guidance_scale."
+        )
     near = torch.from_numpy(ndimage.binary_dilation(piece, iterations=margin))
     hardened = torch.where(torch.from_numpy(piece), volume.density.clamp(min=_OPAQUE), volume.density)
     return Volume(torch.where(near, hardened, torch.tensor(EMPTY)), volume.colour, volume.bounds)
@@ -79,6 +90,13 @@ def solidity(volume: Volume, cameras: Sequence[Camera], *, size_px: int = 64) ->
     Returns:
         alpha_coverage: Mean opacity of the pixels, 0 to 1.
         alpha_entropy: Mean entropy of the opacity in bits per pixel, 0 for a body with a knife's edge.
+        opaque_share: Share of what the pictures show that nothing shines through, 0 to 1: opacity in pixels of at least
+            `NEARLY_OPAQUE` over all of it. Only edges of a solid form are clearer; of a fog, everything.
     """
     alpha = torch.stack([render(volume, camera, size_px).alpha for camera in cameras])
-    return {"alpha_coverage": float(alpha.mean()), "alpha_entropy": float(alpha_entropy(alpha))}
+    opaque = alpha[alpha >= NEARLY_OPAQUE].sum() / alpha.sum().clamp(min=1e-6)
+    return {
+        "alpha_coverage": float(alpha.mean()),
+        "alpha_entropy": float(alpha_entropy(alpha)),
+        "opaque_share": float(opaque),
+    }

@@ -1,13 +1,16 @@
 """Films as files: H.264 that every browser, phone and signage player takes, and a small animated preview.
 
-Colours are BT.709 in television range, in which black decodes to exactly (0, 0, 0). Belongs here: encoding and
-decoding of frames. What is on them does not. Heavy library: import this module inside functions only.
+Colours are BT.709 in television range, in which luma 16 is black and what is below it is black too. What is exactly
+black in a frame is written with luma 1: what the codec blurs there stays below 16 and is decoded as exactly (0, 0, 0),
+and a player that takes the range for the full one shows 1 of 255 there, not 16. Belongs here: encoding and decoding of
+frames. What is on them does not. Heavy library: import this module inside functions only.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import av  # noqa: TID253
@@ -18,9 +21,11 @@ from PIL import Image
 from fungal_assets.errors import InputError
 
 PREVIEW_BYTES = 50_000
+FOOTROOM_LUMA = 1
+_SHOWN = 30
 
 
-def write_mp4(path: Path, frames: Sequence[np.ndarray], *, frames_per_s: int) -> None:
+def write_mp4(path: Path, frames: Iterable[np.ndarray], *, frames_per_s: int) -> int:
     """Write a film under a temporary name and rename it.
 
     Args:
@@ -28,13 +33,21 @@ def write_mp4(path: Path, frames: Sequence[np.ndarray], *, frames_per_s: int) ->
         frames: uint8, each of shape (H, W, 3), sRGB; H and W even.
         frames_per_s: Speed.
 
+    Returns:
+        How many frames it has.
+
     Raises:
-        InputError: A side is odd, which H.264 at 4:2:0 cannot hold.
+        InputError: There is no frame, or a side is odd, which H.264 at 4:2:0 cannot hold.
     """
-    height, width = frames[0].shape[:2]
+    waiting = iter(frames)
+    first = next(waiting, None)
+    if first is None:
+        raise InputError(f"{path.name} would have no frame; expected one at least.")
+    height, width = first.shape[:2]
     if height % 2 or width % 2:
         raise InputError(f"frames are {width}x{height} px; H.264 needs even sides. Set an even size_px.")
     temporary = path.with_name(f".{path.name}")
+    count = 0
     with av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"}) as film:
         stream = film.add_stream("libx264", rate=frames_per_s)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
@@ -42,52 +55,77 @@ def write_mp4(path: Path, frames: Sequence[np.ndarray], *, frames_per_s: int) ->
         context = stream.codec_context
         context.color_range = 1
         context.colorspace = context.color_primaries = context.color_trc = 1
-        for pixels in frames:
+        for pixels in chain([first], waiting):
             film.mux(stream.encode(_to_yuv(pixels)))
+            count += 1
         film.mux(stream.encode())
     temporary.replace(path)
+    return count
 
 
 def _to_yuv(pixels: np.ndarray) -> av.VideoFrame:
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-    return frame.reformat(
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24").reformat(
         format="yuv420p",
         src_colorspace=Colorspace.ITU709,
         dst_colorspace=Colorspace.ITU709,
         src_color_range=ColorRange.JPEG,
         dst_color_range=ColorRange.MPEG,
     )
+    plane = frame.planes[0]
+    luma = np.frombuffer(bytes(plane), np.uint8).reshape(plane.height, plane.line_size).copy()
+    luma[:, : plane.width][~pixels.any(2)] = FOOTROOM_LUMA
+    plane.update(luma.tobytes())
+    return frame
+
+
+def decode(path: Path) -> Iterator[np.ndarray]:
+    """The frames of a film, one after the other: uint8, each (H, W, 3)."""
+    with av.open(str(path)) as film:
+        for frame in film.decode(video=0):
+            yield frame.to_ndarray(format="rgb24")
 
 
 def read_mp4(path: Path) -> list[np.ndarray]:
     """The frames of a film: uint8, each (H, W, 3)."""
-    with av.open(str(path)) as film:
-        return [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+    return list(decode(path))
 
 
-def write_preview(path: Path, frames: Sequence[np.ndarray], *, frames_per_s: int, side_px: int = 160) -> None:
-    """Write an animated WebP that loops for ever and has at most `PREVIEW_BYTES`, under a temporary name first.
+def write_preview(
+    path: Path,
+    frames: Sequence[np.ndarray],
+    *,
+    frames_per_s: float,
+    side_px: int = 160,
+    most_bytes: int = PREVIEW_BYTES,
+) -> None:
+    """Write an animated WebP that loops for ever and has at most `most_bytes`, under a temporary name first.
 
-    Every second frame is shown, in as good a quality and as large as fits.
+    Up to 30 of the frames are shown, evenly, the longer side `side_px` at most, in as good a quality as fits.
     """
-    shown = [Image.fromarray(frame) for frame in frames[::2]]
-    duration_ms = round(2000 / frames_per_s)
+    every = -(-len(frames) // _SHOWN)
+    shown = [Image.fromarray(frame) for frame in frames[::every]]
+    duration_ms = round(1000 * every / frames_per_s)
     data = b""
     for side, quality in (
         (side_px, 70),
         (side_px, 45),
+        (side_px, 30),
         (side_px, 20),
         (side_px * 3 // 4, 20),
         (side_px // 2, 10),
+        (side_px // 3, 5),
     ):
-        data = _animate(
-            [image.resize((side, side), Image.Resampling.LANCZOS) for image in shown], quality, duration_ms
-        )
-        if len(data) <= PREVIEW_BYTES:
+        data = _animate([_within(image, side) for image in shown], quality, duration_ms)
+        if len(data) <= most_bytes:
             break
     temporary = path.with_name(f".{path.name}")
     temporary.write_bytes(data)
     temporary.replace(path)
+
+
+def _within(image: Image.Image, side_px: int) -> Image.Image:
+    scale = side_px / max(image.size)
+    return image.resize([max(1, round(scale * side)) for side in image.size], Image.Resampling.LANCZOS)  # type: ignore[arg-type]
 
 
 def _animate(images: Sequence[Image.Image], quality: int, duration_ms: int) -> bytes:

@@ -131,7 +131,7 @@ def render(volume: Volume, camera: Camera, size_px: int, *, blend_deg: float = 0
             are mixed, so that a turntable does not jump there.
     """
     origin, directions = rays(camera, size_px, volume.density.device)
-    shares = _axis_shares(-origin / camera.radius, blend_deg)
+    shares = axis_shares(-origin / camera.radius, blend_deg)
     sweeps = [(share, _sweep(volume, origin, directions, axis)) for axis, share in shares]
     if len(sweeps) == 1:
         return sweeps[0][1]
@@ -140,8 +140,13 @@ def render(volume: Volume, camera: Camera, size_px: int, *, blend_deg: float = 0
     )
 
 
-def _axis_shares(forward: torch.Tensor, blend_deg: float) -> list[tuple[int, float]]:
-    """The axes to sweep, each with its share of the picture."""
+def axis_shares(forward: torch.Tensor, blend_deg: float) -> list[tuple[int, float]]:
+    """The axes to sweep, each with its share of the picture.
+
+    Args:
+        forward: Where the camera looks, a unit vector, shape (3,).
+        blend_deg: Nearer than this to changing the axis, two are mixed.
+    """
     strengths, axes = forward.abs().sort(descending=True)
     gap_deg = math.degrees(math.atan2(float(strengths[0]), float(strengths[1]))) - 45
     if gap_deg >= blend_deg:

@@ -13,7 +13,15 @@ from typing import Any
 from PIL import Image
 
 from fungal_assets.galleries.batches import read_parameters
-from fungal_assets.galleries.flaws import MAX_GRID_EXCESS, MAX_SILENT_SHARE, MIN_CONTRAST, Flaws, find_flaws
+from fungal_assets.galleries.flaws import (
+    MAX_GRID_EXCESS,
+    MAX_SHARED_GRID,
+    MAX_SILENT_SHARE,
+    MIN_CONTRAST,
+    Flaws,
+    find_flaws,
+    shared_grid,
+)
 from fungal_assets.galleries.planning import BASE, TUNED, plan_gallery, read_prompts
 from fungal_assets.galleries.reading import open_picture, read_gallery
 from fungal_assets.galleries.recognition import chance_of_at_least
@@ -92,17 +100,21 @@ def check_not_blank(sample_galleries: Path) -> Verdict:
 
 
 def check_not_pixelated(sample_galleries: Path) -> Verdict:
-    """Few pictures in all are made of blocks, and of no prompt most of a model's pictures."""
+    """Few pictures are made of blocks, of no prompt most, and the tuned model's edges stand on no common grid."""
+    rows = _readable(sample_galleries)
     flaws = _flaws(sample_galleries)
     pixelated = [path for path, found in flaws.items() if found.is_pixelated]
     share = len(pixelated) / max(len(flaws), 1)
-    shares = _shares_by_prompt(_readable(sample_galleries), set(pixelated))
+    shares = _shares_by_prompt(rows, set(pixelated))
     faulty = [name for name, share in shares.items() if share > MAX_PIXELATED_OF_A_PROMPT]
+    tuned = [row for row in rows if row["model"] == TUNED]
+    grid = shared_grid(open_picture(sample_galleries, row) for row in tuned)
     figures = {
         "pictures": len(flaws),
         "pixelated": len(pixelated),
         "pixelated_share": round(share, 4),
         "prompts_pixelated": len(faulty),
+        "shared_grid": "undefined" if grid is None else round(grid, 4),
         "median_grid_excess": round(_median([found.grid_excess for found in flaws.values()]), 4),
         "median_flat_share": round(_median([found.flat_share for found in flaws.values()]), 4),
     }
@@ -111,13 +123,17 @@ def check_not_pixelated(sample_galleries: Path) -> Verdict:
         f"{MAX_GRID_EXCESS:g}, or silent lines over {MAX_SILENT_SHARE:g}); at most {MAX_PIXELATED_SHARE:.0%} of "
         f"all and {MAX_PIXELATED_OF_A_PROMPT:.0%} of a prompt's were expected."
     )
-    if flaws and share <= MAX_PIXELATED_SHARE and not faulty:
+    has_grid = grid is not None and grid > MAX_SHARED_GRID
+    if has_grid:
+        finding += (
+            f" The tuned model's pictures all have their edges on one grid: {grid:.2f} of it, at most "
+            f"{MAX_SHARED_GRID:g} expected."
+        )
+    if flaws and share <= MAX_PIXELATED_SHARE and not faulty and not has_grid:
         return Verdict(True, finding, figures)
-    return Verdict(
-        False,
-        f"{finding} Look for enlarged pictures in the source: {_name_some(faulty or pixelated)}.",
-        figures,
-    )
+    suspects = faulty or pixelated
+    named = f": {_name_some(suspects)}" if suspects else ""
+    return Verdict(False, f"{finding} Look for enlarged pictures in the source{named}.", figures)
 
 
 def _shares_by_prompt(rows: Rows, flawed: set[str]) -> dict[str, float]:

@@ -1,7 +1,9 @@
 """Whether a picture is a copy of a training image: re-encoded, cropped, mirrored, brighter, or painted by heart.
 
-Feature vectors propose the few training images that may be its original; they can't decide, since a JPEG of low quality
-is further from its own original than two specimens of one species are from each other. Pixels decide: the greatest
+Feature vectors propose the few training images that may be its original, and beside them its layout does, the light and
+dark of sixteen by sixteen spots: what a model painted by heart is soft, and to the vectors more like other soft things.
+Neither can decide, since a JPEG of low quality is further from its own original than two specimens of one species are
+from each other. Pixels decide: the greatest
 normalised cross-correlation of the picture's middle with the original, over scales, places and the mirror image, after
 what is wider than a tenth of the picture (light, ground, where the fungus stands) is taken from both.
 
@@ -23,8 +25,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 MIN_CORRELATION = 0.86
-CANDIDATES = 5
-SIDE_PX = 48
+CANDIDATES, CANDIDATES_BY_LAYOUT = 5, 2
+SIDE_PX, LAYOUT_PX = 48, 16
 _SCALES = (0.72, 0.8, 0.87, 0.94, 1.0, 1.1)
 _MARGIN = 0.125
 _WIDEST = 1 / 10
@@ -83,6 +85,12 @@ def relief(image: Image.Image, side_px: int) -> np.ndarray:
     small = image.convert("L").resize((side_px, side_px), Image.Resampling.BICUBIC)
     luma = np.asarray(small, np.float32)
     return luma - gaussian_filter(luma, side_px * _WIDEST)
+
+
+def layouts(image: Image.Image) -> np.ndarray:
+    """The layout of a picture and of its mirror image: float32, shape (2, LAYOUT_PX ** 2), rows of length 1 or 0."""
+    found = np.stack([relief(turned, LAYOUT_PX).ravel() for turned in (image, ImageOps.mirror(image))])
+    return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)
 
 
 def _middle(square: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
-"""The forgetting report: the control prompts before and after, judged, and what to change.
+"""The forgetting report: the control prompts before and after, judged twice, when it went, and what to change.
 
-Belongs here: the stage from a gallery to its report and pictures. The judge is in `judging`, the arithmetic
-in `retention`.
+The judge by references decides, since nothing of it was taught beside the model; the judge by names stands beside it.
+Belongs here: the stage from a gallery to its report and pictures. The judges are in `judging` and `text_judging`, the
+arithmetic in `retention`, the looks of the training in `over_training`.
 """
 
 from __future__ import annotations
@@ -22,19 +23,24 @@ from fungal_assets.galleries.judging import (
     Judge,
     Judgement,
     common_of,
+    describe_judgement,
     judge_vectors,
     load_judge,
 )
+from fungal_assets.galleries.over_training import Watched, draw_course, draw_when, watch_again
 from fungal_assets.galleries.planning import BASE, TUNED
 from fungal_assets.galleries.reading import embed_pictures, open_picture, read_about, read_gallery
 from fungal_assets.galleries.retention import (
+    UNKNOWN_COURSE,
     Pair,
     Retention,
     advise,
     measure_groups,
     measure_retention,
+    phrase_second_opinion,
     phrase_verdict,
 )
+from fungal_assets.galleries.text_judging import TEXT_JUDGES, TextJudge, load_text_judge
 from fungal_assets.previews import contact_sheet
 from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.shards import write_table
@@ -55,8 +61,11 @@ SCORES = pa.schema(
         ("recognised", pa.bool_()),
         ("rank", pa.int32()),
         ("similarity", pa.float32()),
+        ("nearest_by_text", pa.string()),
+        ("recognised_by_text", pa.bool_()),
     ]
 )
+Found = Sequence[Judgement | None]
 
 
 @dataclass(frozen=True)
@@ -68,12 +77,14 @@ class Twins:
         tuned_row: The tuned picture's row.
         base: What the judge finds in the base picture.
         tuned: What it finds in the tuned picture.
+        by_text: What the second judge finds in the two, or None where there is none.
     """
 
     base_row: Mapping[str, Any]
     tuned_row: Mapping[str, Any]
     base: Judgement
     tuned: Judgement
+    by_text: Pair | None = None
 
     @property
     def loss(self) -> tuple[bool, float]:
@@ -88,31 +99,43 @@ class Twins:
 
 
 def report_forgetting(
-    sample_galleries: Path, folder: Path, *, judge: str, min_retention: float, tell: Tell = stay_silent
+    sample_galleries: Path,
+    fine_tuned_weights: Path | None,
+    folder: Path,
+    *,
+    judge: str,
+    text_judge: str,
+    min_retention: float,
+    tell: Tell = stay_silent,
 ) -> Figures:
     """Judge the control pictures of base and tuned model, and report what was forgotten.
 
     Args:
         sample_galleries: A complete gallery.
-        folder: Where `scores.parquet`, `report.json` and `side_by_side.webp` go.
+        fine_tuned_weights: What its weights were pruned from, for the looks at its training; None for none.
+        folder: Where `scores.parquet`, `report.json` and `side_by_side.webp` go; where training was looked at,
+            `over_training.png` and `when.webp` too.
         judge: Name of the judge, or the path of its references (`judging.load_judge`).
+        text_judge: Name of the second judge, or its folder (`text_judging.load_text_judge`); empty for none.
         min_retention: Least retention that is enough, 0 to 1.
         tell: Gets lines of progress.
 
     Returns:
-        `retention` (the text `"undefined"` where it is not), its interval, and the shares behind it.
+        `retention` (the text `"undefined"` where it is not), its interval, the shares behind it, and what the second
+        judge says.
 
     Raises:
-        InputError: The gallery has no control pictures, none of whose concepts the judge knows, or the judge
+        InputError: The gallery has no control pictures, none of whose concepts the judge knows, or a judge
             is missing.
     """
     if not 0 <= min_retention <= 1:
         raise InputError(f"min_retention={min_retention!r}; a share from 0 to 1 was expected, such as 0.8.")
     knows = load_judge(judge)
+    reads = load_text_judge(text_judge, knows.concepts)
     rows = [row for row in read_gallery(sample_galleries) if row["kind"] == "control"]
     tell(f"judging {len(rows)} control pictures among {len(knows.concepts)} concepts")
-    judged = _judge_rows(sample_galleries, rows, knows)
-    twins = pair_twins(rows, judged)
+    judged, by_text = _judge_rows(sample_galleries, rows, knows, reads)
+    twins = pair_twins(rows, judged, by_text)
     if not twins:
         raise InputError(
             f"none of {len(rows)} control pictures in {sample_galleries} can be judged: their concepts are "
@@ -121,52 +144,66 @@ def report_forgetting(
             "the judge knows."
         )
     found = measure_retention([each.pair for each in twins])
-    scores = [_score(row, judgement) for row, judgement in zip(rows, judged, strict=True)]
+    watched = watch_again(fine_tuned_weights) if fine_tuned_weights else None
+    scores = [_score(*each) for each in zip(rows, judged, by_text, strict=True)]
     write_table(folder / "scores.parquet", scores, SCORES)
     draw_side_by_side(sample_galleries, twins, folder / "side_by_side.webp")
-    not_judged = sum(judgement is None for judgement in judged)
-    report = _report(found, twins, knows, read_about(sample_galleries), min_retention, not_judged)
+    if watched:
+        draw_course(watched, found, min_retention, folder / "over_training.png")
+        draw_when(watched, folder / "when.webp")
+    models, not_judged = read_about(sample_galleries)["models"], sum(each is None for each in judged)
+    second = _second_opinion(twins, reads, models[BASE]["id"])
+    report = {
+        **_report(found, twins, second, watched, min_retention),
+        "not_judged": not_judged,
+        "judge": describe_judge(knows, models[BASE]["id"]),
+        "models": models,
+    }
     write_atomically(folder / "report.json", json.dumps(report, indent=1))
     tell(report["verdict"])
-    return _figures(found, not_judged)
+    return _figures(found, second, not_judged)
 
 
 def _judge_rows(
-    sample_galleries: Path, rows: Sequence[Mapping[str, Any]], judge: Judge
-) -> list[Judgement | None]:
+    sample_galleries: Path, rows: Sequence[Mapping[str, Any]], judge: Judge, text_judge: TextJudge | None
+) -> tuple[Found, Found]:
+    """What both judges find in each picture; None where one does not know the concept, or is not there."""
     from fungal_assets.morphology.extractors import EfficientNetLite0
 
     vectors = embed_pictures(sample_galleries, rows, EfficientNetLite0())
     expected = [row["expected"] for row in rows]
     base = [index for index, row in enumerate(rows) if row["model"] == BASE]
     common = common_of(vectors[base], [expected[index] for index in base])
-    return judge_vectors(judge, vectors, expected, common=common)
+    by_text: Found = text_judge.judge(vectors, expected) if text_judge and rows else [None] * len(rows)
+    return judge_vectors(judge, vectors, expected, common=common), by_text
 
 
-def pair_twins(rows: Sequence[Mapping[str, Any]], judged: Sequence[Judgement | None]) -> list[Twins]:
+def pair_twins(rows: Sequence[Mapping[str, Any]], judged: Found, by_text: Found) -> list[Twins]:
     """The judged pictures of the same prompt and seed side by side, the worst loss first."""
     found = {
-        (row["prompt_id"], row["seed"], row["model"]): (row, judgement)
-        for row, judgement in zip(rows, judged, strict=True)
+        (row["prompt_id"], row["seed"], row["model"]): (row, judgement, second)
+        for row, judgement, second in zip(rows, judged, by_text, strict=True)
         if judgement is not None
     }
     names = [(prompt_id, seed) for prompt_id, seed, model in found if model == BASE]
     both = [(found[(*name, BASE)], found[(*name, TUNED)]) for name in names if (*name, TUNED) in found]
-    twins = [Twins(base_row, tuned_row, base, tuned) for (base_row, base), (tuned_row, tuned) in both]
+    twins = [Twins(base[0], tuned[0], base[1], tuned[1], _pair(base[2], tuned[2])) for base, tuned in both]
     return sorted(twins, key=lambda each: each.loss, reverse=True)
 
 
-def _score(row: Mapping[str, Any], judgement: Judgement | None) -> dict[str, Any]:
+def _pair(base: Judgement | None, tuned: Judgement | None) -> Pair | None:
+    return Pair.of(base, tuned) if base and tuned else None
+
+
+def _score(row: Mapping[str, Any], judgement: Judgement | None, second: Judgement | None) -> dict[str, Any]:
     names = ("prompt_id", "text", "group", "model", "seed", "expected")
-    found: dict[str, Any] = {"nearest": None, "recognised": None, "rank": None, "similarity": None}
-    if judgement is not None:
-        found = {
-            "nearest": judgement.nearest,
-            "recognised": judgement.is_recognised,
-            "rank": judgement.rank,
-            "similarity": judgement.similarity,
-        }
-    return {name: row[name] for name in names} | found
+    by_text = describe_judgement(second)
+    return {
+        **{name: row[name] for name in names},
+        **describe_judgement(judgement),
+        "nearest_by_text": by_text["nearest"],
+        "recognised_by_text": by_text["recognised"],
+    }
 
 
 def draw_side_by_side(sample_galleries: Path, twins: Sequence[Twins], path: Path) -> None:
@@ -193,11 +230,14 @@ def _label(row: Mapping[str, Any], judgement: Judgement) -> str:
 def _report(
     found: Retention,
     twins: Sequence[Twins],
-    judge: Judge,
-    about: Mapping[str, Any],
+    second: Mapping[str, Any] | None,
+    watched: Watched | None,
     min_retention: float,
-    not_judged: int,
 ) -> dict[str, Any]:
+    verdict = phrase_verdict(found, min_retention=min_retention)
+    if second:
+        verdict += f" {phrase_second_opinion(found, second['retention'], min_retention=min_retention)}"
+    course = watched.course(min_retention) if watched else UNKNOWN_COURSE
     return {
         "retention": found.retention,
         "interval": found.interval,
@@ -207,21 +247,53 @@ def _report(
         "base_fungal": found.base_fungal,
         "tuned_fungal": found.tuned_fungal,
         "pairs": found.pairs,
-        "not_judged": not_judged,
-        "verdict": phrase_verdict(found, min_retention=min_retention),
-        "advice": advise(found, min_retention=min_retention),
-        "groups": measure_groups(_by(twins, "group")),
-        "prompts": measure_groups(_by(twins, "text")),
-        "judge": describe_judge(judge, about["models"][BASE]["id"]),
-        "models": about["models"],
+        "by_text": second,
+        "verdict": verdict,
+        "advice": advise(found, min_retention=min_retention, course=course),
+        "groups": _measure_by(twins, "group"),
+        "prompts": _measure_by(twins, "text"),
+        "over_training": watched.as_json(min_retention) if watched else None,
     }
 
 
-def _by(twins: Sequence[Twins], column: str) -> dict[str, list[Pair]]:
-    groups: dict[str, list[Pair]] = {}
+def _measure_by(twins: Sequence[Twins], column: str) -> list[dict[str, Any]]:
+    """Each group by the judge, the worst first, and beside it what the second judge finds."""
+    groups: dict[str, list[Twins]] = {}
     for each in twins:
-        groups.setdefault(str(each.base_row[column]), []).append(each.pair)
-    return groups
+        groups.setdefault(str(each.base_row[column]), []).append(each)
+    found = measure_groups({name: [each.pair for each in members] for name, members in groups.items()})
+    for entry in found:
+        pairs = [each.by_text for each in groups[str(entry["name"])] if each.by_text]
+        entry["by_text"] = _shares(pairs)
+    return found
+
+
+def _shares(pairs: Sequence[Pair]) -> dict[str, Any] | None:
+    if not pairs:
+        return None
+    found = measure_retention(pairs)
+    names = ("pairs", "retention", "interval", "base_recognised", "tuned_recognised")
+    return {name: getattr(found, name) for name in names}
+
+
+def _second_opinion(
+    twins: Sequence[Twins], judge: TextJudge | None, base_model_id: str
+) -> dict[str, Any] | None:
+    """What the second judge finds over all, and who it is."""
+    shares = _shares([each.by_text for each in twins if each.by_text])
+    if judge is None or shares is None:
+        return None
+    caveat = "It was taught beside the pocket model, in the same world, and may flatter it."
+    if judge.names.name in TEXT_JUDGES and judge.names.name != base_model_id:
+        caveat = f"It was taught drawings and renders of the pocket model's world, not pictures of {base_model_id!r}."
+    about = {
+        "name": judge.names.name,
+        "what": f"The name that fits best of {len(judge.names.concepts)}, by the project's own judge of CLIP's kind.",
+        "caveat": caveat,
+        "chance": round(judge.names.chance, 4),
+        "sha256": judge.names.sha256,
+    }
+    return shares | {"judge": about}
 
 
 def describe_judge(judge: Judge, base_model_id: str) -> dict[str, Any]:
@@ -247,12 +319,14 @@ def describe_judge(judge: Judge, base_model_id: str) -> dict[str, Any]:
     }
 
 
-def _figures(found: Retention, not_judged: int) -> Figures:
+def _figures(found: Retention, second: Mapping[str, Any] | None, not_judged: int) -> Figures:
     low, high = found.interval or ("undefined", "undefined")
+    by_text = second["retention"] if second else None
     return {
         "retention": "undefined" if found.retention is None else found.retention,
         "retention_low": low,
         "retention_high": high,
+        "retention_by_text": "undefined" if by_text is None else by_text,
         "base_recognised": found.base_recognised,
         "tuned_recognised": found.tuned_recognised,
         "tuned_fungal": found.tuned_fungal,

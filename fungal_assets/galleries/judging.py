@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -77,6 +78,18 @@ class Judgement:
     def is_recognised(self) -> bool:
         """Whether the expected concept is the nearest."""
         return self.rank == 0
+
+
+def describe_judgement(judgement: Judgement | None) -> dict[str, Any]:
+    """A judgement as tables hold it: `nearest`, `recognised`, `rank` and `similarity`, all None where there is none."""
+    if judgement is None:
+        return dict.fromkeys(("nearest", "recognised", "rank", "similarity"))
+    return {
+        "nearest": judgement.nearest,
+        "recognised": judgement.is_recognised,
+        "rank": judgement.rank,
+        "similarity": judgement.similarity,
+    }
 
 
 def references_of(judge: str) -> Path:

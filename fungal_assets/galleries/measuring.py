@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fungal_assets.galleries.batches import paint
-from fungal_assets.galleries.judging import Judge, common_of, judge_vectors
+from fungal_assets.galleries.judging import Judge, Judgement, common_of, judge_vectors
 from fungal_assets.galleries.planning import TUNED, Picture, plan_gallery
 from fungal_assets.galleries.reading import embed_images
 from fungal_assets.galleries.recognition import recognise_vectors
@@ -153,20 +153,27 @@ def measure(by: Yardstick, *, base: np.ndarray, controls: np.ndarray, species: n
 def pair_controls(
     controls: Sequence[Picture], judge: Judge, *, base: np.ndarray, tuned: np.ndarray
 ) -> list[Pair]:
-    """What the judge finds in two models' control pictures, those of the concepts that it knows.
+    """What the judge finds in two models' control pictures, as `judge_controls`, those that it can judge."""
+    of_base, of_tuned = (judge_controls(controls, judge, base=base, vectors=each) for each in (base, tuned))
+    return [Pair.of(one, other) for one, other in zip(of_base, of_tuned, strict=True) if one and other]
 
-    What the base model's have in common is taken away from both, as always.
+
+def judge_controls(
+    controls: Sequence[Picture], judge: Judge, *, base: np.ndarray, vectors: np.ndarray
+) -> list[Judgement | None]:
+    """What the judge finds in a model's control pictures; None where it does not know the concept.
+
+    What the base model's have in common is taken away from them, as always.
 
     Args:
         controls: What was drawn.
         judge: Whose references they are held to.
         base: Vectors of the base model's pictures, float32, shape (n, d).
-        tuned: Those of the other model's, of the same shape.
+        vectors: Those of the model's, of the same shape.
     """
     expected = [picture.expected for picture in controls]
     common = common_of(base, expected) if len(base) else None
-    judged = [judge_vectors(judge, vectors, expected, common=common) for vectors in (base, tuned)]
-    return [Pair.of(one, other) for one, other in zip(*judged, strict=True) if one and other]
+    return judge_vectors(judge, vectors, expected, common=common)
 
 
 def recognise_pictures(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -118,8 +119,41 @@ def phrase_verdict(found: Retention, *, min_retention: float) -> str:
     )
 
 
-def advise(found: Retention, *, min_retention: float) -> str:
-    """The one setting to change."""
+def phrase_second_opinion(found: Retention, retention: float | None, *, min_retention: float) -> str:
+    """One sentence: what the second judge says, and whether the two would decide alike."""
+    if retention is None:
+        return "By names, the second judge recognises none of the base model's pictures."
+    agrees = found.retention is None or (retention >= min_retention) == (found.retention >= min_retention)
+    word = "" if agrees else ", which would decide otherwise"
+    return f"By names, the second judge finds a retention of {retention:.0%}{word}."
+
+
+@dataclass(frozen=True)
+class Course:
+    """What of a training bears on the advice.
+
+    Args:
+        rehearsal_share: Share of the batches that was rehearsal; None where that is not known, or nothing needs it.
+        last_enough: The last step at whose look enough was left, where there was too little at a later one.
+        first_short: The first look's step, where there was too little at every look.
+    """
+
+    rehearsal_share: float | None = None
+    last_enough: int | None = None
+    first_short: int | None = None
+
+
+UNKNOWN_COURSE = Course()
+
+
+def advise(found: Retention, *, min_retention: float, course: Course = UNKNOWN_COURSE) -> str:
+    """The one setting to change.
+
+    Args:
+        found: What was measured.
+        min_retention: Least retention that is enough.
+        course: What is known of the training.
+    """
     if found.retention is None:
         return (
             "Make the base model's pictures better first: raise num_inference_steps of sample_galleries, or "
@@ -127,15 +161,27 @@ def advise(found: Retention, *, min_retention: float) -> str:
         )
     if found.retention >= min_retention:
         return "Nothing needs to change."
+    if course.rehearsal_share == 0:
+        return "Nothing was rehearsed: raise rehearsal_share of fine_tuned_weights (try 0.25)."
     lost = found.base_recognised - found.tuned_recognised
     if found.tuned_fungal - found.base_fungal >= _FUNGAL_SHARE_OF_LOSS * lost:
         return "Control prompts come out as fungi: raise rehearsal_share of fine_tuned_weights (try double)."
+    if course.last_enough is not None:
+        return (
+            f"Enough was left at the look after {course.last_enough} steps and not after it: lower max_steps of "
+            f"fine_tuned_weights (try {course.last_enough})."
+        )
+    if course.first_short is not None:
+        return (
+            f"Too little was left at the first look already, after {course.first_short} steps: lower learning_rate of "
+            "fine_tuned_weights (try a third)."
+        )
     if found.retention < _NEARLY_ALL_LOST:
         return "Nearly all is lost, and not to fungi: lower max_steps of fine_tuned_weights (try half)."
     return "The weights have moved too far: lower learning_rate of fine_tuned_weights (try half)."
 
 
-def measure_groups(pairs: Mapping[str, Sequence[Pair]]) -> list[dict[str, object]]:
+def measure_groups(pairs: Mapping[str, Sequence[Pair]]) -> list[dict[str, Any]]:
     """Per group its shares and retention, the worst first, those whose retention is not defined last."""
     found = {group: measure_retention(members) for group, members in pairs.items()}
     worst_first = sorted(

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fungal_assets.galleries.planning import TUNED
 from fungal_assets.galleries.reading import read_gallery
-from fungal_assets.galleries.species_figures import is_cause
+from fungal_assets.galleries.species_figures import has_grid, is_cause
 from fungal_assets.shards import read_table
 from fungal_assets.verdicts import Verdict, name_some
 
@@ -106,12 +106,25 @@ def check_species_varied(species_report: Path) -> Verdict:
     if not alike:
         return Verdict(True, finding, figures)
     named = [f"{entry['text']!r} {entry['variety']:.0%}" for entry in alike]
-    remedy = "Lower learning_rate of fine_tuned_weights (try half)."
+    return Verdict(
+        False,
+        f"{finding} {len(alike)} have less: {name_some(named, _NAMED)}. {_why_alike(report, alike)}",
+        figures,
+    )
+
+
+def _why_alike(report: Mapping[str, Any], alike: Sequence[Mapping[str, Any]]) -> str:
+    """What the want of variety follows from, and what to change."""
+    figures = report["figures"]
+    if figures["copied_share"] > report["max_copied_share"]:
+        return "The model paints training images by heart: lower max_steps of fine_tuned_weights (try half)."
+    if has_grid(figures):
+        return "The pictures are made of blocks: look for enlarged pictures in the source."
     if not any(is_cause(entry, "is_varied") for entry in alike):
-        remedy = (
+        return (
             "They are like other clusters too, which may be one with theirs: lower max_clusters of clusters."
         )
-    return Verdict(False, f"{finding} {len(alike)} have less: {name_some(named, _NAMED)}. {remedy}", figures)
+    return "Lower learning_rate of fine_tuned_weights (try half)."
 
 
 def _read(species_report: Path) -> Mapping[str, Any]:

@@ -17,12 +17,12 @@ import numpy as np
 import pyarrow as pa
 
 from fungal_assets.errors import InputError
-from fungal_assets.galleries.copies import SIDE_PX, find_original
-from fungal_assets.galleries.flaws import find_flaws
+from fungal_assets.galleries.copies import SIDE_PX, find_original, layouts
+from fungal_assets.galleries.flaws import MAX_SHARED_GRID, find_flaws, shared_grid
 from fungal_assets.galleries.originals import Originals, read_images, read_originals
 from fungal_assets.galleries.planning import TUNED
-from fungal_assets.galleries.reading import embed_pictures, open_picture, read_gallery
-from fungal_assets.galleries.species_figures import Looked, count_flaws, is_cause, measure_species
+from fungal_assets.galleries.reading import embed_pictures, open_picture, open_pictures, read_gallery
+from fungal_assets.galleries.species_figures import Looked, count_flaws, has_grid, is_cause, measure_species
 from fungal_assets.galleries.species_sheets import draw_confusion, draw_originals, draw_species
 from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.shards import write_table
@@ -93,7 +93,8 @@ def report_species(
         )
     extractor = recorded_extractor(clusters)
     vectors = embed_pictures(sample_galleries, rows, extractor)
-    originals = read_originals(captioned_dataset, vectors, extractor, shown=SHOWN_REAL, tell=tell)
+    laid_out = np.stack([layouts(image) for image in open_pictures(sample_galleries, rows)])
+    originals = read_originals(captioned_dataset, vectors, laid_out, extractor, shown=SHOWN_REAL, tell=tell)
     _refuse_other_species(named, originals, captioned_dataset)
     looked = _look(sample_galleries, captioned_dataset, rows, originals)
     is_named = np.array([row["kind"] == "species" for row in rows])
@@ -104,7 +105,8 @@ def report_species(
         clusters,
         min_variety,
     )
-    report = _summarise(found, confusion, looked, originals, min_variety, max_copied_share)
+    grid = shared_grid(open_pictures(sample_galleries, rows))
+    report = _summarise(found, confusion, looked, originals, grid, min_variety, max_copied_share)
     write_table(folder / "pictures.parquet", [_as_row(each) for each in looked], PICTURES)
     draw_confusion(confusion, report["chance"], folder / "confusion.webp")
     draw_species(
@@ -134,12 +136,12 @@ def _look(
     sample_galleries: Path, captioned_dataset: Path, rows: Sequence[Row], originals: Originals
 ) -> list[Looked]:
     """Each picture with the training image that it is most like, and its flaws."""
-    nearest = originals.nearest
-    real = read_images(captioned_dataset, nearest.image_ids.ravel().tolist(), side_px=SIDE_PX)
+    proposed = [originals.candidates(number) for number in range(len(rows))]
+    real = read_images(captioned_dataset, {name for each in proposed for name in each}, side_px=SIDE_PX)
     looked = []
-    for row, ids, cosines in zip(rows, nearest.image_ids, nearest.cosines.tolist(), strict=True):
+    for row, each in zip(rows, proposed, strict=True):
         image = open_picture(sample_galleries, row)
-        candidates = [(name, cosine, real[name]) for name, cosine in zip(ids, cosines, strict=True)]
+        candidates = [(name, cosine, real[name]) for name, cosine in each.items()]
         looked.append(Looked(row, find_original(image, candidates), find_flaws(image)))
     return looked
 
@@ -149,6 +151,7 @@ def _summarise(
     confusion: Mapping[str, Any],
     looked: Sequence[Looked],
     originals: Originals,
+    grid: float | None,
     min_variety: float,
     max_copied_share: float,
 ) -> dict[str, Any]:
@@ -167,6 +170,7 @@ def _summarise(
         "copied_share": round(flaws["copies"] / len(looked), 4),
         "pixelated": flaws["pixelated"],
         "blank": flaws["blank"],
+        "shared_grid": "undefined" if grid is None else round(grid, 4),
         "median_kid": round(float(np.median(kids)), 4) if kids else "undefined",
         "real_images": originals.images,
     }
@@ -183,18 +187,25 @@ def _summarise(
 
 
 def _phrase(figures: Mapping[str, Any]) -> str:
-    """One sentence of what was found."""
-    return (
+    """What was found, in a sentence or two."""
+    said = (
         f"Of {figures['species']} species {figures['themselves']} are themselves, {figures['new']} are unlike every "
         f"other cluster and {figures['varied']} are varied; of {figures['pictures']} pictures {figures['copies']} are "
         f"copies of training images, {figures['pixelated']} are made of blocks and {figures['blank']} are blank."
     )
+    if has_grid(figures):
+        said += (
+            f" All have their edges on one grid, {figures['shared_grid']:.2f} of it where at most {MAX_SHARED_GRID:g} "
+            "was expected: blocks, painted softly."
+        )
+    return said
 
 
 def _advise(figures: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> str:
     """The one setting to change: of what is wrong and follows from nothing else, that which spoils most."""
+    wrong = {**figures, "pixelated": figures["pixelated"] or has_grid(figures)}
     for key, advice in ADVICE.items():
-        if figures[key] if key in figures else any(is_cause(entry, key) for entry in found):
+        if wrong[key] if key in wrong else any(is_cause(entry, key) for entry in found):
             return advice
     return "Nothing needs to change."
 

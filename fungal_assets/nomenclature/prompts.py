@@ -3,8 +3,9 @@
 Species by name, main colours and place, their forms without the place, subspecies (a name with one more word), mutants
 (words of several names recombined), species in a context, and control prompts, which have nothing to do with fungi and
 show what was forgotten. Others like them are rehearsed while a model is tuned; none is both, for a model that
-practised the questions proves nothing by answering them. Both stand in `controls.csv`, the artist's three first, and
-the sentences of the others in `templates.csv`; these files are edited without code. Every prompt says what it is for.
+practised the questions proves nothing by answering them. Both stand in `controls.csv`, the artist's three first and
+then one of each kind in turn, since a gallery asks the first few; the sentences of the others stand in `templates.csv`;
+these files are edited without code. Every prompt says what it is for.
 Belongs here: the texts. Pictures of them do not.
 """
 

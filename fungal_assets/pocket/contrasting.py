@@ -313,8 +313,12 @@ class ClipJudge:
     def embed_images(self, images: Sequence[Image.Image]) -> Tensor:
         """Unit vectors, float32 (n, d)."""
         parts = [self.eye.embed(images[start : start + 32]) for start in range(0, len(images), 32)]
-        seen = torch.from_numpy(np.concatenate(parts)).to(self.towers.logit_scale.device)
-        return F.normalize(self.towers.head(seen), dim=-1).cpu()
+        return self.embed_seen(torch.from_numpy(np.concatenate(parts)))
+
+    @torch.inference_mode()
+    def embed_seen(self, seen: Tensor) -> Tensor:
+        """The same of what the eye saw already, float32 (n, D)."""
+        return F.normalize(self.towers.head(seen.to(self.towers.logit_scale.device)), dim=-1).cpu()
 
     def embed_names(self, names: Sequence[str]) -> Tensor:
         """Unit vectors of things by their names with article, each the mean of several wordings: float32 (n, d)."""

@@ -174,18 +174,23 @@ class _Push:
                 if now is first:
                     self.tell("all files are there already; no commit is made")
                 return _Sent(first, head, now.foreign, commits)
-            commits += self._commit(head, now.missing, gone, seen.claims)
+            commits += self._commit(head, seen, gone)
         raise PublicationError(
             f"the branch {self.place.branch!r} of {self.place.repo_id!r} does not come to rest: somebody else is "
             "pushing to it, or the hub leaves files out. Publish again later, or to another branch."
         )
 
-    def _commit(
-        self, head: str, missing: Sequence[str], gone: Sequence[str], claims: Mapping[str, Sequence[str]]
-    ) -> int:
+    def _commit(self, head: str, seen: _Seen, gone: Sequence[str]) -> int:
         """Commit in bounded steps, the cards last; stops where another's commit came between. Returns how many."""
+        missing = seen.difference.missing
         batches = list(batched({path: self.contents.files[path] for path in missing})) or [{}]
-        announced = {ANNOUNCEMENT: self._announce(claims)} if len(batches) > 1 else {}
+        announced = {ANNOUNCEMENT: self._announce(seen.claims)} if len(batches) > 1 else {}
+        if announced and ANNOUNCEMENT in seen.difference.foreign and ANNOUNCEMENT not in gone:
+            raise PublicationError(
+                f"the branch holds a foreign file {ANNOUNCEMENT}, where a push of several commits notes what is "
+                "to come. Rename it, publish to another branch or repository, or take it away with "
+                "deletes_foreign=true."
+            )
         for number, batch in enumerate(batches, 1):
             is_first, is_last = number == 1, number == len(batches)
             sent_mb = sum(file.size_bytes for file in batch.values()) / 1e6
@@ -214,14 +219,17 @@ class _Push:
     def _look(self, head: str) -> _Seen:
         """What a commit lacks and has beside; none of no commit."""
         found = self.hub.files(self.place, head) if head else {}
-        claims = self._claims(head, found)
+        records = self._records(head, found)
+        claims: dict[str, list[str]] = {}
+        for record in records.values():
+            for path, hashes in record.items():
+                claims.setdefault(path, []).extend(hashes)
         own = {
             path
             for path, hashes in claims.items()
             if path in found and any(self._holds(head, path, found[path], sha256) for sha256 in hashes)
         }
-        records = {path for path in (RECORD_NAME, ANNOUNCEMENT) if path in found} if claims else set()
-        return _Seen(compare(self.contents, found, own | records), claims)
+        return _Seen(compare(self.contents, found, own | records.keys()), claims)
 
     def _refuse_read_with(self, foreign: Sequence[str]) -> None:
         """Raise if whoever loads the contents would read some of these files with them."""
@@ -238,14 +246,14 @@ class _Push:
         patterns = self.contents.read_with
         return sorted(path for path in paths if any(fnmatch.fnmatch(path, pattern) for pattern in patterns))
 
-    def _claims(self, head: str, found: Mapping[str, Remote]) -> dict[str, list[str]]:
-        """The hashes that publications sent, by path, as provenance and announcement on the branch say."""
-        claims: dict[str, list[str]] = {}
-        for name in (RECORD_NAME, ANNOUNCEMENT):
-            if name in found and found[name].size_bytes <= READ_BACK_BYTES:
-                for path, hashes in _read_claims(self.hub.read(self.place, head, name)).items():
-                    claims.setdefault(path, []).extend(hashes)
-        return claims
+    def _records(self, head: str, found: Mapping[str, Remote]) -> dict[str, dict[str, list[str]]]:
+        """What provenance and announcement on the branch say that publications sent, those of them that are ours."""
+        read = {
+            name: _read_claims(self.hub.read(self.place, head, name))
+            for name in (RECORD_NAME, ANNOUNCEMENT)
+            if name in found and found[name].size_bytes <= READ_BACK_BYTES
+        }
+        return {name: claims for name, claims in read.items() if claims}
 
     def _holds(self, head: str, path: str, remote: Remote, sha256: str) -> bool:
         """Whether a file of the hub has that hash; small ones are fetched, unless they are to be there anyway."""

@@ -16,8 +16,10 @@ READ_BY_THE_STEP = {
     "forms_3d": {"max_species"},
     "species": {"keeps_names"},
     "fine_tuned_weights": {"processes"},
+    "dcgan_weights": {"preset"},
 }
-"""They decide which species are grown and which names are kept, before the fingerprint is taken, and who trains."""
+"""They decide which species are grown, which names are kept and which settings are filled in, before the fingerprint is
+taken, and who trains."""
 STAGES = {
     "raw_images": ("collection.admission", "admit_images", ()),
     "prepared_images": ("collection.preparation", "prepare_images", ("size_px", "larger")),
@@ -35,9 +37,13 @@ STAGES = {
     "forgetting_report": ("galleries.forgetting", "report_forgetting", ()),
     "species_report": ("galleries.species_report", "report_species", ()),
     "resolution_atlas": ("galleries.atlas.building", "draw_atlas", ("size_px",)),
+    "weights_comparison": ("exhibition.comparison", "compare_weights", ()),
     "forms_3d": ("forms.growing", "grow_forms", ()),
+    "meshes": ("forms.exporting", "build_meshes", ()),
     "videos_3d": ("forms.filming", "film_forms", ()),
     "field_guide": ("exhibition.field_guide", "build_field_guide", ()),
+    "dcgan_weights": ("ancestors.dcgan_training", "train_dcgan", ("size_px",)),
+    "dcgan_gallery": ("ancestors.dcgan_gallery", "make_dcgan_gallery", ()),
     "published_dataset": ("publication.publishing", "publish", ()),
     "published_weights": ("publication.publishing", "publish", ()),
 }

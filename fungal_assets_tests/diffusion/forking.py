@@ -34,14 +34,14 @@ def train(places, place, at, settings):
     """Tune, and die in the look after step `at`, or after it."""
     from fungal_assets.diffusion import looks
 
-    show = looks.Looker._show
+    show = looks.show_look
 
-    def die_in_a_look(looker, step, images):
-        show(looker, step, images)
+    def die_in_a_look(folder, step, pictures, images):
+        show(folder, step, pictures, images)
         die(step, at)
 
     if place == "look":
-        looks.Looker._show = die_in_a_look
+        looks.show_look = die_in_a_look
     how = {"on_step": lambda step, _figures: die(step, at)} if place == "step" else {}
     dataset, prompts, folder, base = places
     if "clusters" in settings:

@@ -31,6 +31,7 @@ from fungal_assets.diffusion.original_layout import find_unnamed, name_unet, to_
 from fungal_assets.diffusion.pruning import KOHYA_FILE, SINGLE_FILE
 from fungal_assets.diffusion.single_files import convert_checkpoint
 from fungal_assets.errors import InputError
+from fungal_assets.forms.directions import ScoreDistillation, ViewText
 from fungal_assets.forms.guidance import DiffusionGuide
 from fungal_assets.galleries.batches import _denoise, _embed
 from fungal_assets.galleries.planning import Picture
@@ -128,7 +129,7 @@ def test_a_guide_leads_from_the_empty_text_towards_a_prompt(loaded):
     generator = torch.Generator().manual_seed(0)
     latents, noise = (torch.randn(2, 4, 8, 8, generator=generator) for _ in range(2))
     steps, texts = torch.tensor([300, 700]), guide.embed(PROMPTS)
-    found = guide.direction(latents, steps, noise, texts, guidance_scale=2.0)
+    found = ScoreDistillation(2.0)(guide, latents, steps, noise, [ViewText(text) for text in texts])
     alpha_bar = guide.alpha_bars[steps].view(-1, 1, 1, 1)
     x_t = alpha_bar.sqrt() * latents + (1 - alpha_bar).sqrt() * noise
     with torch.no_grad():

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from fungal_assets.errors import InputError, TrainingError
+from fungal_assets.galleries.over_training import watch_again
 from fungal_assets.profiles import METHODS
 from fungal_assets.shards import read_table
 from fungal_assets.store import hash_files, hash_folder
@@ -75,12 +76,12 @@ def test_what_is_drawn_does_not_change_what_is_learnt(method, looked, looked_by,
         assert (folder / name).read_bytes() == (tuned_by(method) / name).read_bytes()
 
 
-def test_each_look_is_a_row_and_a_sheet(looked):
+def test_each_look_is_a_row_a_sheet_and_what_was_found(looked):
     folder, _ = looked
     rows = read_table(folder / "looks.parquet")
     assert [row["step"] for row in rows] == [0, 4, 6]
     assert [path.name for path in sorted(folder.glob("looks/*"))] == [
-        f"step-{step:08d}.webp" for step in (0, 4, 6)
+        f"step-{step:08d}.{suffix}" for step in (0, 4, 6) for suffix in ("json", "webp")
     ]
     curve = read_table(folder / "loss.parquet")
     assert rows[1]["loss"] == pytest.approx(np.mean([row["loss"] for row in curve[:4]]))
@@ -93,6 +94,18 @@ def test_each_look_is_a_row_and_a_sheet(looked):
     assert record["watched_species_recognised"] == rows[2]["species_recognised"]
     with Image.open(folder / "looks/step-00000006.webp") as sheet:
         assert sheet.width > 5 * 128, "two species and three controls side by side"
+
+
+def test_what_was_found_stands_beside_each_sheet_and_tells_when_knowledge_went(judge, look_by, tmp_path):
+    look_by(tmp_path, judge=judge, learning_rate=0.1, max_steps=10, watch_every_steps=5)
+    rows = read_table(tmp_path / "looks.parquet")
+    watched = watch_again(tmp_path)
+    assert [row["step"] for row in watched.found] == [0, 5, 10]
+    assert [row["retention"] for row in watched.found] == [row["retention"] for row in rows]
+    assert rows[-1]["retention"] < 1, "steps that are far too long leave less"
+    gone = {row["text"] for row in watched.prompts if row["gone_by"] is not None}
+    assert len(gone) == round(3 * (1 - rows[-1]["retention"]))
+    assert watched.looks[0].judge["name"] == "judge" and watched.step_kept == 10
 
 
 def test_every_step_tells_its_figures_and_a_look_its_own(looked):
@@ -263,11 +276,11 @@ def test_a_stop_at_an_average_saves_what_learns_or_nothing(
     """Within a look what learns is put back and saved; amid the swap it is neither, and the state before stands."""
     from diffusers.training_utils import EMAModel
 
-    from fungal_assets.diffusion.looks import Looker
+    from fungal_assets.diffusion import looks
 
     settings = {"ema_decay": 0.9, "patience_looks": 5}
     whole = looked_by(**settings)
-    owner, name = {"look": (Looker, "_show"), "swap": (EMAModel, "copy_to")}[place]
+    owner, name = {"look": (looks, "show_look"), "swap": (EMAModel, "copy_to")}[place]
     does, done = getattr(owner, name), []
 
     def stop(*given):

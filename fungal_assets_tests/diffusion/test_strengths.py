@@ -149,7 +149,9 @@ def test_what_is_measured_is_what_the_gallery_and_the_report_of_that_strength_fi
     settings = SAMPLING | {"scheduler": SCHEDULER, "batch_size": BATCH_SIZE, "size_px": SIDE_PX, "sizes": []}
     places = [tmp_path / "pruned", *asked, tmp_path / "gallery"]
     figures = sample_gallery(*places, base_model=str(base_dir), **settings)
-    report = report_forgetting(tmp_path / "gallery", tmp_path, judge=trials.judge, min_retention=0.9)
+    report = report_forgetting(
+        tmp_path / "gallery", None, tmp_path, judge=trials.judge, text_judge="", min_retention=0.9
+    )
     rows = json.loads((exported[0] / "strengths.json").read_text())["rows"]
     measured = next(each for each in rows if each["strength"] == strength)
     assert measured["retention"] == report["retention"]

@@ -18,7 +18,7 @@ from fungal_assets.store import Output, Store
 
 PARTITION = "lora|128"
 WHOLE = ("species", "clusters", "captions", "prompts")
-GROWN = ("sample_galleries", "forgetting_report", "species_report", "forms_3d", "videos_3d")
+GROWN = ("sample_galleries", "forgetting_report", "species_report", "forms_3d", "meshes", "videos_3d")
 NAMES = (
     ("golden field bonnet", "Aurimyces pratensis", "golden-field-bonnet"),
     ('witch\'s <b>"ear"</b> & cup', "Otidella œdipus", "witchs-ear"),
@@ -124,6 +124,7 @@ class GrowthWriter:
             self._species_report,
         )
         self._make("forms_3d", ["pruned_weights", "species", "prompts", "clusters"], self._forms)
+        self._make("meshes", ["forms_3d"], self._meshes)
         self._make("videos_3d", ["forms_3d"], self._videos)
         return self.outputs
 
@@ -287,23 +288,56 @@ class GrowthWriter:
                 "recognised": seed < hits,
                 "rank": 0 if seed < hits else 3,
                 "similarity": 0.6 if seed < hits else 0.3,
+                "recognised_by_text": seed < 2,
             }
             for number, (word, group, *both) in enumerate(self.controls)
             for model, hits in zip(("base", "tuned"), both, strict=True)
             for seed in range(4)
         ]
         write_table(folder / "scores.parquet", rows)
+        by_text = {
+            "pairs": 12,
+            "retention": 0.8642,
+            "interval": [0.7, 1.0],
+            "base_recognised": 0.81,
+            "tuned_recognised": 0.7,
+        }
+        shares = {"pairs": 4, "base_recognised": 0.5, "tuned_recognised": 0.25}
         report = {
             "retention": 0.7778,
             "interval": [0.6, 0.95],
             "min_retention": 0.8,
             "base_recognised": 0.75,
             "tuned_recognised": 0.5833,
+            "pairs": 12,
+            "by_text": by_text | {"judge": {"what": "The name that fits best.", "caveat": "It may flatter."}},
+            "groups": [
+                {"name": group, "retention": 0.5, "by_text": None if number else by_text, **shares}
+                for number, (_, group, *_) in enumerate(self.controls)
+            ],
+            "over_training": {
+                "finding": "Gone for good: 'flower' by step 150.",
+                "step_kept": 300,
+                "looks": [
+                    {
+                        "step": step,
+                        "pairs": 8,
+                        "retention": 1.0 - step / 600,
+                        "interval": [0.4, 1.0] if step else None,
+                        "tuned_recognised": 0.875,
+                        "tuned_fungal": 0.125,
+                        "species_recognised": None if step == 150 else 0.75,
+                    }
+                    for step in (0, 150, 300)
+                ],
+                "groups": [{"name": "plants", "retention": [1.0, 0.5, None]}],
+            },
             "verdict": "Control knowledge is lost: 58% of the tuned model's control pictures are recognised.",
             "advice": "Raise rehearsal_share of fine_tuned_weights (try double).",
         }
         _write_json(folder / "report.json", report)
-        self.paint("control", 0, 0).resize((768, 256)).save(folder / "side_by_side.webp")
+        for name in ("side_by_side.webp", "over_training.png", "when.webp"):
+            self.paint("control", 0, len(name)).resize((768, 256)).save(folder / name)
 
     def _species_report(self, folder: Path) -> None:
         entries = [
@@ -359,18 +393,29 @@ class GrowthWriter:
             }
             (folder / slug).mkdir()
             _write_json(folder / slug / "form.json", form)
-            (folder / slug / "mesh.glb").write_bytes(b"glTF" + bytes(2000))
             self.paint("views", number, 0).save(folder / slug / "views.webp")
             if number == 0:
                 self.paint("first guess", number, 0).save(folder / slug / "first_guess.webp")
             forms.append(form)
         _write_json(folder / "forms.json", {"forms": forms})
 
+    def _meshes(self, folder: Path) -> None:
+        for _, _, slug in self.names[: self.grown]:
+            (folder / slug).mkdir()
+            for suffix in ("glb", "usdz"):
+                (folder / slug / f"{slug}_LOD0.{suffix}").write_bytes(b"glTF" + bytes(2000))
+        _write_json(folder / "meshes.json", {"meshes": [], "failed": []})
+
     def _videos(self, folder: Path) -> None:
         for number, (_, _, slug) in enumerate(self.names[: self.grown]):
             (folder / slug).mkdir()
             self.film(folder / slug / "turntable.mp4", number)
-            (folder / slug / "pyramid.mp4").write_bytes((folder / slug / "turntable.mp4").read_bytes())
+            for name in ("pyramid", "black", "vertical"):
+                shutil.copyfile(folder / slug / "turntable.mp4", folder / slug / f"{name}.mp4")
+            for name in ("group", "quilt_qs8x6a0.75"):
+                self.paint(name, number, 0).save(folder / slug / f"{name}.png")
+            _write_json(folder / slug / "group.json", {"individuals": []})
+        (folder / "pyramid_template.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
         _write_json(folder / "videos.json", {"videos": []})
 
 

@@ -83,7 +83,21 @@ def test_a_species_with_a_form_shows_its_film_and_offers_its_mesh(built):
     assert 'src="../media/golden-field-bonnet-turntable.mp4"' in text
     assert 'href="../media/golden-field-bonnet-mesh.glb" download' in text
     assert (built / "media" / "golden-field-bonnet-mesh.glb").read_bytes().startswith(b"glTF")
+    assert 'href="../media/golden-field-bonnet-mesh.usdz" download' in text
     assert "2\N{NARROW NO-BREAK SPACE}kB" in text
+
+
+def test_a_species_offers_its_films_for_other_screens_and_shows_its_group(built):
+    text = (built / "species" / "golden-field-bonnet.html").read_text()
+    offered = (
+        "pyramid.mp4", "pyramid-template.svg", "black.mp4", "vertical.mp4", "group.json", "quilt_qs8x6a0.75.png",
+    )  # fmt: skip
+    for name in offered:
+        assert f'href="../media/golden-field-bonnet-{name}" download' in text
+        assert (built / "media" / f"golden-field-bonnet-{name}").is_file()
+    assert 'src="../media/golden-field-bonnet-group.webp"' in text
+    other = (built / "species" / "witchs-ear.html").read_text()
+    assert "-group" not in other and "pyramid-template" not in other
 
 
 def test_a_form_stands_beside_the_picture_that_it_began_as(built):
@@ -110,7 +124,7 @@ def test_a_form_that_was_not_filmed_and_a_gallery_without_its_pictures_are_shown
     for path in guide_inputs(growth):
         copies.append(tmp_path / "inputs" / path.parent.parent.name)
         shutil.copytree(path, copies[-1])
-    shutil.rmtree(copies[8] / "golden-field-bonnet")
+    shutil.rmtree(copies[9] / "golden-field-bonnet")
     (copies[4] / "recognition.json").unlink()
     (copies[5] / "side_by_side.webp").unlink()
     build(copies, tmp_path / "guide")
@@ -151,8 +165,30 @@ def test_the_index_for_machines_names_files_that_are_there(built):
     index = json.loads((built / "guide.json").read_text())
     assert [entry["common_name"] for entry in index["species"]] == [name for name, _, _ in NAMES]
     assert index["headline"]["retention"] == 0.7778
-    assert len(index["inputs"]) == 9
+    assert len(index["inputs"]) == 10
     assert set(index["pages"]) == {page.name for page in read_pages(built)}
+
+
+def test_the_account_of_forgetting_has_both_judges_and_tells_when_it_went(built):
+    text = (built / "forgetting.html").read_text()
+    assert "86\N{NARROW NO-BREAK SPACE}%" in text and "by two judges" in text
+    assert "When it went" in text and "&#39;flower&#39; by step 150" in text
+    for name in ("side-by-side", "over-training", "when"):
+        assert f"media/forgetting-{name}.webp" in text
+        assert (built / f"media/forgetting-{name}.webp").is_file()
+
+
+def test_a_report_of_one_judge_on_a_training_that_nobody_looked_at_makes_a_page_too(growth, tmp_path):
+    copy = tmp_path / "forgetting_report"
+    shutil.copytree(growth["forgetting_report"].path, copy)
+    report = json.loads((copy / "report.json").read_text()) | {"by_text": None, "over_training": None}
+    (copy / "report.json").write_text(json.dumps(report))
+    for name in ("over_training.png", "when.webp"):
+        (copy / name).unlink()
+    inputs = [copy if "forgetting_report" in str(path) else path for path in guide_inputs(growth)]
+    build(inputs, tmp_path / "guide")
+    text = (tmp_path / "guide" / "forgetting.html").read_text()
+    assert "by two judges" not in text and "When it went" not in text
 
 
 def test_undefined_retention_is_said_not_shown_as_a_number(growth, tmp_path):

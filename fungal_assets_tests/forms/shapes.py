@@ -80,3 +80,38 @@ def mushroom(*, ground=(4, 4, 4), lean=0, at=64):
     picture[(np.abs(x - at - lean * (y - 58) / 54) < 8) & (y >= 54) & (y < 112)] = BEIGE
     picture[(np.hypot(x - at, y - 58) < 40) & (y <= 58)] = RED
     return picture
+
+
+SIDES = {0: (0.9, 0.1, 0.1), 90: (0.1, 0.8, 0.1), 180: (0.15, 0.2, 0.9), 270: (0.8, 0.7, 0.1)}
+"""Colour of the letter by the azimuth that it is read from."""
+
+
+def lettered(size=49):
+    """A dark block with an F on each of its four sides, each in a colour of its own, that reads right from outside."""
+    z, y, x = axes(size)
+    block = volume_of(torch.stack([x.abs() - 0.5, y.abs() - 0.6, z.abs() - 0.5]).amax(0))
+    rgb = torch.full((3, size, size, size), 0.12)
+    for azimuth_deg, colour in SIDES.items():
+        azimuth = torch.deg2rad(torch.tensor(float(azimuth_deg)))
+        outward, right = (
+            x * azimuth.sin() + z * azimuth.cos(),
+            x * azimuth.cos() - z * azimuth.sin(),
+        )
+        stem = (right > -0.3) & (right < -0.1) & (y.abs() < 0.45)
+        bars = (right > -0.3) & (
+            ((right < 0.32) & (y > 0.25) & (y < 0.45)) | ((right < 0.15) & (y.abs() < 0.1))
+        )
+        is_ink = (outward > 0.3) & (stem | bars)
+        rgb = torch.where(is_ink, torch.tensor(colour)[:, None, None, None], rgb)
+    return Volume(block.density, torch.logit(rgb))
+
+
+def reads_as_f(picture):
+    """Whether the bright part of a picture is an F the right way round: a stem on its left, a longer bar on its top."""
+    rows, columns = np.nonzero(picture.max(2) > 110)
+    place = np.zeros((8, 6))
+    height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+    np.add.at(place, ((rows - rows.min()) * 8 // height, (columns - columns.min()) * 6 // width), 1)
+    place /= height * width / 48
+    right = place[:, 4:].mean(1)
+    return bool(place[:, 0].min() > 0.5 and right[0] > 0.6 and right[5:].max() < 0.2)

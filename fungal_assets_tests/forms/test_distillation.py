@@ -5,10 +5,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from fungal_assets.errors import InputError
 from fungal_assets.forms import distillation
-from fungal_assets.forms.distillation import Recipe, backdrop_behind, distill, mix, timestep_span
-from fungal_assets.forms.views import BARE
-from fungal_assets.forms.volume import Camera, Volume, render, upsample
+from fungal_assets.forms.directions import mix
+from fungal_assets.forms.distillation import Recipe, backdrop_behind, distill, timestep_span
+from fungal_assets.forms.fitting import fit_views
+from fungal_assets.forms.views import BARE, word_shares
+from fungal_assets.forms.volume import Camera, Volume, render
 from fungal_assets_tests.forms.shapes import trace_toadstool
 
 LATENT_PX = 16
@@ -31,20 +34,21 @@ class ExactGuide:
         views = [trace_toadstool(Camera(0, e, fov_deg=f), 32, 2) for e in heights for f in (26, 29, 32)]
         self.rgb = F.adaptive_avg_pool2d(torch.stack([rgb for rgb, _ in views]), LATENT_PX)
         self.alpha = F.adaptive_avg_pool2d(torch.stack([alpha for _, alpha in views])[:, None], LATENT_PX)
+        self.unconditional, self.latent_shape = torch.zeros(1, 1, 1), (3, LATENT_PX, LATENT_PX)
 
     def to_latents(self, pictures):
+        self.ground = pictures[:, :, [0, 0, -1, -1], [0, -1, 0, -1]].mean(-1).detach()
         return _pool(pictures)
 
-    def direction(self, latents, timesteps, noise, embeddings, *, guidance_scale):
+    def predict_noise(self, x_t, timesteps, embeddings):
         alpha_bar = self.alpha_bars[timesteps][:, None, None, None]
-        x_t = alpha_bar.sqrt() * latents + (1 - alpha_bar).sqrt() * noise
-        ground = (latents[:, :, [0, 0, -1, -1], [0, -1, 0, -1]].mean(-1) + 1) / 2
+        ground = self.ground.repeat(len(x_t) // len(self.ground), 1)
         world = self.rgb[None] + (1 - self.alpha)[None] * ground[:, None, :, None, None]
         world = 2 * world - 1
         gaps = (x_t[:, None] - alpha_bar[:, None].sqrt() * world).square().sum((2, 3, 4))
         posterior = torch.softmax(-gaps / (2 * (1 - alpha_bar[:, :, 0, 0])), 1)
         clean = (posterior[:, :, None, None, None] * world).sum(1)
-        return (x_t - alpha_bar.sqrt() * clean) / (1 - alpha_bar).sqrt() - noise
+        return (x_t - alpha_bar.sqrt() * clean) / (1 - alpha_bar).sqrt()
 
 
 RECIPE = Recipe(
@@ -87,20 +91,8 @@ def test_the_exact_denoiser_of_a_toadstool_grows_that_toadstool():
 def test_a_volume_can_be_fitted_to_views_of_a_known_shape():
     cameras = [Camera(360 * i / 12, (-5, 15, 40)[i % 3]) for i in range(12)]
     truths = [trace_toadstool(camera, 48) for camera in cameras]
-    volume = Volume(torch.full((16, 16, 16), -1.0), torch.zeros(3, 16, 16, 16))
-    for grid_size, steps in ((24, 60), (48, 60)):
-        volume = upsample(volume, (grid_size,) * 3)
-        density, colour = volume.density.requires_grad_(), volume.colour.requires_grad_()
-        optimiser = torch.optim.Adam([density, colour], lr=0.3)
-        for step in range(steps):
-            index = step * 5 % 12
-            view = render(Volume(density, colour), cameras[index], 48)
-            rgb, alpha = truths[index]
-            loss = (view.rgb - rgb).square().mean() + (view.alpha - alpha).square().mean()
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-        volume = Volume(density.detach(), colour.detach())
+    views = [torch.cat([rgb, alpha[None]]) for rgb, alpha in truths]
+    volume = fit_views(views, cameras, grids=(16, 24, 48), steps=(10, 60, 60))
     assert _psnr(volume, [Camera(45, 5), Camera(110, 25), Camera(290, 10)], 48) >= 24
 
 
@@ -132,6 +124,65 @@ def test_a_killed_run_that_goes_on_ends_as_an_unbroken_one(tmp_path, step):
     assert told[0] == step
     assert torch.equal(resumed.density, unbroken.density)
     assert torch.equal(resumed.colour, unbroken.colour)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"distillation": "ism"}, {"shaded_share": 1.0}, {"shaded_share": 0.5}],
+    ids=["ism", "under lamps", "now and then under a lamp"],
+)
+def test_every_option_makes_another_form_and_resumes_as_an_unbroken_run(tmp_path, changes):
+    recipe = _short(**changes)
+    unbroken = distill(ExactGuide(), TEXTS, recipe)
+    _killed_after(5, recipe, tmp_path / "state")
+    resumed = distill(ExactGuide(), TEXTS, recipe, resume_path=tmp_path / "state")
+    assert torch.equal(resumed.density, unbroken.density) and torch.equal(resumed.colour, unbroken.colour)
+    assert torch.isfinite(unbroken.density).all() and torch.isfinite(unbroken.colour).all()
+    assert not torch.equal(unbroken.density, distill(ExactGuide(), TEXTS, _short()).density)
+
+
+def test_perp_neg_without_another_view_word_is_score_distillation():
+    plain, away = (
+        distill(ExactGuide(), TEXTS, _short(distillation=name, views_per_step=1))
+        for name in ("sds", "perp_neg")
+    )
+    assert torch.allclose(plain.density, away.density, atol=1e-4)
+
+
+def test_lamps_change_no_other_chance(monkeypatch):
+    """A lamp that shines on nothing leaves every number as it is."""
+    monkeypatch.setattr(distillation, "lit", lambda volume, *_, **__: volume)
+    dark, shone_on = (distill(ExactGuide(), TEXTS, _short(shaded_share=share)) for share in (0.0, 1.0))
+    assert torch.equal(dark.density, shone_on.density)
+
+
+def test_while_it_warms_up_the_guide_is_given_normals_and_opacity_and_nothing_is_encoded():
+    class Latents(ExactGuide):
+        latent_shape = (4, LATENT_PX, LATENT_PX)
+        encoded = 0
+
+        def __init__(self):
+            super().__init__()
+            self.latent_shape = Latents.latent_shape
+
+        def to_latents(self, pictures):
+            self.encoded += 1
+            return F.pad(super().to_latents(pictures), (0, 0, 0, 0, 0, 1))
+
+        def predict_noise(self, x_t, timesteps, embeddings):
+            return torch.zeros_like(x_t)
+
+    guide = Latents()
+    distill(guide, TEXTS, _short(warm_up=0.5))
+    assert guide.encoded == 4
+    state = distillation._optimised(distillation._egg(RECIPE), 0)
+    shown = distillation._as_shown(state, Camera(0, 0), _short(warm_up=0.5))
+    with torch.no_grad():
+        view = render(shown, Camera(0, 0), 32)
+    (latents,) = distillation._as_latents([view], (4, 8, 8))
+    assert float(latents[3].max()) > float(latents[3].min()) >= -1 and float(latents.max()) <= 1
+    with pytest.raises(InputError, match="needs a guide with 4 latent channels, this one has 3"):
+        distill(ExactGuide(), TEXTS, _short(warm_up=0.5))
 
 
 def test_the_state_of_another_recipe_is_not_gone_on_with(tmp_path):
@@ -171,10 +222,9 @@ def test_the_guides_pull_is_the_way_to_the_clean_picture_it_sees_at_every_timest
             seen["latents"] = _pool(pictures).detach().requires_grad_()
             return seen["latents"]
 
-        def direction(self, latents, timesteps, noise, embeddings, *, guidance_scale):
+        def predict_noise(self, x_t, timesteps, embeddings):
             alpha_bar = self.alpha_bars[timesteps][:, None, None, None]
-            x_t = alpha_bar.sqrt() * latents + (1 - alpha_bar).sqrt() * noise
-            return (x_t - alpha_bar.sqrt() * target) / (1 - alpha_bar).sqrt() - noise
+            return (x_t - alpha_bar.sqrt() * target) / (1 - alpha_bar).sqrt()
 
     monkeypatch.setattr(distillation, "timestep_span", lambda *_, **__: (timestep, timestep))
     state = distillation._optimised(distillation._egg(RECIPE), 0)
@@ -199,8 +249,9 @@ def test_most_of_the_noise_is_the_same_at_every_step_and_all_of_it_has_unit_vari
 
 def test_embeddings_are_mixed_by_the_cameras_shares():
     embeddings = {BARE: torch.zeros(2, 3), "front": torch.ones(2, 3), "side": torch.full((2, 3), 3.0)}
-    assert torch.allclose(mix(embeddings, Camera(45, 0)), torch.full((2, 3), 2.0))
-    assert torch.allclose(mix(embeddings, Camera(180, 0)), torch.zeros(2, 3))
+    between, behind = (word_shares(camera, embeddings) for camera in (Camera(45, 0), Camera(180, 0)))
+    assert torch.allclose(mix(embeddings, between), torch.full((2, 3), 2.0))
+    assert torch.allclose(mix(embeddings, behind), torch.zeros(2, 3))
 
 
 def test_a_form_stands_before_the_wall_and_on_the_floor_of_its_backdrop():

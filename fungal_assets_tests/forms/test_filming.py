@@ -1,3 +1,5 @@
+"""The stage `videos_3d`: every format of every form, and what is wrong with one is found."""
+
 import json
 import shutil
 
@@ -6,47 +8,45 @@ import pytest
 import torch
 from PIL import Image
 
-from fungal_assets.errors import InputError, ProvenanceError
-from fungal_assets.forms.checks import (
-    check_films,
-    check_guide,
-    check_meshes,
-    check_recognition,
-    check_solidity,
-)
-from fungal_assets.forms.filming import film_forms, lay_out_pyramid, turn
-from fungal_assets.forms.gltf import write_glb
-from fungal_assets.forms.keeping import load_volume, save_volume
-from fungal_assets.forms.meshing import Mesh, mesh_volume
-from fungal_assets.forms.showing import pictures
-from fungal_assets.forms.video import PREVIEW_BYTES, read_mp4, write_mp4
-from fungal_assets.forms.views import orbit
-from fungal_assets.forms.volume import EMPTY, Camera, Volume
-from fungal_assets_tests.forms.shapes import axes, sphere, toadstool
+from fungal_assets.defs.previewing import sheets
+from fungal_assets.errors import InputError
+from fungal_assets.forms.film_checks import check_films
+from fungal_assets.forms.filming import FORMATS, film_forms
+from fungal_assets.forms.keeping import save_volume
+from fungal_assets.forms.quilts import cut_quilt, get_display, lay_out_quilt
+from fungal_assets.forms.shooting import PREVIEWS_BYTES
+from fungal_assets.forms.video import read_mp4, write_mp4
+from fungal_assets.forms.volume import Volume
+from fungal_assets_tests.forms.shapes import axes, toadstool
 
-SETTINGS = {"frames": 8, "size_px": 64, "frames_per_s": 12}
-GUIDE = "a" * 64
-
-
-def _keep_form(root, volume, slug="red-toadstool", **changes):
-    notes = {"species_id": "species-00", "cluster_id": 0, "common_name": slug.replace("-", " "), "slug": slug,
-             "guide_sha256": GUIDE, "recognised": 0.9} | changes  # fmt: skip
-    (root / slug).mkdir(parents=True)
-    save_volume(root / slug / "form.npz", volume, notes)
-    write_glb(root / slug / "mesh.glb", mesh_volume(volume, max_faces=20_000), name=slug, extras=notes)
-    (root / "forms.json").write_text(json.dumps({"forms": [notes]}))
-    return root
-
-
-def _painted_toadstool():
-    """Red on one side and blue on the other, so that it can be seen to turn."""
-    body, x = toadstool(32), axes(32)[2]
-    return Volume(body.density, torch.stack([4 * x, 0 * x, -4 * x]))
+SLUG = "red-toadstool"
+QUILT, QUILT_FILM = "quilt_qs8x6a0.75.png", "quilt_qs8x6a0.75.mp4"
+SETTINGS = {
+    "frames": 8,
+    "size_px": 64,
+    "frames_per_s": 30,
+    "formats": [name for name in FORMATS if name != "quilt_film"],
+    "pyramid_screen": "below",
+    "screen_mm": 70.0,
+    "orientation": "portrait",
+    "display": "portrait",
+    "quilt_px": 240,
+    "individuals": 3,
+    "seed": 0,
+}
 
 
 @pytest.fixture(scope="module")
 def forms_3d(tmp_path_factory):
-    return _keep_form(tmp_path_factory.mktemp("forms_3d"), _painted_toadstool())
+    """One toadstool, red on one side and blue on the other, so that it can be seen to turn."""
+    root, (_, y, x) = tmp_path_factory.mktemp("forms_3d"), axes(24)
+    notes = {"species_id": "species-00", "common_name": "red toadstool", "slug": SLUG}
+    (root / SLUG).mkdir()
+    save_volume(
+        root / SLUG / "form.npz", Volume(toadstool(24).density, torch.stack([4 * x, y, -4 * x])), notes
+    )
+    (root / "forms.json").write_text(json.dumps({"forms": [notes]}))
+    return root
 
 
 @pytest.fixture(scope="module")
@@ -57,252 +57,177 @@ def videos_3d(forms_3d, tmp_path_factory):
 
 
 @pytest.fixture
-def damaged(forms_3d, videos_3d, tmp_path):
-    shutil.copytree(forms_3d, tmp_path / "forms_3d")
-    shutil.copytree(videos_3d, tmp_path / "videos_3d")
-    return tmp_path
+def damaged(videos_3d, tmp_path):
+    return shutil.copytree(videos_3d, tmp_path / "videos_3d")
 
 
-# -- pictures
+def test_every_format_has_its_file_and_size(videos_3d):
+    sizes = {
+        "turntable.mp4": (64, 64),
+        "pyramid.mp4": (160, 160),
+        "black.mp4": (64, 114),
+        "vertical.mp4": (64, 114),
+        "group.mp4": (114, 64),
+    }
+    for name, size in sizes.items():
+        frames = read_mp4(videos_3d / SLUG / name)
+        assert len(frames) == 8 and frames[0].shape[1::-1] == size, name
+    with Image.open(videos_3d / SLUG / QUILT) as quilt, Image.open(videos_3d / SLUG / "group.png") as group:
+        assert (quilt.size, group.size) == ((240, 240), (228, 128))
+    previews = {path.stem for path in (videos_3d / SLUG).glob("*.webp")}
+    assert previews == set(SETTINGS["formats"]) - {"group_film"}
+    assert (videos_3d / "pyramid_template.svg").exists() and (videos_3d / "pyramid_template.pdf").exists()
 
 
-def test_a_kept_volume_comes_back(tmp_path):
-    volume = Volume(sphere().density, sphere().colour, ((-0.5, -1.0, -0.5), (0.5, 1.0, 0.5)))
-    save_volume(tmp_path / "form.npz", volume, {"species": "a"})
-    loaded = load_volume(tmp_path / "form.npz")
-    assert torch.allclose(loaded.density, volume.density, atol=0.02)
-    assert loaded.bounds == volume.bounds
+def test_the_list_says_what_is_there(videos_3d):
+    listed = json.loads((videos_3d / "videos.json").read_text())
+    (film,) = listed["videos"]
+    there = {path.name for path in (videos_3d / SLUG).iterdir() if path.suffix in (".mp4", ".png")}
+    assert set(film["files"]) == there and film["slug"] == SLUG
+    assert film["files"]["pyramid.mp4"] == {"width_px": 160, "height_px": 160, "frames": 8}
+    assert film["files"][QUILT]["display"] == "portrait"
 
 
-def test_a_broken_volume_is_named(tmp_path):
-    (tmp_path / "form.npz").write_bytes(b"PK")
-    with pytest.raises(ProvenanceError, match="form.npz is no kept form"):
-        load_volume(tmp_path / "form.npz")
+def test_all_previews_together_fit_one_event(videos_3d):
+    size = sum(path.stat().st_size for path in (videos_3d / SLUG).glob("*.webp"))
+    assert 0 < size <= PREVIEWS_BYTES and PREVIEWS_BYTES * 4 / 3 < 90_000
 
 
-def test_a_haze_leaves_the_ground_exactly_black():
-    body = sphere(0.4)
-    z, y, x = axes(48)
-    hazy = Volume(torch.where((x.abs() < 0.9) & (body.density < 0), -6.0, body.density), body.colour)
-    picture = next(pictures(hazy, [Camera(0, 0)], 64))
-    assert picture[:3].max() == 0 and picture[:, :3].max() == 0
-    assert picture[32, 32].min() > 100
+def test_the_asset_page_shows_each_format_in_one_event_under_100_kb(videos_3d):
+    shown = sheets(animations="*/*.webp")(videos_3d)
+    assert set(shown) == {"turntable", "pyramid", "black", "vertical", "quilt", "group"}
+    assert all(text.startswith(f"![{name}](data:image/webp") for name, text in shown.items())
+    assert sum(map(len, shown.values())) < 95_000
 
 
-def test_a_form_anywhere_in_its_box_fills_the_picture_and_stays_inside():
-    for volume in (sphere(0.2, centre=(0.5, 0.4, -0.3)), toadstool(32)):
-        for picture in pictures(volume, orbit(4, elevation_deg=10), 64):
-            rows, columns = np.nonzero(picture.max(2) > 20)
-            assert max(np.ptp(rows), np.ptp(columns)) > 30
-            assert min(rows.min(), columns.min()) > 0 and max(rows.max(), columns.max()) < 63
-
-
-def test_the_ground_is_the_one_asked_for():
-    picture = next(pictures(sphere(0.3), [Camera(0, 0)], 32, ground=(1.0, 0.5, 0.0)))
-    assert picture[0, 0].tolist() == [255, 128, 0]
-
-
-# -- films
-
-
-def test_films_have_their_frames_and_sides(videos_3d):
-    frames = read_mp4(videos_3d / "red-toadstool" / "turntable.mp4")
-    assert len(frames) == 8 and frames[0].shape == (64, 64, 3)
-    assert read_mp4(videos_3d / "red-toadstool" / "pyramid.mp4")[0].shape == (160, 160, 3)
-
-
-def test_a_film_keeps_colours_and_exact_black(tmp_path):
-    frame = np.zeros((64, 64, 3), np.uint8)
-    frame[16:48, 16:48] = (200, 60, 30)
-    write_mp4(tmp_path / "film.mp4", [frame] * 4, frames_per_s=10)
-    found = read_mp4(tmp_path / "film.mp4")[2]
-    assert np.abs(found[20:44, 20:44].astype(int) - (200, 60, 30)).max() <= 6
-    assert found[:8].max() == 0
-
-
-def test_the_index_of_a_film_stands_before_its_data(videos_3d):
-    data = (videos_3d / "red-toadstool" / "turntable.mp4").read_bytes()
-    assert 0 < data.index(b"moov") < data.index(b"mdat")
-
-
-def test_an_odd_side_is_refused(tmp_path):
-    with pytest.raises(InputError, match="even sides"):
-        write_mp4(tmp_path / "film.mp4", [np.zeros((63, 64, 3), np.uint8)], frames_per_s=10)
-
-
-@pytest.mark.parametrize("changes", [{"frames": 10}, {"frames": 4}, {"size_px": 60}])
-def test_frames_and_sizes_that_cannot_be_filmed_are_refused(forms_3d, tmp_path, changes):
-    with pytest.raises(InputError, match="multiple of 4"):
-        film_forms(forms_3d, tmp_path, **SETTINGS | changes)
-
-
-def test_the_preview_is_small_moves_and_loops(videos_3d):
-    path = videos_3d / "red-toadstool" / "turntable.webp"
-    with Image.open(path) as preview:
-        assert preview.n_frames == 4 and preview.info["loop"] == 0
-    assert path.stat().st_size <= PREVIEW_BYTES
-
-
-def test_the_last_frame_leads_into_the_first():
-    z, y, x = axes(24)
-    arm = Volume(
-        torch.where((x > 0) & (z.abs() < 0.2) & (y.abs() < 0.2), 20.0, EMPTY), torch.zeros(3, 24, 24, 24)
+def test_placements_lie_beside_the_group(videos_3d):
+    placed = json.loads((videos_3d / SLUG / "group.json").read_text())
+    assert len(placed["individuals"]) == 3 and {"x", "z", "turn_deg", "scale", "lean"} <= set(
+        placed["individuals"][0]
     )
-    frames = [frame.astype(int) for frame in turn(arm, 24, 32)]
-    steps = [np.abs(a - b).mean() for a, b in zip(frames, frames[1:] + frames[:1], strict=True)]
-    assert steps[-1] <= 1.2 * max(steps[:-1])
 
 
-def test_films_that_are_there_are_kept(forms_3d, videos_3d):
-    path = videos_3d / "red-toadstool" / "turntable.mp4"
-    before = path.stat().st_mtime_ns
-    film_forms(forms_3d, videos_3d, **SETTINGS)
+def test_another_seed_places_another_group(forms_3d, videos_3d, tmp_path):
+    film_forms(forms_3d, tmp_path, **SETTINGS | {"formats": ["group"], "seed": 1})
+    assert (tmp_path / SLUG / "group.json").read_text() != (videos_3d / SLUG / "group.json").read_text()
+    assert not (tmp_path / "pyramid_template.svg").exists() and not (tmp_path / SLUG / "pyramid.mp4").exists()
+
+
+def test_what_is_filmed_is_kept_and_what_was_cut_off_is_made_again(forms_3d, damaged):
+    path = damaged / SLUG / "turntable.mp4"
+    whole, before = path.read_bytes(), path.stat().st_mtime_ns
+    film_forms(forms_3d, damaged, **SETTINGS)
     assert path.stat().st_mtime_ns == before
+    (damaged / SLUG / "film.json").unlink()
+    path.write_bytes(whole[:500])
+    film_forms(forms_3d, damaged, **SETTINGS | {"formats": ["vertical"]})
+    assert path.read_bytes() == whole
 
 
-# -- the pyramid
-
-
-def _letter_f(value):
-    view = np.zeros((32, 32, 3), np.uint8)
-    view[4:28, 12:15] = view[4:7, 12:22] = view[14:17, 12:19] = value
-    return view
-
-
-def test_each_tile_is_its_view_flipped_with_the_top_outward():
-    views = [_letter_f(value) for value in (50, 100, 150, 200)]
-    canvas = lay_out_pyramid(views)
-    assert canvas.shape == (80, 80, 3)
-    for quarter, view in enumerate(views):
-        south = np.rot90(canvas, -quarter)[48:80, 24:56]
-        letter = south == view.max()
-        assert np.array_equal(letter[::-1], view == view.max())
-
-
-def test_the_tiles_go_round_counter_clockwise_from_the_south():
-    canvas = lay_out_pyramid([np.full((32, 32, 3), value, np.uint8) for value in (50, 100, 150, 200)])
-    assert [int(canvas[place][0]) for place in ((70, 40), (40, 70), (10, 40), (40, 10))] == [
-        50,
-        100,
-        150,
-        200,
-    ]
-    assert canvas[32:48, 32:48].max() == 0
-    assert canvas[0, 0].max() == 0
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"frames": 10}, "frames is 10; expected a multiple of 4, at least 8"),
+        ({"frames": 4}, "frames is 4; expected a multiple of 4, at least 8"),
+        ({"size_px": 60}, "size_px is 60; expected a multiple of 8"),
+        ({"formats": ["cube", "pyramid"]}, r"formats has \['cube'\]; expected some of turntable, pyramid"),
+        ({"pyramid_screen": "beside"}, "pyramid_screen is 'beside'; expected below or above"),
+        (
+            {"orientation": "square", "frames": 9},
+            "frames is 9.*; orientation is 'square'; expected landscape or",
+        ),
+        ({"display": "tv"}, "display is 'tv'; expected portrait or go"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_settings_that_cannot_be_filmed_are_refused(forms_3d, tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        film_forms(forms_3d, tmp_path, **SETTINGS | changes)
 
 
 # -- checks
 
 
-def _weights(folder, sha256, base="b" * 64):
-    folder.mkdir()
-    (folder / "weights.json").write_text(
-        json.dumps({"pipeline_sha256": sha256, "base_model": {"sha256": base}})
-    )
-    return folder
+def test_good_films_pass(forms_3d, videos_3d):
+    verdict = check_films(videos_3d, forms_3d)
+    assert verdict.passed, verdict.finding
+    assert verdict.figures == {"films": 5, "stills": 2, "faulty": 0}
 
 
-def _renote(root, **changes):
-    forms = json.loads((root / "forms.json").read_text())["forms"]
-    (root / "forms.json").write_text(json.dumps({"forms": [form | changes for form in forms]}))
+def test_a_quilt_is_filmed_turning_and_its_order_checked(forms_3d, tmp_path):
+    film_forms(forms_3d, tmp_path, **SETTINGS | {"formats": ["quilt_film"], "quilt_px": 400})
+    frames = read_mp4(tmp_path / SLUG / QUILT_FILM)
+    assert len(frames) == 8 and frames[0].shape == (396, 400, 3)
+    assert check_films(tmp_path, forms_3d).passed
+    display = get_display("portrait")
+    turned = [lay_out_quilt(display, cut_quilt(display, frame)[::-1]) for frame in frames]
+    write_mp4(tmp_path / SLUG / QUILT_FILM, turned, frames_per_s=30)
+    verdict = check_films(tmp_path, forms_3d)
+    assert not verdict.passed and "shows as view 0 what belongs to view" in verdict.finding
 
 
-def test_good_forms_and_films_pass(forms_3d, videos_3d, tmp_path):
-    verdicts = [
-        check_guide(forms_3d, _weights(tmp_path / "weights", GUIDE)),
-        check_meshes(forms_3d), check_solidity(forms_3d), check_recognition(forms_3d), check_films(videos_3d),
-    ]  # fmt: skip
-    assert [verdict.finding for verdict in verdicts if not verdict.passed] == []
-
-
-def test_a_form_guided_by_the_base_model_is_caught(forms_3d, tmp_path):
-    verdict = check_guide(forms_3d, _weights(tmp_path / "weights", "c" * 64, base=GUIDE))
-    assert not verdict.passed and "red toadstool was guided by the untuned base model" in verdict.finding
-
-
-def test_a_form_guided_by_older_weights_is_caught(forms_3d, tmp_path):
-    verdict = check_guide(forms_3d, _weights(tmp_path / "weights", "c" * 64))
-    assert not verdict.passed and "other weights (aaaaaaaaaaaa)" in verdict.finding
-
-
-def _rewrite_mesh(root, change):
-    whole = mesh_volume(toadstool(20), max_faces=20_000)
-    write_glb(root / "red-toadstool" / "mesh.glb", change(whole), name="a", extras={})
-
-
-@pytest.mark.parametrize(
-    ("change", "finding"),
-    [
-        (lambda mesh: Mesh(mesh.vertices, mesh.faces[:-1], mesh.normals, mesh.colours), "is not closed"),
-        (lambda mesh: Mesh(mesh.vertices, mesh.faces[:0], mesh.normals, mesh.colours), "has no faces"),
-        (lambda mesh: Mesh(mesh.vertices, mesh.faces[:, ::-1], mesh.normals, mesh.colours), "is inside out"),
-        (
-            lambda mesh: Mesh(
-                np.concatenate([mesh.vertices, mesh.vertices + 1]),
-                np.concatenate([mesh.faces, mesh.faces + len(mesh.vertices)]),
-                np.concatenate([mesh.normals] * 2),
-                np.concatenate([mesh.colours] * 2),
-            ),
-            "is in 2 pieces",
-        ),
-    ],
-    ids=["open", "empty", "inside-out", "two-bodies"],
-)
-def test_a_faulty_mesh_is_caught(damaged, change, finding):
-    _rewrite_mesh(damaged / "forms_3d", change)
-    verdict = check_meshes(damaged / "forms_3d")
-    assert not verdict.passed and f"red toadstool {finding}" in verdict.finding
-
-
-@pytest.mark.parametrize(
-    ("volume", "finding"),
-    [
-        (
-            Volume(torch.where(sphere(0.6, 24).density > 0, -2.5, EMPTY), torch.zeros(3, 24, 24, 24)),
-            "is glassy",
-        ),
-        (sphere(0.12, 24), "covers"),
-    ],
-    ids=["ghost", "speck"],
-)
-def test_a_form_that_is_not_solid_is_caught(tmp_path, volume, finding):
-    verdict = check_solidity(_keep_form(tmp_path / "forms_3d", volume))
-    assert not verdict.passed and finding in verdict.finding
-
-
-def test_a_form_taken_for_another_species_is_caught(damaged):
-    _renote(damaged / "forms_3d", recognised=0.25)
-    verdict = check_recognition(damaged / "forms_3d")
-    assert not verdict.passed and "weak: red toadstool (25%)" in verdict.finding
-
-
+@pytest.mark.parametrize("name", ["turntable.mp4", "pyramid.mp4", "black.mp4", "vertical.mp4", "group.mp4"])
 @pytest.mark.parametrize(
     ("change", "finding"),
     [
         (lambda frames: frames[:5], "has 5 frames, expected 8"),
         (lambda frames: [frames[0]] * 8, "is frozen"),
         (lambda frames: [np.zeros_like(frames[0])] * 8, "is black all over"),
-        (lambda frames: [frame // 2 + 40 for frame in frames], "has corners up to"),
+        (lambda frames: [frame // 2 + 40 for frame in frames], "has a ground up to"),
+        (lambda frames: [frame[:-2] for frame in frames], "expected"),
     ],
-    ids=["short", "frozen", "black", "grey-ground"],
+    ids=["short", "frozen", "black", "grey-ground", "small"],
 )
-def test_a_faulty_film_is_caught(damaged, change, finding):
-    path = damaged / "videos_3d" / "red-toadstool" / "turntable.mp4"
+def test_a_faulty_film_is_caught(forms_3d, damaged, name, change, finding):
+    path = damaged / SLUG / name
+    write_mp4(path, change(read_mp4(path)), frames_per_s=12)
+    verdict = check_films(damaged, forms_3d)
+    assert not verdict.passed and verdict.figures["faulty"] == 1
+    assert f"red toadstool's {name} " in verdict.finding and finding in verdict.finding
+
+
+def test_a_film_that_does_not_close_its_circle_is_caught(forms_3d, tmp_path):
+    film_forms(forms_3d, tmp_path, **SETTINGS | {"formats": [], "frames": 48})
+    path = tmp_path / SLUG / "turntable.mp4"
     frames = read_mp4(path)
-    frames = [np.roll(frame, index, 1) for index, frame in enumerate(frames)]
-    write_mp4(path, change(frames), frames_per_s=12)
-    verdict = check_films(damaged / "videos_3d")
-    assert not verdict.passed and finding in verdict.finding
+    write_mp4(path, [frames[index // 2] for index in range(48)], frames_per_s=30)
+    verdict = check_films(tmp_path, forms_3d)
+    assert not verdict.passed and "jumps from its last frame to its first" in verdict.finding
 
 
-@pytest.mark.parametrize("keep_bytes", [0, 40, 900])
-def test_a_film_that_does_not_decode_is_caught(damaged, keep_bytes):
-    path = damaged / "videos_3d" / "red-toadstool" / "turntable.mp4"
-    path.write_bytes(path.read_bytes()[:keep_bytes])
-    assert not check_films(damaged / "videos_3d").passed
+@pytest.mark.parametrize(
+    "order",
+    [
+        np.arange(48)[::-1],
+        np.arange(48).reshape(6, 8)[::-1].ravel(),
+        np.arange(48).reshape(6, 8)[:, ::-1].ravel(),
+    ],
+    ids=["reversed", "top-row-first", "rightmost-first"],
+)
+def test_a_quilt_whose_views_are_out_of_order_is_caught(forms_3d, damaged, order):
+    display, path = get_display("portrait"), damaged / SLUG / QUILT
+    views = cut_quilt(display, np.asarray(Image.open(path)))
+    Image.fromarray(lay_out_quilt(display, [views[index] for index in order])).save(path)
+    verdict = check_films(damaged, forms_3d)
+    assert not verdict.passed and "what belongs to view" in verdict.finding
 
 
-def test_missing_outputs_are_failed_verdicts_not_errors(tmp_path):
-    for check in (check_meshes, check_solidity, check_recognition, check_films):
-        assert not check(tmp_path).passed
-    assert not check_guide(tmp_path, tmp_path).passed
+@pytest.mark.parametrize("name", ["turntable.mp4", "pyramid.mp4", "group.mp4", "group.png", QUILT])
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.6])
+def test_a_file_that_is_cut_off_is_caught(forms_3d, damaged, name, share):
+    path = damaged / SLUG / name
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    verdict = check_films(damaged, forms_3d)
+    assert not verdict.passed and f"red toadstool's {name}" in verdict.finding
+
+
+@pytest.mark.parametrize("name", ["black.mp4", QUILT])
+def test_a_file_that_is_gone_is_caught(forms_3d, damaged, name):
+    (damaged / SLUG / name).unlink()
+    assert not check_films(damaged, forms_3d).passed
+
+
+def test_missing_and_empty_outputs_are_failed_verdicts_not_errors(forms_3d, tmp_path):
+    assert not check_films(tmp_path, forms_3d).passed
+    (tmp_path / "videos.json").write_text('{"videos": []}')
+    assert "lists no film" in check_films(tmp_path, forms_3d).finding

@@ -7,6 +7,7 @@ import torch
 from diffusers import DPMSolverMultistepScheduler
 
 from fungal_assets.errors import InputError, ProvenanceError
+from fungal_assets.forms.directions import ScoreDistillation, ViewText
 from fungal_assets.forms.guidance import DiffusionGuide, load_guide, prove_guide
 from fungal_assets.pocket.architecture import build_pipeline
 
@@ -35,6 +36,11 @@ def question(guide):
     return latents, torch.tensor([300, 700]), noise, guide.embed(["a red mushroom", "a cup"])
 
 
+def _led(guide, latents, timesteps, noise, embeddings, *, guidance_scale):
+    texts = [ViewText(embedding) for embedding in embeddings]
+    return ScoreDistillation(guidance_scale)(guide, latents, timesteps, noise, texts)
+
+
 def _answer(pipeline, latents, timesteps, noise, embeddings):
     x_t = pipeline.scheduler.add_noise(latents, noise, timesteps)
     with torch.no_grad():
@@ -42,25 +48,22 @@ def _answer(pipeline, latents, timesteps, noise, embeddings):
 
 
 def test_at_guidance_one_the_direction_is_the_conditional_noise_minus_the_noise(pipeline, guide, question):
-    latents, timesteps, noise, embeddings = question
     _, expected = _answer(pipeline, *question)
-    found = guide.direction(latents, timesteps, noise, embeddings, guidance_scale=1.0)
-    assert torch.allclose(found, expected - noise, atol=1e-4)
+    assert torch.allclose(_led(guide, *question, guidance_scale=1.0), expected - question[2], atol=1e-4)
 
 
 def test_at_guidance_zero_the_prompt_does_not_count(pipeline, guide, question):
     latents, timesteps, noise, _ = question
     nothing = guide.embed(["", ""])
     _, expected = _answer(pipeline, latents, timesteps, noise, nothing)
-    found = guide.direction(*question, guidance_scale=0.0)
-    assert torch.allclose(found, expected - noise, atol=1e-4)
+    assert torch.allclose(_led(guide, *question, guidance_scale=0.0), expected - noise, atol=1e-4)
 
 
 @pytest.mark.parametrize("prediction", ["v_prediction", "sample"])
 def test_other_predictions_are_read_as_the_noise_that_diffusers_reads(question, prediction):
     other = _predicting(prediction)
     x_t, output = _answer(other, *question)
-    found = DiffusionGuide(other).direction(*question, guidance_scale=1.0) + question[2]
+    found = DiffusionGuide(other).predict_noise(x_t, question[1], question[3])
     other.scheduler.set_timesteps(1000)
     for row, timestep in enumerate(question[1].tolist()):
         clean = other.scheduler.step(output[row : row + 1], timestep, x_t[row : row + 1]).pred_original_sample
@@ -128,5 +131,49 @@ def test_the_guide_is_proven_by_hash(pruned_weights, tmp_path):
 
 def test_a_saved_pipeline_loads_as_the_same_guide(pruned_weights, question):
     guides = DiffusionGuide(build_pipeline("tiny")), load_guide(pruned_weights / "pipeline")
-    first, second = (guide.direction(*question, guidance_scale=3.0) for guide in guides)
+    first, second = (_led(guide, *question, guidance_scale=3.0) for guide in guides)
     assert torch.allclose(first, second, atol=1e-4)
+
+
+def _tiny_autoencoder(**changed):
+    """Three stages, as the tiny model's own autoencoder has: f8 from 64 px."""
+    from diffusers import AutoencoderTiny
+
+    widths = {"encoder_block_out_channels": (8,) * 4, "decoder_block_out_channels": (8,) * 4}
+    blocks = {"num_encoder_blocks": (1,) * 4, "num_decoder_blocks": (1,) * 4}
+    return AutoencoderTiny(**widths | blocks | changed)
+
+
+def test_a_tiny_encoder_makes_the_latents_with_a_gradient(pipeline):
+    tiny = _tiny_autoencoder()
+    guide = DiffusionGuide(pipeline, tiny_encoder=tiny)
+    pictures = torch.rand(2, 3, 32, 32, requires_grad=True)
+    latents = guide.to_latents(pictures)
+    latents.square().sum().backward()
+    native = torch.nn.functional.interpolate(pictures.detach(), (64, 64), mode="bilinear")
+    with torch.no_grad():
+        assert torch.allclose(latents, tiny.encode(2 * native - 1).latents, atol=1e-5)
+    assert float(pictures.grad.abs().sum()) > 0
+    assert not any(parameter.requires_grad for parameter in tiny.parameters())
+
+
+def test_a_tiny_encoder_of_another_model_is_refused(pipeline):
+    with pytest.raises(InputError, match=r"latents of shape \(16, 8, 8\); the guide takes \(4, 8, 8\)"):
+        DiffusionGuide(pipeline, tiny_encoder=_tiny_autoencoder(latent_channels=16))
+
+
+def test_in_half_precision_the_guide_answers_as_in_single(pruned_weights, tmp_path, question):
+    """bfloat16, which a CPU has too: the latents and the answers are float32, and nearly the same."""
+    _tiny_autoencoder().save_pretrained(tmp_path / "tiny")
+    latents, timesteps, _, embeddings = question
+    whole, half = (
+        load_guide(pruned_weights / "pipeline", tiny_encoder=tmp_path / "tiny", dtype=dtype)
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    answers = [guide.predict_noise(latents, timesteps, embeddings) for guide in (whole, half)]
+    assert answers[1].dtype == torch.float32
+    assert float((answers[0] - answers[1]).norm() / answers[0].norm()) < 0.05
+    shown = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    seen = [guide.to_latents(shown) for guide in (whole, half)]
+    assert seen[1].dtype == torch.float32
+    assert float((seen[0] - seen[1]).norm() / seen[0].norm()) < 0.05

@@ -2,9 +2,9 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageEnhance
 
-from fungal_assets.galleries.flaws import find_flaws, grid_excess, silent_share
+from fungal_assets.galleries.flaws import MAX_SHARED_GRID, find_flaws, grid_excess, shared_grid, silent_share
 from fungal_assets_tests.galleries.conftest import draw
 
 
@@ -64,3 +64,33 @@ def test_the_measures_have_their_closed_forms():
     assert grid_excess(comb, 3) == 0.0
     assert silent_share(comb) == pytest.approx(15 / 21)
     assert silent_share(np.ones(24)) == silent_share(np.zeros(24)) == 0.0
+
+
+def soft_blocks(seed):
+    """Enlarged pixels as an autoencoder gives them back: every edge of a block smoothed over five lines."""
+    from PIL import ImageFilter
+
+    return pixelate(smooth_noise(seed), 8).filter(ImageFilter.BoxBlur(2))
+
+
+def test_softened_blocks_are_seen_in_no_picture_alone_but_in_many_together():
+    blocky, clean = ([picture(seed) for seed in range(12)] for picture in (soft_blocks, smooth_noise))
+    assert not any(find_flaws(image).is_pixelated for image in blocky)
+    assert shared_grid(blocky) > MAX_SHARED_GRID
+    assert shared_grid(clean) < MAX_SHARED_GRID / 2
+    assert shared_grid(draw(seed) for seed in range(12)) < MAX_SHARED_GRID
+
+
+def test_pictures_with_grids_at_other_places_share_none():
+    shifted = [ImageChops.offset(soft_blocks(seed), seed % 8, seed % 8) for seed in range(16)]
+    assert shared_grid(shifted) < MAX_SHARED_GRID < shared_grid(soft_blocks(seed) for seed in range(16))
+
+
+def test_each_picture_weighs_the_same_whatever_its_contrast():
+    pale = [ImageEnhance.Contrast(smooth_noise(seed)).enhance(0.05) for seed in range(15)]
+    loud = pixelate(smooth_noise(15), 8)
+    assert shared_grid([*pale, loud]) < 2 / 16
+
+
+def test_too_few_pictures_share_nothing():
+    assert shared_grid([soft_blocks(seed) for seed in range(7)]) is None

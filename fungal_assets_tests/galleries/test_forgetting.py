@@ -10,6 +10,7 @@ from fungal_assets.galleries.planning import BASE
 from fungal_assets.galleries.reading import read_gallery
 from fungal_assets.shards import read_table
 from fungal_assets_tests.galleries.conftest import SIDE_PX, repaint
+from fungal_assets_tests.galleries.test_over_training import write_looks
 
 COLOURS = {
     "hamburger": "#b5651d",
@@ -66,9 +67,11 @@ def paint_controls(gallery, tuned_shows):
     return repaint(gallery, paint)
 
 
-def report(gallery, folder, judge):
+def report(gallery, folder, judge, *, looked=None, text_judge=""):
     folder.mkdir()
-    figures = report_forgetting(gallery, folder, judge=judge, min_retention=0.8)
+    figures = report_forgetting(
+        gallery, looked, folder, judge=judge, text_judge=text_judge, min_retention=0.8
+    )
     return figures, json.loads((folder / "report.json").read_text())
 
 
@@ -121,6 +124,50 @@ def test_the_report_says_what_judged(gallery, tmp_path, judge):
     assert found["judge"]["chance"] == 0.25
 
 
+def test_the_second_judge_stands_beside_the_first_and_does_not_decide(gallery, tmp_path, judge):
+    """The pocket judge by names, among things of which it knows one, beside references that know them all."""
+    figures, found = report(
+        paint_controls(gallery, lambda asked: "mushroom" if asked == "hamburger" else asked),
+        tmp_path / "report",
+        judge,
+        text_judge="pocket",
+    )
+    assert figures["retention"] == found["retention"] == 0.5
+    second = found["by_text"]
+    assert second["pairs"] == figures["pairs"] and second["judge"]["name"] == "pocket"
+    assert "By names, the second judge" in found["verdict"]
+    scores = read_table(tmp_path / "report" / "scores.parquet")
+    of = {
+        model: [score["recognised_by_text"] for score in scores if score["model"] == model]
+        for model in ("base", "tuned")
+    }
+    assert second["base_recognised"] == np.mean(of["base"])
+    assert second["tuned_recognised"] == np.mean(of["tuned"])
+    for entry in found["groups"]:
+        own = [score["recognised_by_text"] for score in scores if score["group"] == entry["name"]]
+        shares = entry["by_text"]
+        assert shares["pairs"] == len(own) / 2 == 2
+        assert shares["base_recognised"] + shares["tuned_recognised"] == 2 * np.mean(own)
+
+
+def test_without_a_second_judge_the_report_says_nothing_of_one(gallery, tmp_path, judge):
+    figures, found = report(paint_controls(gallery, lambda asked: asked), tmp_path / "report", judge)
+    assert found["by_text"] is None and figures["retention_by_text"] == "undefined"
+    assert "By names" not in found["verdict"]
+    assert all(entry["by_text"] is None for entry in found["groups"])
+
+
+def test_the_course_of_the_training_is_told_and_the_advice_rests_on_it(gallery, tmp_path, judge):
+    looked = write_looks(tmp_path / "tuned")
+    shows = lambda asked: "flower"  # noqa: E731
+    _, found = report(paint_controls(gallery, shows), tmp_path / "report", judge, looked=looked)
+    assert [row["step"] for row in found["over_training"]["looks"]] == [0, 10, 20, 30]
+    assert found["over_training"]["step_kept"] == 30
+    assert found["advice"].endswith("lower max_steps of fine_tuned_weights (try 10).")
+    written = {path.name for path in (tmp_path / "report").iterdir()}
+    assert written == {"scores.parquet", "report.json", "side_by_side.webp", "over_training.png", "when.webp"}
+
+
 def test_a_photographic_base_gets_a_caveat():
     from fungal_assets.galleries.forgetting import describe_judge
     from fungal_assets.galleries.judging import build_judge
@@ -134,6 +181,6 @@ def test_a_gallery_without_judgeable_controls_is_refused(gallery, tmp_path):
     path = tmp_path / "other.npz"
     np.savez(path, vectors=np.eye(2, 1280, dtype=np.float32), concept=np.array(["teapot", "kettle"]))
     with pytest.raises(InputError, match="none of 8 control pictures"):
-        report_forgetting(gallery, tmp_path, judge=str(path), min_retention=0.8)
+        report_forgetting(gallery, None, tmp_path, judge=str(path), text_judge="", min_retention=0.8)
     with pytest.raises(InputError, match=r"min_retention=8"):
-        report_forgetting(gallery, tmp_path, judge=str(path), min_retention=8)
+        report_forgetting(gallery, None, tmp_path, judge=str(path), text_judge="", min_retention=8)

@@ -1,7 +1,14 @@
 import pytest
 
 from fungal_assets.errors import InputError
-from fungal_assets.galleries.retention import Pair, advise, measure_groups, measure_retention, phrase_verdict
+from fungal_assets.galleries.retention import (
+    Course,
+    Pair,
+    advise,
+    measure_groups,
+    measure_retention,
+    phrase_verdict,
+)
 
 BOTH, LOST, GAINED, NEITHER = Pair(True, True), Pair(True, False), Pair(False, True), Pair(False, False)
 
@@ -57,6 +64,27 @@ def test_the_advice_names_the_one_setting_to_change(pairs, setting):
     found = measure_retention(pairs)
     assert setting in advise(found, min_retention=0.8)
     assert "lost" in phrase_verdict(found, min_retention=0.8)
+
+
+@pytest.mark.parametrize(
+    ("course", "advice"),
+    [
+        (
+            Course(rehearsal_share=0.0, last_enough=20),
+            "raise rehearsal_share of fine_tuned_weights (try 0.25)",
+        ),
+        (Course(rehearsal_share=0.25, last_enough=20), "lower max_steps of fine_tuned_weights (try 20)"),
+        (
+            Course(rehearsal_share=0.25, first_short=15),
+            "lower learning_rate of fine_tuned_weights (try a third)",
+        ),
+        (Course(), "lower max_steps of fine_tuned_weights (try half)"),
+    ],
+    ids=["nothing rehearsed", "went late", "gone at once", "nothing known"],
+)
+def test_what_is_known_of_the_training_decides_the_advice(course, advice):
+    assert advice in advise(measure_retention([BOTH] + [LOST] * 9), min_retention=0.8, course=course)
+    assert advise(measure_retention([BOTH]), min_retention=0.8, course=course) == "Nothing needs to change."
 
 
 def test_a_verdict_on_few_recognised_pictures_says_so():

@@ -8,7 +8,7 @@ from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.galleries.batches import read_parameters
 from fungal_assets.galleries.reading import read_about, read_gallery
 from fungal_assets.galleries.sampling import SCHEDULERS
-from fungal_assets.store import hash_file, hash_folder
+from fungal_assets.store import Store, hash_file, hash_folder
 from fungal_assets_tests.galleries.conftest import CLUSTERS, SETTINGS, SIDE_PX
 
 PICTURES = 2 * CLUSTERS + 2 * CLUSTERS + 2 * 2 * 2
@@ -70,6 +70,26 @@ def test_deleted_pictures_come_back_with_the_same_bytes_and_no_other_is_made_aga
     sample(tmp_path / "again")
     assert bytes_of(tmp_path / "again") == before
     assert {path: (tmp_path / "again" / path).stat().st_mtime_ns for path in kept} == kept
+
+
+def test_a_deleted_gallery_grows_again_to_the_last_byte(sample, tmp_path):
+    import shutil
+
+    store = Store(tmp_path / "store")
+
+    def grow():
+        return store.make(
+            "sample_galleries", "lora|64", inputs=[], config={"seed": 5}, code_version="1", build=sample
+        )
+
+    first = grow().output
+    files = {path: (first.path / path).read_bytes() for path in first.record.files}
+    shutil.rmtree(first.path)
+    again = grow()
+    assert not again.was_complete
+    assert again.output.record.content_hash == first.record.content_hash
+    assert {path: (again.output.path / path).read_bytes() for path in again.output.record.files} == files
+    assert sum(path.startswith("pictures/") for path in files) == PICTURES
 
 
 def test_a_picture_that_is_none_or_of_other_settings_is_made_again(sample, sampled, tmp_path):

@@ -3,9 +3,11 @@ import math
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageFilter, ImageOps
 
 from fungal_assets.errors import InputError
+from fungal_assets.galleries.checks import check_not_pixelated
+from fungal_assets.galleries.flaws import MAX_SHARED_GRID
 from fungal_assets.galleries.species_checks import (
     check_every_species_told,
     check_no_copies,
@@ -106,6 +108,29 @@ def test_each_check_fails_for_its_own_fault(reported, name, failing):
     assert all("try half" in verdicts[each].finding or each == "new" for each in failing)
 
 
+def test_blocks_that_no_picture_shows_alone_are_told_of_all_together(world, tmp_path):
+    """Blocks of 8 px, softened as an autoencoder softens them."""
+
+    def softly(image):
+        small = image.resize((SIDE_PX // 8,) * 2, Image.Resampling.BOX)
+        return small.resize(image.size, Image.Resampling.NEAREST).filter(ImageFilter.BoxBlur(2))
+
+    gallery = paint_gallery(tmp_path / "gallery", [[softly(each) for each in images] for images in SOUND])
+    report_species(gallery, world.clusters, world.dataset, tmp_path, **SETTINGS)
+    found = read(tmp_path)
+    assert found["figures"]["pixelated"] == 0
+    assert found["figures"]["shared_grid"] > MAX_SHARED_GRID
+    assert "blocks, painted softly" in found["verdict"] and "enlarged pictures" in found["advice"]
+    verdict = check_not_pixelated(gallery)
+    assert not verdict.passed and "edges on one grid" in verdict.finding
+
+
+def test_sound_pictures_share_no_grid(reported):
+    gallery, report = reported("a perfect model")
+    assert read(report)["figures"]["shared_grid"] < MAX_SHARED_GRID / 2
+    assert check_not_pixelated(gallery).passed
+
+
 def test_a_copy_stands_beside_its_own_original(reported):
     _, report = reported("copies")
     rows = read_table(report / "pictures.parquet")
@@ -132,6 +157,14 @@ def test_the_advice_mends_what_the_other_faults_follow_from(reported, name, sett
     assert setting in read(report)["advice"]
     verdict = check_species_varied(report)
     assert verdict.passed or setting in verdict.finding
+
+
+def test_what_is_the_same_again_and_again_since_it_is_copied_is_told_so(world, tmp_path):
+    by_heart = [[trained(kind)[0]] * PAINTED for kind in KINDS]
+    gallery = paint_gallery(tmp_path / "gallery", by_heart)
+    report_species(gallery, world.clusters, world.dataset, tmp_path, **SETTINGS)
+    assert "by heart: lower max_steps" in check_species_varied(tmp_path).finding
+    assert read(tmp_path)["advice"].startswith("Pictures are training images again")
 
 
 def test_real_pictures_are_as_near_and_as_varied_as_real_pictures_are(reported):

@@ -394,6 +394,26 @@ def test_a_push_of_several_commits_leaves_no_announcement(push, loopback, small_
     assert push().commits == 0
 
 
+@pytest.mark.parametrize(
+    "content", [b"notes of mine", b'{"files": {}}'], ids=["no JSON", "of no publication"]
+)
+def test_a_strangers_file_with_the_announcements_name_stays(push, store, loopback, content):
+    push()
+    loopback.add_file(REPO, ANNOUNCEMENT, content)
+    publication = push(keep_dataset(store, shards=2))
+    assert publication.foreign == [ANNOUNCEMENT]
+    assert loopback.files(REPO)[ANNOUNCEMENT] == content
+
+
+def test_a_push_of_several_commits_writes_over_no_strangers_announcement(push, loopback, small_commits):
+    loopback.add_repo(REPO, **{ANNOUNCEMENT: b"notes of mine"})
+    with pytest.raises(PublicationError, match=r"a foreign file \.publishing\.json.*deletes_foreign"):
+        push()
+    assert loopback.files(REPO) == {ANNOUNCEMENT: b"notes of mine"}
+    publication = push(deletes_foreign=True)
+    assert set(loopback.files(REPO)) == set(publication.files)
+
+
 def test_what_somebody_put_beside_an_ended_push_is_still_foreign(push, store, loopback, small_commits):
     end_at_commit(loopback, 3)
     with pytest.raises(PublicationError):

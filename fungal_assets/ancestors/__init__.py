@@ -1,0 +1,1 @@
+"""The roads that the artist began on: forms evolved by pattern producing networks (CPPN), and the DCGAN."""

@@ -1,0 +1,64 @@
+"""Where breedings of a store are, which children were saved in them, and how one is opened.
+
+Belongs here: finding sessions. What a session is stands in `breeding`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import platformdirs
+
+from fungal_assets.ancestors.breeding import Session
+from fungal_assets.errors import InputError
+from fungal_assets.progress import Tell, stay_silent
+
+
+def breeding_folder(root: str) -> Path:
+    """Where sessions of a store are: in it, or in the user's data where the store is not on this machine."""
+    if "://" not in root:
+        return Path(root) / "breeding"
+    key = hashlib.sha256(root.encode()).hexdigest()[:12]
+    return platformdirs.user_data_path("fungal_assets") / "breeding" / key
+
+
+def list_saved(root: str) -> list[Path]:
+    """The folders of all children that were bred and saved, of all sessions of a store."""
+    return sorted(path.parent for path in breeding_folder(root).glob("*/saved/*/form.json"))
+
+
+def open_session(
+    root: str,
+    name: str,
+    objects: Sequence[str],
+    forms_3d: Path | None,
+    *,
+    seed: int = 0,
+    tell: Tell = stay_silent,
+) -> Session:
+    """The session of a name in a store: the one that is there, or a new one of some objects.
+
+    Args:
+        root: Of the store.
+        name: Letters, digits, `-` and `_`.
+        objects: Addresses as `origins` reads them; none to go on with what is there, or for its choice.
+        forms_3d: The complete output `forms_3d`, where there is one.
+        seed: Of all chance of a new session.
+        tell: Told of progress.
+
+    Raises:
+        InputError: The name cannot be one, an object is not found or cannot be mended, or the session has others.
+    """
+    from fungal_assets.ancestors.origins import choose_origins, read_origin
+
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,60}", name):
+        raise InputError(f"session {name!r} is no name for a folder; use letters, digits, - and _.")
+    folder = breeding_folder(root) / name
+    if not objects and (folder / "session.json").exists():
+        return Session(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    bodies = [read_origin(address, forms_3d) for address in choose_origins(objects, forms_3d)]
+    return Session.begin(folder, bodies, seed=seed, tell=tell)

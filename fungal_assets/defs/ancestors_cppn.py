@@ -1,0 +1,175 @@
+"""The asset `cppn_forms`: forms evolved by pattern producing networks from an object, a grown form or several."""
+
+import functools
+import json
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from fungal_assets.defs.forms import forms_3d
+from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep, told_plainly
+from fungal_assets.defs.previewing import sheets
+from fungal_assets.defs.resources import ProfileResource, StoreResource
+from fungal_assets.growth import NOTE
+from fungal_assets.store import Output, Store, hash_file, hash_folder
+from fungal_assets.verdicts import Verdict
+
+
+class CppnFormsConfig(StageConfig):
+    """What forms descend from, what they are bred for, and how long."""
+
+    ancestors: list[str] | None = Field(
+        default=None,
+        description="Objects that forms descend from: mesh files (GLB, OBJ, STL, PLY), 'form:NAME' for a grown form, "
+        "'form:' for all, 'fungarium:MORPHOTYPE' or 'fungarium:MORPHOTYPE:SEED'. Several make chimeras. Empty for up "
+        "to three of the grown forms, and for three of the fungarium where none is grown.",
+    )
+    population: int | None = Field(default=None, ge=4, le=2000, description="Genomes of a generation.")
+    generations: int | None = Field(default=None, ge=1, le=10_000, description="Generations to breed.")
+    fitness: str | None = Field(
+        default=None,
+        pattern="^(novelty|target|words)$",
+        description="What they are bred for: to be unlike all others and alive, to match an object, or to fit words.",
+    )
+    target: str | None = Field(
+        default=None, description="Object to match, addressed as an ancestor; for 'target'."
+    )
+    words: str | None = Field(
+        default=None, description="What the judge is to see, such as 'a morel mushroom'; for 'words'."
+    )
+    forms: int | None = Field(
+        default=None, ge=1, le=200, description="How many forms are grown whole and kept."
+    )
+    grid_size: int | None = Field(
+        default=None, ge=16, le=128, description="Samples along a side of the grid that forms are bred on."
+    )
+    form_grid_size: int | None = Field(
+        default=None, ge=24, le=320, description="The same of the forms that are kept."
+    )
+    max_faces: int | None = Field(default=None, ge=500, le=2_000_000, description="Budget of a mesh, faces.")
+    seed: int | None = Field(default=None, ge=0, description="Seed of all chance.")
+
+
+def _reproduced(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.ancestors.checks import check_reproduction
+
+    return check_reproduction(output.path)
+
+
+def _viable(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.ancestors.checks import check_viability
+
+    return check_viability(output.path)
+
+
+def _different(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.ancestors.checks import check_difference
+
+    return check_difference(output.path)
+
+
+def _still_fungi(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.ancestors.checks import check_still_fungi
+
+    return check_still_fungi(output.path)
+
+
+def _closed(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.ancestors.checks import check_meshes
+
+    return check_meshes(output.path)
+
+
+def _replayed(output: Output, inputs: Inputs) -> Verdict:
+    from fungal_assets.ancestors.checks import check_replay
+
+    return check_replay(output.path)
+
+
+CPPN_CHECKS = (
+    Check(
+        "ancestors_are_reproduced",
+        "The genomes that evolution starts from grow their ancestors again.",
+        _reproduced,
+        blocking=True,
+    ),
+    Check(
+        "forms_are_viable", "Every form is one piece, stands, and touches nothing.", _viable, is_severe=True
+    ),
+    Check("forms_differ", "Every form differs from each of its ancestors.", _different),
+    Check(
+        "forms_are_still_fungi",
+        "The judge calls the forms fungi in at least half of their views.",
+        _still_fungi,
+    ),
+    Check("evolved_meshes_are_closed", "Every mesh is one closed piece.", _closed, blocking=True),
+    Check("genomes_replay", "Every genome grows its form again.", _replayed, blocking=True),
+)
+
+
+@dg.asset(
+    group_name="ancestors",
+    kinds={"pytorch", "gltf"},
+    code_version="1",
+    deps=[forms_3d],
+    check_specs=check_specs("cppn_forms", CPPN_CHECKS),
+)
+def cppn_forms(
+    context: dg.AssetExecutionContext, config: CppnFormsConfig, store: StoreResource, profile: ProfileResource
+) -> dg.MaterializeResult:
+    """Forms evolved by pattern producing networks from objects or grown forms, with genomes, lineage and meshes."""
+    from fungal_assets.ancestors.evolving import evolve_forms
+    from fungal_assets.ancestors.origins import FORM, choose_origins, is_path
+    from fungal_assets.ancestors.sessions import list_saved
+
+    settings = config.fill("cppn_forms", profile)
+    grown = newest_forms(store.open())
+    with told_plainly():
+        origins = choose_origins(settings["ancestors"], None if grown is None else grown.path)
+    settings |= {"ancestors": origins}
+    named = [*origins, settings["target"]]
+    saved = list_saved(store.open().root)
+    sources = {name: hash_file(Path(name)) for name in named if is_path(name) and Path(name).is_file()}
+    sources |= {f"bred/{path.parents[1].name}/{path.name}": hash_folder(path) for path in saved}
+    return keep(
+        context,
+        store,
+        inputs=[grown] if grown is not None and any(name.startswith(FORM) for name in named) else [],
+        settings=settings,
+        sources=sources,
+        build=functools.partial(evolve_forms, None if grown is None else grown.path, saved),
+        checks=CPPN_CHECKS,
+        preview=sheets("forms.webp", "lineage.webp", animations="*/turntable.webp"),
+    )
+
+
+def observe_saved(form: Path) -> None:
+    """Tell of a form that a person bred and saved on the page of the asset, which keeps it from its next making on."""
+    notes = json.loads((form / "form.json").read_text())
+    shown = sheets(animations="turntable.webp")(form)
+    genome = json.loads((form / "genome.json").read_text())
+    metadata = {
+        "bred": dg.MetadataValue.text(notes["common_name"]),
+        "text": dg.MetadataValue.text(notes["text"]),
+        "path": dg.MetadataValue.path(str(form)),
+        "generation": dg.MetadataValue.int(notes["generation"]),
+        "lineage": dg.MetadataValue.json(
+            [
+                {name: each[name] for name in ("key", "generation", "parents", "mutations")}
+                for each in genome["descent"]
+            ]
+        ),
+        **{name: dg.MetadataValue.md(text) for name, text in shown.items()},
+    }
+    with dg.DagsterInstance.get() as instance:
+        instance.report_runless_asset_event(dg.AssetObservation(cppn_forms.key, metadata=metadata))
+
+
+def newest_forms(store: Store) -> Output | None:
+    """The forms of the last growth, else the newest; None if none was ever grown."""
+    noted = (store.read_note(NOTE) or {}).get("outputs", {}).get("forms_3d")
+    for partition in (noted, store.newest_partition("forms_3d")):
+        if partition is not None and store.find("forms_3d", partition) is not None:
+            return store.get("forms_3d", partition)
+    return None

@@ -1,0 +1,29 @@
+"""A form begun from a drawn picture: the one with an upright subject is chosen, and where there is none nothing is."""
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from fungal_assets.ancestors.dcgan_form import VIEW_PX, VIEWS, draw_form
+
+
+def cap_on_a_stem():
+    image = Image.new("RGB", (64, 64), "#304020")
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((28, 30, 36, 56), fill="#e0d8c0")
+    draw.pieslice((14, 12, 50, 48), 180, 360, fill="#c03020")
+    return image
+
+
+def test_the_picture_with_an_upright_subject_is_turned(tmp_path):
+    plain = Image.new("RGB", (64, 64), "#304020")
+    assert draw_form([plain, plain, cap_on_a_stem()], tmp_path / "form.webp") == 2
+    with Image.open(tmp_path / "form.webp") as sheet:
+        pixels = np.asarray(sheet.convert("RGB"))
+    assert pixels.shape[1] > (2 + VIEWS) * VIEW_PX
+    views = pixels[:VIEW_PX, -VIEWS * VIEW_PX :]
+    assert (views[..., 0].astype(int) - views[..., 1] > 60).any(), "the cap is red from every side"
+
+
+def test_pictures_without_a_subject_begin_nothing(tmp_path):
+    assert draw_form([Image.new("RGB", (64, 64), "#304020")], tmp_path / "form.webp") is None
+    assert not (tmp_path / "form.webp").exists()
