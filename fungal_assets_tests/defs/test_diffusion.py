@@ -38,5 +38,7 @@ def test_a_dataset_that_is_gone_is_an_error_that_says_what_to_type(store):
     tuned = keep(store, "fine_tuned_weights", "lora|64", "tuned", [first])
     keep(store, "captioned_dataset", "64", "second")
     shutil.rmtree(first.path)
-    with pytest.raises(dg.Failure, match=r"not in the store any more. .*fungal grow --until fine_tuned_weights"):
+    with pytest.raises(
+        dg.Failure, match=r"not in the store any more. .*fungal grow --until fine_tuned_weights"
+    ):
         tuned_on(StoreResource(root=store.root), tuned, "64")
