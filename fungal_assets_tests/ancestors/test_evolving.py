@@ -12,6 +12,7 @@ from fungal_assets.ancestors.keeping import list_evolved, read_genome
 from fungal_assets.ancestors.picturing import choose_stages
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets_tests.ancestors.conftest import SMALL
+from fungal_assets_tests.forms.validators import glb_issues, needs_gltf_validator
 
 ALL = (
     checks.check_reproduction,
@@ -44,6 +45,14 @@ def test_everything_that_a_form_is_made_of_is_kept(evolved):
         }
         assert form["generation"] >= 1 and form["bred_by"] == "evolution" and form["overlap"] < 1
     assert (folder / "forms.webp").stat().st_size > 1000 and (folder / "lineage.webp").stat().st_size > 1000
+
+
+@needs_gltf_validator
+def test_khronos_finds_nothing_in_the_mesh_of_any_form(evolved):
+    folder, _ = evolved
+    for issues in glb_issues(*sorted(folder.glob("*/mesh.glb"))):
+        counts = {kind: issues[kind] for kind in ("numErrors", "numWarnings", "numInfos", "numHints")}
+        assert not any(counts.values()), issues["messages"]
 
 
 def test_a_form_knows_its_whole_descent(evolved):
