@@ -153,3 +153,35 @@ def test_clusters_that_come_back_stay_as_they_are():
     labels, _ = assign_points(points, fit_centroids(points, 3, 0))
     assert adjusted_rand_score(kinds, labels) == 1
     assert merge_halves(labels, fit_again(points, 3, 0), 3, least_k=2)[0].tolist() == [0, 1, 2]
+
+
+def shuffle_between(labels, one, other, share):
+    """Other labelings: of cluster `one` that share of the points has gone over to `other`, another part each time."""
+    rows = np.flatnonzero(labels == one)
+    moved = round(share * len(rows))
+    labelings = []
+    for turn in range(5):
+        labeling = labels.copy()
+        labeling[np.roll(rows, turn * moved)[:moved]] = other
+        labelings.append(labeling)
+    return labelings
+
+
+def test_a_cluster_that_is_highly_stable_is_joined_with_nothing():
+    labels = np.repeat([0, 1, 2], 40)
+    labelings = shuffle_between(labels, 0, 1, 0.1)
+    assert 0.85 < measure_returns(labels, labelings, 3).min() < 0.95
+    assert merge_halves(labels, labelings, 3, least_k=2)[0].tolist() == [0, 1, 2]
+
+
+def test_a_weak_cluster_is_not_joined_with_one_that_comes_back_better_alone():
+    """It loses to the second and takes from the third, so that the second with it comes back a little worse."""
+    labels = np.repeat([0, 1, 2], [20, 100, 100])
+    labelings = shuffle_between(labels, 0, 1, 0.4)
+    for turn, labeling in enumerate(labelings):
+        labeling[120 + 10 * turn : 130 + 10 * turn] = 0
+    returns = measure_returns(labels, labelings, 3)
+    united = [np.where(labeling == 1, 0, labeling) for labeling in labelings]
+    union = measure_returns(np.where(labels == 1, 0, labels), united, 3)[0]
+    assert returns[0] < 0.85 < union < returns[1]
+    assert merge_halves(labels, labelings, 3, least_k=2)[0].tolist() == [0, 1, 2]
