@@ -19,8 +19,9 @@ import numpy as np
 from scipy import ndimage  # noqa: TID253
 from skimage.measure import marching_cubes  # noqa: TID253
 
-from fungal_assets.ancestors.crossing import winding_numbers
 from fungal_assets.errors import InputError
+from fungal_assets.forms.crossing import winding_numbers
+from fungal_assets.forms.srgb import to_srgb
 from fungal_assets.forms.topology import count_bodies, is_closed, signed_volume
 
 SUFFIXES = (".glb", ".obj", ".stl", ".ply")
@@ -133,7 +134,7 @@ def _colours_of(part: Any, *, is_linear: bool) -> np.ndarray:
         own = np.asarray(own)
         most = np.iinfo(own.dtype).max if own.dtype.kind in "ui" else 1
         rgb = own[:, :3].astype(np.float32) / most
-        return to_srgb(rgb) if is_linear else rgb
+        return to_srgb(rgb).astype(np.float32) if is_linear else rgb
     try:
         rgba = np.asarray(
             visual.to_color().vertex_colors if visual.kind == "texture" else visual.vertex_colors
@@ -143,14 +144,6 @@ def _colours_of(part: Any, *, is_linear: bool) -> np.ndarray:
     except (AttributeError, TypeError, ValueError, IndexError):
         pass  # a material that says no colour
     return np.tile(np.array(_PLAIN, np.float32), (count, 1))
-
-
-def to_srgb(linear: np.ndarray) -> np.ndarray:
-    """IEC 61966-2-1, of float arrays from 0 to 1."""
-    linear = linear.clip(0, 1)
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055).astype(
-        np.float32
-    )
 
 
 def _drop_waste(body: Body, name: str) -> Body:

@@ -19,7 +19,7 @@ from scipy import ndimage  # noqa: TID253
 from scipy.spatial import cKDTree  # noqa: TID253
 
 from fungal_assets.ancestors.bodies import Body, stand_ready
-from fungal_assets.ancestors.crossing import winding_numbers
+from fungal_assets.forms.crossing import winding_numbers
 
 FIELD_CELLS, FINE_CELLS, COLOUR_CELLS = 128, 208, 80
 """A distance read between samples is a little too large where a body is round, by h^2 / 8r; hence so many."""

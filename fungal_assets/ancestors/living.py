@@ -11,7 +11,8 @@ from dataclasses import astuple, dataclass
 import numpy as np
 import torch  # noqa: TID253
 import torch.nn.functional as F  # noqa: TID253
-from scipy import ndimage  # noqa: TID253
+
+from fungal_assets.forms.solid import find_largest
 
 LEAST_KINSHIP = 0.25
 _FOOT_SHARE = 0.12
@@ -79,7 +80,7 @@ def measure_viability(matter: torch.Tensor, kin: Kin) -> tuple[list[Viability], 
     found, pieces = [], torch.zeros_like(matter)
     for number, grid in enumerate(matter.cpu().numpy()):
         nearest = int(overlaps[number].argmax())
-        piece, wholeness = _largest_piece(grid)
+        piece, wholeness = find_largest(grid)
         pieces[number] = torch.from_numpy(piece).to(matter.device)
         ratio = counts[number] / max(kin_counts[nearest], 1)
         found.append(
@@ -122,14 +123,6 @@ def _texture(depth: float, of_kin: float) -> float:
 def _rise(value: float, low: float, high: float) -> float:
     """0 up to `low`, 1 from `high`, straight between."""
     return float(np.clip((value - low) / (high - low), 0, 1))
-
-
-def _largest_piece(grid: np.ndarray) -> tuple[np.ndarray, float]:
-    labels, count = ndimage.label(grid)
-    if count == 0:
-        return grid, 0.0
-    sizes = np.bincount(labels.ravel())[1:]
-    return labels == 1 + int(sizes.argmax()), float(sizes.max() / sizes.sum())
 
 
 def _standing(piece: np.ndarray) -> float:

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fungal_assets.ancestors.bodies import Body, mend, read_body, to_srgb
+from fungal_assets.ancestors.bodies import Body, mend, read_body
 from fungal_assets.errors import InputError
+from fungal_assets.forms.srgb import to_srgb
 
 FORM, FUNGARIUM = "form:", "fungarium:"
 MOST_CHOSEN = 3

@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from fungal_assets.ancestors.bodies import Body
-from fungal_assets.ancestors.crossing import winding_numbers
 from fungal_assets.ancestors.expression import express
 from fungal_assets.ancestors.fields import FINE_CELLS, Field, measure_field
 from fungal_assets.ancestors.genomes import neat_config, seed_genome
+from fungal_assets.forms.crossing import winding_numbers
 
 _WELL = 0.993
 _SIZE = 72

@@ -18,6 +18,7 @@ import numpy as np
 
 from fungal_assets import __version__
 from fungal_assets.errors import ProvenanceError
+from fungal_assets.forms.srgb import to_linear
 
 if TYPE_CHECKING:
     from fungal_assets.forms.meshing import Mesh
@@ -43,7 +44,7 @@ def write_glb(path: Path, mesh: Mesh, *, name: str, extras: Mapping[str, Any]) -
         name: Of the node, as viewers show it.
         extras: JSON values for `asset.extras`.
     """
-    colours = np.concatenate([_linear(mesh.colours), np.ones((len(mesh.colours), 1))], 1)
+    colours = np.concatenate([to_linear(mesh.colours), np.ones((len(mesh.colours), 1))], 1)
     part = (np.rint(colours * 65535).astype("<u2"), _VERTICES)
     _write(path, mesh, {"COLOR_0": part}, {}, name=name, extras=extras)
 
@@ -142,12 +143,6 @@ def _write(
     temporary = path.with_name(f".{path.name}")
     temporary.write_bytes(_pack(document, binary))
     temporary.replace(path)
-
-
-def _linear(srgb: np.ndarray) -> np.ndarray:
-    """IEC 61966-2-1, as glTF wants vertex colours."""
-    srgb = srgb.clip(0, 1)
-    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
 def _lay_out(parts: list[tuple[np.ndarray, int]]) -> tuple[list[dict], list[dict], bytes]:

@@ -47,11 +47,17 @@ def matter_level(cell_alpha: np.ndarray) -> float:
 
 def largest_piece(is_matter: np.ndarray) -> np.ndarray:
     """The largest face-connected piece of a mask, its inner hollows filled: bool, the mask's shape."""
+    piece, share = find_largest(is_matter)
+    return ndimage.binary_fill_holes(piece) if share else piece
+
+
+def find_largest(is_matter: np.ndarray) -> tuple[np.ndarray, float]:
+    """The largest face-connected piece of a mask, bool, of the mask's shape, and its share of the matter; 0 of none."""
     pieces, count = ndimage.label(is_matter)
     if count == 0:
-        return is_matter
+        return is_matter, 0.0
     sizes = np.bincount(pieces.ravel())[1:]
-    return ndimage.binary_fill_holes(pieces == 1 + int(sizes.argmax()))
+    return pieces == 1 + int(sizes.argmax()), float(sizes.max() / sizes.sum())
 
 
 def count_pieces(is_matter: np.ndarray, *, least_share: float = 0.01) -> int:

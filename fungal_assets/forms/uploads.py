@@ -1,8 +1,8 @@
 """A mesh that somebody made, as what a form begins as.
 
-Its inside is found by counting how often an upright line through each sample meets its faces; a sample on the
-surface is half opaque, density falls off over a cell beside it, and colours are those of the nearest vertices, their
-own or their texture's. Belongs here: a GLB file of `gltf`'s kind to a volume. Torch kernel.
+Its inside is where it goes round (`crossing`); a sample on the surface is half opaque, density falls off over a cell
+beside it, and colours are those of the nearest vertices, their own or their texture's. Belongs here: a GLB file of
+`gltf`'s kind to a volume. Torch kernel.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from PIL import Image
 from scipy.spatial import cKDTree  # noqa: TID253
 
 from fungal_assets.errors import InputError, ProvenanceError
+from fungal_assets.forms.crossing import winding_numbers
 from fungal_assets.forms.gltf import read_glb, read_glb_texture
+from fungal_assets.forms.srgb import to_srgb
 from fungal_assets.forms.topology import is_closed, weld
 from fungal_assets.forms.volume import DENSITY_SCALE, Volume
 
@@ -28,8 +30,6 @@ HALF_SIDE = 0.62
 """Half of the longest side of an uploaded mesh in the box, in world units: so large are forms from silhouettes."""
 MOST_FACES = 200_000
 _DENSEST, _THINNEST = 2.5, -7.0
-_OFF_X, _OFF_Z = 1e-6 * np.pi, 1e-6 * np.e
-"""Lines are so far beside the samples, so that none goes through a vertex or along an edge."""
 _GREY = 0.5
 
 
@@ -75,7 +75,9 @@ def _read_colours(
 ) -> np.ndarray | None:
     """SRGB of each vertex, float (n, 3), 0 to 1: its own, or its texture's; None where there is neither."""
     if "COLOR_0" in arrays:
-        return _to_srgb(arrays["COLOR_0"][:, :3])
+        colours = arrays["COLOR_0"][:, :3]
+        scale = np.iinfo(colours.dtype).max if np.issubdtype(colours.dtype, np.integer) else 1.0
+        return to_srgb(colours.astype(np.float64) / scale)
     if "TEXCOORD_0" not in arrays or not document.get("images"):
         return None
     with Image.open(io.BytesIO(read_glb_texture(path))) as image:
@@ -108,7 +110,7 @@ def _centred(vertices: np.ndarray) -> np.ndarray:
 
 def _fill(vertices: np.ndarray, faces: np.ndarray, rgb: np.ndarray, grid_size: int) -> Volume:
     line = np.linspace(-1, 1, grid_size)
-    is_inside = inside_of(vertices[faces], line)
+    is_inside = winding_numbers(vertices[faces], line) != 0
     z, y, x = np.meshgrid(line, line, line, indexing="ij")
     samples = np.stack([x, y, z], -1).reshape(-1, 3)
     surface, owner = _scatter(vertices, faces, spacing=(line[1] - line[0]) / 3)
@@ -125,39 +127,6 @@ def _fill(vertices: np.ndarray, faces: np.ndarray, rgb: np.ndarray, grid_size: i
     )
 
 
-def inside_of(triangles: np.ndarray, line: np.ndarray) -> np.ndarray:
-    """Whether each sample of the grid is inside, bool, shape (D, H, W), of closed triangles (n, 3, 3)."""
-    crossings = np.zeros((len(line), len(line), len(line)), dtype=np.int32)
-    low, high = triangles[..., 2].min(1), triangles[..., 2].max(1)
-    for row, z in enumerate(line + _OFF_Z):
-        met = triangles[(low <= z) & (z <= high)]
-        _, column, heights = _meet_row(met, z, line + _OFF_X)
-        above = np.searchsorted(line, heights)
-        is_in_box = above < len(line)
-        np.add.at(crossings[row], (above[is_in_box], column[is_in_box]), 1)
-    return np.cumsum(crossings, axis=1) % 2 == 1
-
-
-def _meet_row(
-    triangles: np.ndarray, z: float, columns: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where the upright lines at (columns, z) meet triangles: which triangle, which column, at what height."""
-    places = np.stack([columns, np.full_like(columns, z)], -1)
-    a, b, c = (triangles[:, corner, None][..., [0, 2]] for corner in range(3))
-    twice = _cross(b - a, c - a)
-    is_upright = twice[:, 0] == 0
-    twice[is_upright] = np.inf
-    first, second = _cross(b - places, c - places) / twice, _cross(c - places, a - places) / twice
-    third = 1 - first - second
-    face, column = np.nonzero((first > 0) & (second > 0) & (third > 0))
-    shares = np.stack([first[face, column], second[face, column], third[face, column]], -1)
-    return face, column, (shares * triangles[face, :, 1]).sum(-1)
-
-
-def _cross(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    return u[..., 0] * v[..., 1] - u[..., 1] * v[..., 0]
-
-
 def _scatter(vertices: np.ndarray, faces: np.ndarray, *, spacing: float) -> tuple[np.ndarray, np.ndarray]:
     """Points all over the surface, at most about `spacing` apart, shape (n, 3), and the vertex nearest to each."""
     corners = vertices[faces]
@@ -171,10 +140,3 @@ def _scatter(vertices: np.ndarray, faces: np.ndarray, *, spacing: float) -> tupl
         points.append(np.einsum("sk,fkd->fsd", shares, vertices[own]).reshape(-1, 3))
         owners.append(own[:, shares.argmax(1)].reshape(-1))
     return np.concatenate(points), np.concatenate(owners)
-
-
-def _to_srgb(colours: np.ndarray) -> np.ndarray:
-    """sRGB, 0 to 1, of the linear colours that glTF keeps, as float or normalised integers."""
-    scale = np.iinfo(colours.dtype).max if np.issubdtype(colours.dtype, np.integer) else 1.0
-    linear = colours.astype(np.float64) / scale
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clip(1e-9) ** (1 / 2.4) - 0.055)

@@ -8,7 +8,7 @@ import torch
 from fungal_assets.errors import InputError
 from fungal_assets.forms.gltf import write_glb
 from fungal_assets.forms.meshing import Mesh, mesh_volume
-from fungal_assets.forms.uploads import HALF_SIDE, inside_of, load_upload
+from fungal_assets.forms.uploads import HALF_SIDE, load_upload
 from fungal_assets_tests.forms.shapes import toadstool
 
 BOX = np.array([[x, y, z] for x in (0, 1) for y in (0, 2) for z in (0, 1)], dtype=np.float32)
@@ -38,14 +38,6 @@ def test_a_grown_mesh_comes_back_as_the_volume_that_it_was_made_of(tmp_path):
     cap, stalk = rgb[:, 20, own[-1] - 3, 20], rgb[:, 20, own[0] + 3, 20]
     assert torch.allclose(cap, torch.tensor([0.85, 0.15, 0.1]), atol=0.04)
     assert torch.allclose(stalk, torch.tensor([0.9, 0.85, 0.7]), atol=0.04)
-
-
-def test_samples_of_a_box_are_inside_exactly_where_it_is():
-    line = np.linspace(-1, 1, 21)
-    corners = (BOX - [0.5, 1, 0.5]) * [0.5, 0.61, 1.5]
-    found = inside_of(corners[FACES], line)
-    z, y, x = np.meshgrid(line, line, line, indexing="ij")
-    assert np.array_equal(found, (abs(x) < 0.25) & (abs(y) < 0.61) & (abs(z) < 0.75))
 
 
 def test_a_mesh_without_colours_is_grey_and_said_to_be_unpainted(tmp_path):
