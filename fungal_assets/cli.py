@@ -37,6 +37,17 @@ profile_option = click.option(
 )
 
 
+def settings_option(example: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option `--set` of a command that makes one asset."""
+    return click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="FIELD=VALUE",
+        help=f"Change one setting, such as {example}; may be repeated.",
+    )
+
+
 def plainly(command: Callable[..., Any]) -> Callable[..., Any]:
     """Print what a user can mend as one line, without a traceback."""
 
@@ -234,13 +245,7 @@ def where(asset: str, partition: str | None, store: str) -> None:
 
 @main.command()
 @click.option("--partition", metavar="KEY", help="Partition key of the weights, such as 'lora|128'.")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="FIELD=VALUE",
-    help="Change one setting, such as pictures=16; may be repeated.",
-)
+@settings_option("pictures=16")
 @store_option
 @plainly
 def atlas(partition: str | None, settings: tuple[str, ...], store: str) -> None:
@@ -262,13 +267,7 @@ def atlas(partition: str | None, settings: tuple[str, ...], store: str) -> None:
 
 @main.command()
 @click.option("--resolution", type=click.Choice(RESOLUTIONS), help="Side of the pictures; the last growth's.")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="FIELD=VALUE",
-    help="Change one setting, such as most_models=3; may be repeated.",
-)
+@settings_option("most_models=3")
 @store_option
 @plainly
 def compare(resolution: str | None, settings: tuple[str, ...], store: str) -> None:
