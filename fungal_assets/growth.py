@@ -274,7 +274,7 @@ def draw_atlas(
         RunFailedError: It failed.
     """
     kept, asset = Store(store), "resolution_atlas"
-    values = parse_settings([f"{asset}.{text}" for text in settings], _last_profile(kept)).get(asset, {})
+    values = _values_of(asset, settings, kept)
     partition = _run_beside("atlas", "pruned_weights", partition, {asset: values}, kept, home, tell)
     return kept.get(asset, partition)
 
@@ -299,17 +299,27 @@ def compare_weights(
     from fungal_assets.defs.running import check_settings
 
     kept, source, asset = Store(store), "forgetting_report", "weights_comparison"
-    values = parse_settings([f"{asset}.{text}" for text in settings], _last_profile(kept)).get(asset, {})
+    values = _values_of(asset, settings, kept)
     check_settings({asset: values})
-    key = (kept.read_note(NOTE) or {}).get("outputs", {}).get(source) or kept.newest_partition(source)
     if resolution is None:
-        resolution = str(kept.get(source, key).record.partition).split("|")[1]
+        resolution = str(kept.get(source, _last_partition(source, kept)).record.partition).split("|")[1]
     _run_job_beside("comparison", resolution, {asset: values}, kept, home, tell)
     return kept.get(asset, resolution)
 
 
 def _last_profile(store: Store) -> Profile:
     return get_profile((store.read_note(NOTE) or {}).get("profile", "pocket"))
+
+
+def _last_partition(asset: str, store: Store) -> str | None:
+    """The partition of the last growth's output of an asset, else of the newest."""
+    outputs = (store.read_note(NOTE) or {}).get("outputs", {})
+    return outputs.get(asset) or store.newest_partition(asset)
+
+
+def _values_of(asset: str, settings: Sequence[str], store: Store) -> dict[str, Any]:
+    """Values by field from texts such as "pictures=16"."""
+    return parse_settings([f"{asset}.{text}" for text in settings], _last_profile(store)).get(asset, {})
 
 
 def _run_beside(
@@ -328,8 +338,7 @@ def _run_beside(
     from fungal_assets.defs.running import check_settings
 
     check_settings(settings)
-    outputs = (store.read_note(NOTE) or {}).get("outputs", {})
-    partition = partition or outputs.get(source) or store.newest_partition(source)
+    partition = partition or _last_partition(source, store)
     store.get(source, partition)
     _run_job_beside(job, str(partition), settings, store, home, tell)
     return str(partition)
