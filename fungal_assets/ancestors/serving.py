@@ -105,11 +105,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._send_json(HTTPStatus.OK, state)
 
     def _read_body(self) -> dict[str, Any]:
-        length = int(self.headers.get("Content-Length") or 0)
-        if length > _MOST_BYTES:
+        length = self.headers.get("Content-Length") or "0"
+        if not (re.fullmatch(r"[0-9]{1,6}", length) and int(length) <= _MOST_BYTES):
             self.close_connection = True
             raise InputError(f"the request has {length} bytes, expected {_MOST_BYTES} at most.")
-        data = self.rfile.read(length)
+        data = self.rfile.read(int(length))
         if self.headers.get_content_type() != "application/json":
             raise InputError("a change is asked for as application/json.")
         try:
