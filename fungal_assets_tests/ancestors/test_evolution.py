@@ -82,6 +82,17 @@ def test_forms_become_unlike_their_ancestor_and_stay_alive(unbroken):
     assert len(alive) >= 2 and min(one["overlap"] for one in alive) < 0.8
 
 
+def test_what_could_not_live_is_worth_nothing(unbroken):
+    _, history = unbroken
+    everyone = [
+        (generation.genomes[key].fitness, one["viability"])
+        for generation in history
+        for key, one in generation.measures.items()
+    ]
+    dead = [fitness for fitness, viability in everyone if viability == 0]
+    assert dead and not any(dead) and len(dead) < len(everyone) / 2
+
+
 def test_a_target_is_approached(tmp_path, ball_field, toadstool_field):
     history = run([toadstool_field], tmp_path, kind="target", target=ball_field, generations=6)
     best = [max(one["matched"] for one in generation.measures.values()) for generation in history]

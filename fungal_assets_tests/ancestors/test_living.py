@@ -65,6 +65,12 @@ def test_what_is_unlike_all_others_is_newest():
     assert novelty(described, memory)[7] == 0
 
 
+def test_novelty_is_the_mean_distance_to_others_and_not_to_oneself():
+    described = np.array([[0.0], [1.0], [3.0]], np.float32)
+    assert novelty(described, np.zeros((0, 0), np.float32)).tolist() == [2, 1.5, 2.5]
+    assert novelty(described, np.array([[0.0]], np.float32)).tolist() == pytest.approx([4 / 3, 4 / 3, 8 / 3])
+
+
 def test_description_tells_place_and_colour_apart():
     grey = torch.zeros(1, 3, N, N, N)
     red = grey.clone()
