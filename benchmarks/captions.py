@@ -1,7 +1,8 @@
 """What captions teach: the name alone, as the artist had it, against all that we say of a picture; the same steps.
 
-Run: python benchmarks/captions.py STORE [STEPS]. STORE holds a growth of the profile pocket, whose pictures, names and
-prompts are used. Each model is tuned with and without rehearsal, then asked for every species with a colour that is not
+Run: python benchmarks/captions.py STORE FOLDER [WAY ...]. STORE holds a growth of the profile pocket, whose pictures,
+names and prompts are used. FOLDER keeps weights and finished rows (`rows.json`), so that a broken run goes on; of ways
+that are named (keys of `WAYS`) the rows are made alone. Each model is asked for every species with a colour that is not
 its own, in a habitat and from a side, in the manner of its captions; the pocket judge says whether the word was heard.
 Tuned weights count in full, of which a growth takes a part (`pruned_weights.strength`), so that the captions alone are
 compared. Knowledge is the share of measured control prompts whose thing the same judge finds among all of them. The
@@ -13,8 +14,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from asking import Question, ask, share_heard, share_named
@@ -27,10 +27,18 @@ from fungal_assets.pocket.contrasting import ClipJudge
 from fungal_assets.pocket.scoring import paint
 from fungal_assets.pocket.world import WORLD_CONCEPTS
 from fungal_assets.progress import stay_silent
-from fungal_assets.store import Store
+from fungal_assets.store import Store, write_atomically
 
-EACH, STEPS = 4, 10
-"""Pictures of each species for each kind of word, and of each control prompt half as many."""
+EACH, STEPS = 8, 10
+"""Pictures of each species for each kind of word, and of each control prompt a quarter as many."""
+COLUMNS = ("habitat", "colour", "view", "knowledge")
+BASE = "nothing: the base model, asked by form"
+WAYS: Mapping[str, tuple[str, Mapping[str, float]]] = {
+    "LoRA": ("lora", {"rehearsal_share": 0.0}),
+    "LoRA with rehearsal": ("lora", {}),
+    "the whole UNet at the artist's rate": ("full", {"rehearsal_share": 0.0, "learning_rate": 1e-3}),
+}
+"""How it is tuned: the method, and what is changed of the profile's settings."""
 
 
 def score(
@@ -43,47 +51,56 @@ def score(
     judge = ClipJudge.load(JUDGE_DIR / "clip")
     prompts = [getattr(one, manner) for one in questions]
     pictures = paint(pipeline, prompts, steps=STEPS, tell=stay_silent)
-    asked = [name for name in controls for _ in range(EACH // 2)]
+    asked = [name for name in controls for _ in range(EACH // 4)]
     shown = paint(pipeline, asked, steps=STEPS, tell=stay_silent)
     return share_heard(judge, pictures, questions) | {"knowledge": share_named(judge, shown, asked)}
 
 
-def main() -> None:
-    """Tune the four models, and print a table."""
-    store = Store(sys.argv[1])
-    steps = int(sys.argv[2]) if len(sys.argv) > 2 else 300
+def tune_and_score(
+    store: Store, folder: Path, questions: Sequence[Question], controls: Sequence[str], way: str, said: str
+) -> dict[str, float]:
+    """The shares of a model that is tuned that way on captions that say that much, a key of `captions`."""
     dataset, prompts = store.get("captioned_dataset", "128").path, store.get("prompts").path
-    kinds = read_species(store.get("species").path)
-    world = {concept.name for concept in WORLD_CONCEPTS}
-    texts = json.loads((prompts / "prompts.json").read_text())["prompts"]
-    controls = [one["text"] for one in texts if one["kind"] == "control" and one["text"] in world]
-    questions = ask(kinds, EACH)
-    rows = {"the base model, by form": score(load_base(), questions, controls, "base_prompt")}
-    with tempfile.TemporaryDirectory() as scratch:
-        rehearsal = rehearse_base(prompts, Path(scratch) / "rehearsal")
-        plain = rewrite(dataset, Path(scratch) / "plain", by_name_alone)
-        captions = {
-            "the name alone": (plain, {"class_share": 0.0, "name_share": 0.0}, "name_prompt"),
-            "full captions": (dataset, {"name_share": 0.0}, "prompt"),
-        }
-        rehearsals = {
-            "without rehearsal": {"rehearsal_share": 0.0},
-            "with rehearsal": {},
-        }
-        for (said, (data, own, manner)), (how, change) in itertools.product(
-            captions.items(), rehearsals.items()
-        ):
-            name = f"{said}, {how}"
-            tuned = tune_model(data, rehearsal, Path(scratch) / name, {"max_steps": steps, **own, **change})
-            rows[name] = score(tuned, questions, controls, manner)
-            print(name, rows[name], flush=True)
-    print(
-        f"\n{len(questions) // 3} pictures per kind of word, {len(controls) * EACH // 2} of controls, {steps} steps\n"
-    )
-    columns = ("habitat", "colour", "view", "knowledge")
-    print(f"| captions | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
+    plain = folder / "plain"
+    if not plain.exists():
+        rewrite(dataset, plain, by_name_alone)
+    captions = {
+        "the name alone": (plain, {"class_share": 0.0, "name_share": 0.0}, "name_prompt"),
+        "full captions": (dataset, {"name_share": 0.0}, "prompt"),
+    }
+    data, own, manner = captions[said]
+    method, changed = WAYS[way]
+    rehearsal = rehearse_base(prompts, folder / "rehearsal")
+    tuned = tune_model(data, rehearsal, folder / f"{way}, {said}", {**own, **changed}, method=method)
+    return score(tuned, questions, controls, manner)
+
+
+def print_table(rows: Mapping[str, Mapping[str, float]]) -> None:
+    """The rows so far, in Markdown."""
+    print(f"\n| tuned on | {' | '.join(COLUMNS)} |\n|---|{'---|' * len(COLUMNS)}")
     for name, found in rows.items():
-        print(f"| {name} | {' | '.join(f'{found[column]:.2f}' for column in columns)} |")
+        print(f"| {name} | {' | '.join(f'{found[column]:.2f}' for column in COLUMNS)} |", flush=True)
+
+
+def main() -> None:
+    """Make the rows that are missing, and print the table after each."""
+    store, folder, ways = Store(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = folder / "rows.json"
+    rows: dict[str, dict[str, float]] = json.loads(kept.read_text()) if kept.exists() else {}
+    world = {concept.name for concept in WORLD_CONCEPTS}
+    texts = json.loads((store.get("prompts").path / "prompts.json").read_text())["prompts"]
+    controls = [one["text"] for one in texts if one["kind"] == "control" and one["text"] in world]
+    questions = ask(read_species(store.get("species").path), EACH)
+    print(f"{len(questions) // 3} pictures per kind of word, {len(controls) * EACH // 4} of controls")
+    if BASE not in rows:
+        rows[BASE] = score(load_base(), questions, controls, "base_prompt")
+    for way, said in itertools.product(ways or WAYS, ("the name alone", "full captions")):
+        name = f"{said}: {way}"
+        if name not in rows:
+            rows[name] = tune_and_score(store, folder, questions, controls, way, said)
+        write_atomically(kept, json.dumps(rows, indent=1))
+        print_table(rows)
 
 
 if __name__ == "__main__":
