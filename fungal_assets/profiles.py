@@ -100,7 +100,7 @@ _SHARED: dict[str, dict[str, Any]] = {
     "feature_vectors": {"extractor": "efficientnet-lite0", "batch_size": 16},
     "clusters": {"algorithm": "kmeans", "min_clusters": 8, "max_clusters": 16, "seed": 0},
     "name_lexicon": {"extra_names": ""},
-    "species": {"keeps_names": True, "seed": 0},
+    "species": {"keeps_names": True, "min_form_likeness": 0.5, "seed": 0},
     "captions": {
         "class_noun": "mushroom",
         "cluttered_opening": "a snapshot of",
