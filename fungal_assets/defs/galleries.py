@@ -252,14 +252,14 @@ SPECIES_REPORT_CHECKS = (
     ),
     Check("no_copies", "Pictures are no copies of training images.", _no_copies, is_severe=True),
     Check("species_are_new", "No species lies within another cluster of real specimens.", _new),
-    Check("species_are_varied", "No species is drawn the same again and again.", _varied),
+    Check("species_are_varied", "No species that can be judged is drawn the same again and again.", _varied),
 )
 
 
 @dg.asset(
     group_name="galleries",
     kinds={"onnx", "json"},
-    code_version="3",
+    code_version="4",
     partitions_def=growth_partitions,
     deps=[sample_galleries, pruned_weights, captioned_dataset, clusters],
     check_specs=check_specs("species_report", SPECIES_REPORT_CHECKS, growth_partitions),
