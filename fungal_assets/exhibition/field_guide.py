@@ -1,4 +1,4 @@
-"""The field guide of a growth: plates of its species, what the model forgot, and what came from what.
+"""The field guide of a growth: plates of its species, its model and what that forgot, and what came from what.
 
 Belongs here: the order of the work and the guide's index for machines. A film of a form stands in for turning it by
 hand: a viewer of meshes would be a megabyte of foreign code, so the mesh is offered to be opened elsewhere.
@@ -14,6 +14,13 @@ from typing import Any
 from fungal_assets.exhibition.growth import Growth, read_growth
 from fungal_assets.exhibition.lineage import draw_lineage
 from fungal_assets.exhibition.media import Shelf, cut_montage, open_picture
+from fungal_assets.exhibition.model_pages import (
+    find_tuned,
+    list_chapters,
+    write_comparison,
+    write_sizes,
+    write_training,
+)
 from fungal_assets.exhibition.pages import Site
 from fungal_assets.exhibition.plates import Plate, put_answer, set_plate
 from fungal_assets.exhibition.records import Ancestor, gather_ancestors, licences_of
@@ -35,6 +42,9 @@ def build_field_guide(
     forms_3d: Path,
     meshes: Path,
     videos_3d: Path,
+    fine_tuned_weights: Path,
+    resolution_atlas: Path | None,
+    weights_comparison: Path | None,
     folder: Path,
     *,
     title: str,
@@ -53,8 +63,12 @@ def build_field_guide(
         forms_3d: One folder per species that was grown as an object.
         meshes: One folder per species that has meshes.
         videos_3d: One folder per species that was filmed.
-        folder: Where `index.html`, `species/`, `forgetting.html`, `species-report.html`, `provenance.html`,
-            `guide.css`, `guide.json` and `media/` go.
+        fine_tuned_weights: With `training.json` and `curves.png`; what the gallery's weights were pruned from.
+        resolution_atlas: Of the gallery's weights too, or None where there is none.
+        weights_comparison: The gallery's weights and others, or None where there is none.
+        folder: Where `index.html`, `species/`, `training.html`, `forgetting.html`, `species-report.html`,
+            `provenance.html`, `guide.css`, `guide.json` and `media/` go; `sizes.html` and `comparison.html` where the
+            two before are given.
         title: Title of the guide.
         tell: Told how far it is.
 
@@ -62,7 +76,7 @@ def build_field_guide(
         `species`, `forms`, `pages`, `pictures` and `size_mb`.
 
     Raises:
-        InputError: A file of an input is missing or does not fit the others.
+        InputError: A file of an input is missing or does not fit the others, or an output is of other weights.
         ProvenanceError: An input has no record.
     """
     inputs = (
@@ -77,11 +91,15 @@ def build_field_guide(
         meshes,
         videos_3d,
     )
-    ancestors, growth = gather_ancestors(inputs), read_growth(*inputs)
+    asked_for = {"resolution_atlas": resolution_atlas, "weights_comparison": weights_comparison}
+    of_model = [path for path in (fine_tuned_weights, *asked_for.values()) if path]
+    ancestors, growth = gather_ancestors([*inputs, *of_model]), read_growth(*inputs)
+    tuned_sha256 = find_tuned(ancestors, asked_for)
     shelf = Shelf(folder)
     plates = _set_plates(growth, clusters, shelf, tell)
     shared = {"title": title, "plates": plates, "partition": _partition_of(ancestors)}
-    site = Site(folder, shared)
+    chapters = list_chapters(has_sizes=bool(resolution_atlas), has_comparison=bool(weights_comparison))
+    site = Site(folder, shared | {"chapters": chapters})
     site.write_style()
     headline = _headline(growth, plates)
     strays = [answer for wording in growth.strays if (answer := put_answer(wording, shelf)).pictures]
@@ -111,6 +129,11 @@ def build_field_guide(
         sheets=_put_sheets(species_report, shelf),
         plate_of={plate.facts.species_id: plate for plate in plates},
     )
+    write_training(site, shelf, fine_tuned_weights)
+    if resolution_atlas:
+        write_sizes(site, shelf, resolution_atlas)
+    if weights_comparison:
+        write_comparison(site, shelf, weights_comparison, tuned_sha256)
     site.write_page(
         "provenance.html",
         "provenance.html",
@@ -155,10 +178,8 @@ def _put_sheets(species_report: Path, shelf: Shelf) -> dict[str, str]:
 
 def _partition_of(ancestors: Sequence[Ancestor]) -> str:
     """The partition key of the growth, such as `lora|128`."""
-    keys = [
-        each.record.partition for each in ancestors if each.is_input and each.record and each.record.partition
-    ]
-    return keys[0] if keys else ""
+    keys = [each.name.partition("/")[2] for each in ancestors if each.is_input]
+    return next((key for key in keys if "|" in key), "")
 
 
 def _headline(growth: Growth, plates: Sequence[Plate]) -> dict[str, Any]:

@@ -90,6 +90,7 @@ class GrowthWriter:
         )
         self.paint, self.film = paint, film
         self.outputs: dict[str, Output] = {}
+        self.seed = 0
 
     def write(self) -> dict[str, Output]:
         self._make(
@@ -112,12 +113,20 @@ class GrowthWriter:
                 "captioned_dataset",
                 ["prepared_images", "captions", "species", "raw_images", "feature_vectors"],
             ),
-            ("fine_tuned_weights", ["captioned_dataset", "prompts", "clusters"]),
-            ("pruned_weights", ["fine_tuned_weights"]),
         ):
             self._make(asset, inputs, lambda folder, name=asset: (folder / "x.txt").write_text(name))
+        return self.tune(seed=0)
+
+    def tune(self, *, seed: int) -> dict[str, Output]:
+        """Weights of that seed, and all that is made with them."""
+        self.seed = seed
+        self._make("fine_tuned_weights", ["captioned_dataset", "prompts", "clusters"], self._weights)
+        self._make(
+            "pruned_weights", ["fine_tuned_weights"], lambda folder: (folder / "x.txt").write_text(str(seed))
+        )
         self._make("sample_galleries", ["pruned_weights", "prompts", "clusters"], self._gallery)
-        self._make("forgetting_report", ["sample_galleries"], self._report)
+        read = ["sample_galleries", "pruned_weights", "fine_tuned_weights"]
+        self._make("forgetting_report", read, self._report)
         self._make(
             "species_report",
             ["sample_galleries", "pruned_weights", "captioned_dataset", "clusters"],
@@ -129,7 +138,7 @@ class GrowthWriter:
         return self.outputs
 
     def _make(self, asset: str, inputs: list[str], fill: Callable[[Path], object], licences=()) -> None:
-        grown = (*GROWN, "fine_tuned_weights", "pruned_weights")
+        grown = (*GROWN, "fine_tuned_weights", "pruned_weights", "resolution_atlas")
         partition = (
             PARTITION if asset in grown else "128" if asset.startswith(("prepared", "captioned")) else None
         )
@@ -142,7 +151,7 @@ class GrowthWriter:
             asset,
             partition,
             inputs=[self.outputs[name] for name in inputs],
-            config={"seed": 0, "learning_rate": 1e-3, "species_names": []},
+            config={"seed": self.seed, "learning_rate": 1e-3, "species_names": []},
             code_version="1",
             build=build,
             licences=licences,
@@ -275,6 +284,81 @@ class GrowthWriter:
         ]
         summary = {"species_recognised": 0.75, "chance": 0.33, "pictures": 6, "species": entries}
         _write_json(folder / "recognition.json", summary)
+
+    def _weights(self, folder: Path) -> None:
+        training = {
+            "base_model": {"id": "pocket", "sha256": "cd" * 32},
+            "method": "lora",
+            "rows_trained_on": 24,
+            "held_out_rows": 3,
+            "held_out_loss_after": 0.2031,
+            "steps": 300,
+            "step_kept": 150,
+            "rehearsal_share": 0.25,
+            "watched_looks": 3,
+            "stopped_because": "",
+            "seed": self.seed,
+        }
+        _write_json(folder / "training.json", training)
+        self.paint("control", 0, 0).resize((256, 256)).save(folder / "curves.png")
+
+    def write_asked_for(self) -> tuple[Output, Output]:
+        """The atlas and the comparison of these weights, as `fungal atlas` and `fungal compare` make them."""
+        self._make("resolution_atlas", ["pruned_weights", "prompts"], self._atlas)
+        read = ("forgetting_report", "sample_galleries", "pruned_weights", "fine_tuned_weights")
+        outputs = [self.outputs[name] for name in read]
+        self.outputs["weights_comparison"] = self.store.make(
+            "weights_comparison",
+            "128",
+            inputs=[],
+            config={"most_models": 4},
+            code_version="1",
+            build=self._comparison,
+            sources={f"{each.name}/{each.record.fingerprint}": each.record.content_hash for each in outputs},
+        ).output
+        return self.outputs["resolution_atlas"], self.outputs["weights_comparison"]
+
+    def _atlas(self, folder: Path) -> None:
+        about = {
+            "native_px": 128,
+            "sizes_px": [64, 128, 256],
+            "model": {
+                "id": "pocket tuned by lora",
+                "sha256": self.outputs["pruned_weights"].record.content_hash,
+            },
+            "prompts": ["hamburger", 'a photo of a <b>"bonnet"</b>'],
+            "seeds": [1, 2],
+            "settings": {"num_inference_steps": 4, "guidance_scale": 2.0, "scheduler": "DDIM"},
+            "findings": [
+                "At the first step, 64 px is like 128 px by 0.59.",
+                "They part most in up_blocks.1.",
+            ],
+        }
+        _write_json(folder / "atlas.json", about)
+        for name in ("atlas", "pictures"):
+            self.paint("control", 1, len(name)).resize((512, 256)).save(folder / f"{name}.webp")
+
+    def _comparison(self, folder: Path) -> dict:
+        told = {
+            "retention": 0.8,
+            "interval": [0.7, 0.9],
+            "retention_by_text": None,
+            "fungal": 0.1,
+            "copies": 0,
+        }
+        told |= {"species_recognised": 0.5, "themselves": 2, "species": 3, "step_kept": 150, "strength": 0.6}
+        own = self.outputs["fine_tuned_weights"].record.content_hash
+        rows = [
+            {"name": "base cdcdcdcd", "partition": "", "tuned_sha256": None, "differs": {}},
+            {"name": "lora abababab", "partition": PARTITION, "tuned_sha256": own, "differs": {"seed": 0}},
+            {"name": "full efefefef", "partition": "full|128", "tuned_sha256": "ef" * 32, "differs": {}},
+        ]
+        rows = [row | told | {"asked": "1234"} for row in rows]
+        comparison = {"finding": "lora abababab keeps most.", "asked": ["1234"], "rows": rows}
+        _write_json(folder / "comparison.json", comparison)
+        self.paint("control", 2, 0).resize((256, 128)).save(folder / "places.png")
+        self.paint("control", 2, 1).resize((256, 512)).save(folder / "beside.webp")
+        return {}
 
     def _report(self, folder: Path) -> None:
         rows = [
@@ -424,8 +508,8 @@ def _write_json(path: Path, content: object) -> None:
 
 
 def guide_inputs(outputs: dict[str, Output]) -> list[Path]:
-    """The folders that the guide reads, in the order of its arguments."""
-    return [outputs[name].path for name in (*WHOLE, *GROWN)]
+    """The folders that every guide reads, in the order of its arguments."""
+    return [outputs[name].path for name in (*WHOLE, *GROWN, "fine_tuned_weights")]
 
 
 @pytest.fixture(scope="session")
@@ -446,7 +530,7 @@ def whole(inputs, tmp_path_factory) -> Path:
     from fungal_assets.exhibition.field_guide import build_field_guide
 
     folder = tmp_path_factory.mktemp("guide")
-    build_field_guide(*inputs, folder, title='Guide to "nothing" & <more>')
+    build_field_guide(*inputs, None, None, folder, title='Guide to "nothing" & <more>')
     return folder
 
 
