@@ -95,15 +95,16 @@ def field_guide(
     tuned = ancestor_of(store, grown[GROWN.index("forgetting_report")], "fine_tuned_weights", key)
     painted = grown[GROWN.index("sample_galleries")].record.inputs[output_name("pruned_weights", key)]
     places = dict(zip(ASKED_FOR, (key, method_and_resolution(context)[1]), strict=True))
-    beside = [_newest_of_weights(store, asset, place, painted) for asset, place in places.items()]
+    found = {asset: _newest_of_weights(store, asset, place, painted) for asset, place in places.items()}
+    shown = {asset: output for asset, output in found.items() if output}
     inputs = [*whole, *grown, tuned]
-    paths = [*(each.path for each in inputs), *(each.path if each else None for each in beside)]
+    build = functools.partial(build_field_guide, *(each.path for each in inputs))
     return keep(
         context,
         store,
-        inputs=[*inputs, *(each for each in beside if each)],
+        inputs=[*inputs, *shown.values()],
         settings=config.fill("field_guide", profile),
-        build=functools.partial(build_field_guide, *paths),
+        build=functools.partial(build, **{asset: output.path for asset, output in shown.items()}),
         checks=GUIDE_CHECKS,
         preview=sheets("media/*poster*.webp"),
     )

@@ -15,6 +15,7 @@ from fungal_assets.exhibition.growth import Growth, read_growth
 from fungal_assets.exhibition.lineage import draw_lineage
 from fungal_assets.exhibition.media import Shelf, cut_montage, open_picture
 from fungal_assets.exhibition.model_pages import (
+    find_sizes,
     find_tuned,
     list_chapters,
     write_comparison,
@@ -43,9 +44,9 @@ def build_field_guide(
     meshes: Path,
     videos_3d: Path,
     fine_tuned_weights: Path,
-    resolution_atlas: Path | None,
-    weights_comparison: Path | None,
     folder: Path,
+    resolution_atlas: Path | None = None,
+    weights_comparison: Path | None = None,
     *,
     title: str,
     tell: Tell = stay_silent,
@@ -64,11 +65,11 @@ def build_field_guide(
         meshes: One folder per species that has meshes.
         videos_3d: One folder per species that was filmed.
         fine_tuned_weights: With `training.json` and `curves.png`; what the gallery's weights were pruned from.
-        resolution_atlas: Of the gallery's weights too, or None where there is none.
-        weights_comparison: The gallery's weights and others, or None where there is none.
         folder: Where `index.html`, `species/`, `training.html`, `forgetting.html`, `species-report.html`,
-            `provenance.html`, `guide.css`, `guide.json` and `media/` go; `sizes.html` and `comparison.html` where the
-            two before are given.
+            `provenance.html`, `guide.css`, `guide.json` and `media/` go; `sizes.html` and `comparison.html` where
+            what they show is given.
+        resolution_atlas: Of the gallery's weights too, or None where there is none.
+        weights_comparison: Of the gallery's weights and others, or None where there is none.
         title: Title of the guide.
         tell: Told how far it is.
 
@@ -98,7 +99,9 @@ def build_field_guide(
     shelf = Shelf(folder)
     plates = _set_plates(growth, clusters, shelf, tell)
     shared = {"title": title, "plates": plates, "partition": _partition_of(ancestors)}
-    chapters = list_chapters(has_sizes=bool(resolution_atlas), has_comparison=bool(weights_comparison))
+    sizes = find_sizes(sample_galleries)
+    has_sizes = bool(sizes or resolution_atlas)
+    chapters = list_chapters(has_sizes=has_sizes, has_comparison=bool(weights_comparison))
     site = Site(folder, shared | {"chapters": chapters})
     site.write_style()
     headline = _headline(growth, plates)
@@ -130,8 +133,8 @@ def build_field_guide(
         plate_of={plate.facts.species_id: plate for plate in plates},
     )
     write_training(site, shelf, fine_tuned_weights)
-    if resolution_atlas:
-        write_sizes(site, shelf, resolution_atlas)
+    if has_sizes:
+        write_sizes(site, shelf, sizes, resolution_atlas)
     if weights_comparison:
         write_comparison(site, shelf, weights_comparison, tuned_sha256)
     site.write_page(

@@ -1,7 +1,7 @@
 """The guide's pages about the model: how it was tuned, how it takes other sizes, how it stands beside other weights.
 
-The first is always there. The size question and the comparison are asked for by hand (`fungal atlas`, `fungal
-compare`), so a guide shows them where they were there when it was built.
+The first is always there. Other sizes are shown where the gallery has pictures of them or `fungal atlas` was asked for,
+the comparison where `fungal compare` was, before the guide was built.
 Belongs here: what these pages are given. What they say is in their templates.
 """
 
@@ -57,15 +57,20 @@ def write_training(site: Site, shelf: Shelf, fine_tuned_weights: Path) -> None:
     site.write_page(TRAINING_PAGE, "training.html", about=about, told=told, curves=curves)
 
 
-def write_sizes(site: Site, shelf: Shelf, resolution_atlas: Path) -> None:
-    """The page of the size question."""
-    pictures = {
-        name: shelf.put_picture(open_picture(resolution_atlas / f"{name}.webp"), f"sizes-{name}")
-        for name in ("pictures", "atlas")
-    }
-    site.write_page(
-        SIZES_PAGE, "sizes.html", atlas=read_json(resolution_atlas / "atlas.json"), pictures=pictures
-    )
+def find_sizes(sample_galleries: Path) -> Path | None:
+    """The gallery's grid of other sizes, where it has one."""
+    grid = sample_galleries / "grids" / "sizes.webp"
+    return grid if grid.is_file() else None
+
+
+def write_sizes(site: Site, shelf: Shelf, grid: Path | None, resolution_atlas: Path | None) -> None:
+    """The page of the size question, of what there is: the gallery's grid of sizes, the atlas, or both."""
+    files = {"grid": grid} if grid else {}
+    if resolution_atlas:
+        files |= {name: resolution_atlas / f"{name}.webp" for name in ("pictures", "atlas")}
+    pictures = {name: shelf.put_picture(open_picture(path), f"sizes-{name}") for name, path in files.items()}
+    atlas = read_json(resolution_atlas / "atlas.json") if resolution_atlas else None
+    site.write_page(SIZES_PAGE, "sizes.html", atlas=atlas, pictures=pictures)
 
 
 def write_comparison(site: Site, shelf: Shelf, weights_comparison: Path, tuned_sha256: str) -> None:

@@ -1,11 +1,10 @@
 """The gallery of tuned weights: planned, made picture by picture, shown as grids, its species recognised.
 
 Pictures go to disk as they are made and a killed run goes on where it stopped, so memory does not grow with
-the gallery. Which weights are loaded is proven by hash before the first picture. There is no safety checker:
-it is neither part of
-the pocket model nor able to see anything in fungi.
-Belongs here: the order of the work. The plan, the batches, the grids and the recognition have modules of
-their own.
+the gallery. Which weights are loaded is proven by hash before the first picture. There is no safety checker, whatever
+the base model is: the pocket model has none, and that of Stable Diffusion, which blackens what resembles a list of
+phrases, is never loaded. So nothing is hidden, and nothing is filtered either.
+Belongs here: the order of the work. The plan, the batches, the grids and the recognition have modules of their own.
 """
 
 from __future__ import annotations

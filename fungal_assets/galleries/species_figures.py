@@ -15,7 +15,7 @@ import numpy as np
 
 from fungal_assets.galleries.copies import Original
 from fungal_assets.galleries.distances import floors, mean_distance, mmd_interval, squared_mmd
-from fungal_assets.galleries.flaws import MAX_SHARED_GRID, Flaws
+from fungal_assets.galleries.flaws import Flaws, has_grid
 from fungal_assets.galleries.novelty import find_neighbour, measure_reaches
 from fungal_assets.galleries.originals import Originals
 from fungal_assets.galleries.recognition import chance_of_at_least, likeness, own_clusters
@@ -117,11 +117,6 @@ def is_faulty(entry: Mapping[str, Any], key: str) -> bool:
 def is_cause(entry: Mapping[str, Any], key: str) -> bool:
     """A fault that follows from no other: what is like another cluster lacks variety for want of a form of its own."""
     return is_faulty(entry, key) and not (key == "is_varied" and is_faulty(entry, "is_new"))
-
-
-def has_grid(grid: float | None) -> bool:
-    """Whether the edges of all pictures stand on one grid, as those of softened blocks do."""
-    return grid is not None and grid > MAX_SHARED_GRID
 
 
 def find_spoiler(copied_share: float, max_copied_share: float, grid: float | None) -> str | None:

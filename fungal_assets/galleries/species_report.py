@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from fungal_assets.errors import InputError
 from fungal_assets.galleries.copies import SIDE_PX, find_original, layouts
-from fungal_assets.galleries.flaws import MAX_SHARED_GRID, find_flaws, shared_grid
+from fungal_assets.galleries.flaws import MAX_SHARED_GRID, find_flaws, has_grid, shared_grid
 from fungal_assets.galleries.originals import Originals, read_images, read_originals
 from fungal_assets.galleries.planning import TUNED
 from fungal_assets.galleries.reading import embed_pictures, open_picture, open_pictures, read_gallery
@@ -26,7 +26,6 @@ from fungal_assets.galleries.species_figures import (
     Looked,
     count_flaws,
     find_spoiler,
-    has_grid,
     is_cause,
     measure_species,
 )

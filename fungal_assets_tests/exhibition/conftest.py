@@ -530,7 +530,7 @@ def whole(inputs, tmp_path_factory) -> Path:
     from fungal_assets.exhibition.field_guide import build_field_guide
 
     folder = tmp_path_factory.mktemp("guide")
-    build_field_guide(*inputs, None, None, folder, title='Guide to "nothing" & <more>')
+    build_field_guide(*inputs, folder, title='Guide to "nothing" & <more>')
     return folder
 
 

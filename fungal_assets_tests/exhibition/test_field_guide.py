@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.exhibition.checks import check_asks_no_other_host, check_links_resolve
@@ -14,10 +15,10 @@ from fungal_assets_tests.exhibition.conftest import NAMES, GrowthWriter, guide_i
 TITLE = 'Guide to "nothing" & <more>'
 
 
-def build(inputs, folder: Path, *asked_for: Path | None, title: str = TITLE):
+def build(inputs, folder: Path, *asked_for: Path, title: str = TITLE):
     """The guide, with the atlas and the comparison if they are given."""
     folder.mkdir(exist_ok=True)
-    return build_field_guide(*inputs, *(asked_for or (None, None)), folder, title=title)
+    return build_field_guide(*inputs, folder, *asked_for, title=title)
 
 
 def hashes(folder: Path) -> dict[str, bytes]:
@@ -230,13 +231,26 @@ def test_the_atlas_and_the_comparison_have_pages_that_every_page_leads_to(tmp_pa
     assert all(output.record.content_hash in provenance for output in asked_for)
 
 
+def test_a_gallery_with_other_sizes_shows_them_without_an_atlas(growth, tmp_path):
+    copy = tmp_path / "sample_galleries"
+    shutil.copytree(growth["sample_galleries"].path, copy)
+    (copy / "grids").mkdir()
+    Image.new("RGB", (320, 160)).save(copy / "grids" / "sizes.webp")
+    inputs = [copy if "sample_galleries" in str(path) else path for path in guide_inputs(growth)]
+    build(inputs, tmp_path / "guide")
+    text = (tmp_path / "guide" / "sizes.html").read_text()
+    assert "The gallery at other sizes" in text and "Block by block" not in text
+    assert 'href="sizes.html"' in (tmp_path / "guide" / "index.html").read_text()
+    assert check_links_resolve(tmp_path / "guide").passed
+
+
 def test_an_atlas_of_other_weights_is_refused(tmp_path):
     growth = GrowthWriter(tmp_path / "store", grown=0)
     growth.write()
     atlas, _ = growth.write_asked_for()
     inputs = guide_inputs(growth.tune(seed=1))
     with pytest.raises(InputError, match=r"resolution_atlas tells of other weights than the gallery's"):
-        build(inputs, tmp_path / "guide", atlas.path, None)
+        build(inputs, tmp_path / "guide", atlas.path)
 
 
 def test_undefined_retention_is_said_not_shown_as_a_number(growth, tmp_path):

@@ -7,7 +7,9 @@ from PIL import Image, ImageFilter, ImageOps
 
 from fungal_assets.errors import InputError
 from fungal_assets.galleries.checks import check_not_pixelated
-from fungal_assets.galleries.flaws import MAX_SHARED_GRID
+from fungal_assets.galleries.flaws import MAX_SHARED_GRID, shared_grid
+from fungal_assets.galleries.planning import COLUMNS
+from fungal_assets.galleries.reading import open_pictures, read_gallery
 from fungal_assets.galleries.species_checks import (
     check_every_species_told,
     check_no_copies,
@@ -16,7 +18,7 @@ from fungal_assets.galleries.species_checks import (
 )
 from fungal_assets.galleries.species_report import PICTURES, report_species
 from fungal_assets.previews import MAX_SHEET_BYTES, sheet
-from fungal_assets.shards import read_table
+from fungal_assets.shards import read_table, write_table
 from fungal_assets_tests.galleries.specimens import (
     KINDS,
     PAINTED,
@@ -129,6 +131,23 @@ def test_blocks_that_no_picture_shows_alone_are_told_of_all_together(world, tmp_
     varied = check_species_varied(tmp_path)
     assert varied.passed and "because the model paints blocks; 2 of them have less" in varied.finding
     assert (found["figures"]["varied"], found["figures"]["judged_for_variety"]) == (0, 0)
+
+
+def test_blocks_of_species_are_seen_beside_controls_that_have_none(tmp_path):
+    """Controls that were rehearsed stay sound; what the species report calls blocks is flagged all the same."""
+    soft = paint_gallery(tmp_path / "soft", [[softly(each) for each in images] for images in SOUND])
+    controls = [[*images, *trained(kind)[:8]] for kind, images in zip(KINDS, SOUND, strict=True)]
+    sound = paint_gallery(tmp_path / "sound", controls)
+    rows = read_gallery(soft)
+    for row in read_gallery(sound):
+        path = row["path"].replace("pictures/", "pictures/control-")
+        (soft / path).parent.mkdir(exist_ok=True)
+        (sound / row["path"]).rename(soft / path)
+        rows.append({**row, "path": path, "prompt_id": f"control-{row['prompt_id']}", "kind": "control"})
+    assert shared_grid(open_pictures(soft, rows)) < MAX_SHARED_GRID
+    write_table(soft / "gallery.parquet", rows, COLUMNS)
+    verdict = check_not_pixelated(soft)
+    assert not verdict.passed and verdict.figures["shared_grid"] > MAX_SHARED_GRID
 
 
 def test_sound_pictures_share_no_grid(reported):
@@ -279,8 +298,6 @@ def test_a_report_that_leaves_something_out_is_not_whole(reported, tmp_path):
     content["species"][0]["kid"] = math.nan
     (tmp_path / "report.json").write_text(json.dumps(content))
     rows = read_table(report / "pictures.parquet")
-    from fungal_assets.shards import write_table
-
     write_table(tmp_path / "pictures.parquet", rows[1:], PICTURES)
     verdict = check_every_species_told(tmp_path, gallery)
     assert not verdict.passed
