@@ -80,7 +80,7 @@ FLAGGED_BY: dict[str, set[str]] = {
     "blocky": {"not_pixelated"},
 }
 LOOKS = 4
-KEPT = {"copying": 0.5, "blocky": 0.5}
+KEPT = {"copying": 0.25, "blocky": 0.25}
 """Share of rehearsal, where only the planted fault is to show: whole and fast tuning forgets too, and is told so."""
 
 
