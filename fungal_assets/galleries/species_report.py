@@ -195,14 +195,14 @@ def _summarise(
 def _phrase(figures: Mapping[str, Any], grid: float | None) -> str:
     """What was found, in a sentence or two."""
     judged = figures["judged_for_variety"]
-    varied = (
-        f"{figures['varied']} are"
-        if judged == figures["species"]
-        else f"{figures['varied']} of {judged} judged are"
-    )
+    varied = f"{figures['varied']} are varied"
+    if judged < figures["species"]:
+        varied = (
+            f"{figures['varied']} of {judged} judged are varied" if judged else "none is judged for variety"
+        )
     said = (
         f"Of {figures['species']} species {figures['themselves']} are themselves, {figures['new']} are unlike every "
-        f"other cluster and {varied} varied; of {figures['pictures']} pictures {figures['copies']} are "
+        f"other cluster and {varied}; of {figures['pictures']} pictures {figures['copies']} are "
         f"copies of training images, {figures['pixelated']} are made of blocks and {figures['blank']} are blank."
     )
     if has_grid(grid):

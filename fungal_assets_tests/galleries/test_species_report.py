@@ -194,7 +194,7 @@ def test_what_is_alike_since_it_is_painted_by_heart_is_flagged_as_copies_and_by_
     assert varied.passed and varied.figures["unjudged"] == 3
     assert "3 species are not judged, because the model paints training images by heart" in varied.finding
     assert {fault for entry in read(tmp_path)["species"] for fault in entry["faults"]} == {"copied"}
-    assert "0 of 0 judged are varied" in read(tmp_path)["verdict"]
+    assert "none is judged for variety" in read(tmp_path)["verdict"]
     assert read(tmp_path)["advice"].startswith("Pictures are training images again")
 
 
