@@ -14,14 +14,7 @@ from typing import Any
 from fungal_assets.exhibition.growth import Growth, read_growth
 from fungal_assets.exhibition.lineage import draw_lineage
 from fungal_assets.exhibition.media import Shelf, cut_montage, open_picture
-from fungal_assets.exhibition.model_pages import (
-    find_sizes,
-    find_tuned,
-    list_chapters,
-    write_comparison,
-    write_sizes,
-    write_training,
-)
+from fungal_assets.exhibition.model_pages import ModelPages, find_sizes, find_tuned
 from fungal_assets.exhibition.pages import Site
 from fungal_assets.exhibition.plates import Plate, put_answer, set_plate
 from fungal_assets.exhibition.records import Ancestor, gather_ancestors, licences_of
@@ -95,48 +88,19 @@ def build_field_guide(
     asked_for = {"resolution_atlas": resolution_atlas, "weights_comparison": weights_comparison}
     of_model = [path for path in (fine_tuned_weights, *asked_for.values()) if path]
     ancestors, growth = gather_ancestors([*inputs, *of_model]), read_growth(*inputs)
-    tuned_sha256 = find_tuned(ancestors, asked_for)
+    sizes, tuned_sha256 = find_sizes(sample_galleries), find_tuned(ancestors, asked_for)
+    model = ModelPages(fine_tuned_weights, sizes, resolution_atlas, weights_comparison, tuned_sha256)
     shelf = Shelf(folder)
     plates = _set_plates(growth, clusters, shelf, tell)
     shared = {"title": title, "plates": plates, "partition": _partition_of(ancestors)}
-    sizes = find_sizes(sample_galleries)
-    has_sizes = bool(sizes or resolution_atlas)
-    chapters = list_chapters(has_sizes=has_sizes, has_comparison=bool(weights_comparison))
-    site = Site(folder, shared | {"chapters": chapters})
+    site = Site(folder, shared | {"chapters": model.chapters})
     site.write_style()
     headline = _headline(growth, plates)
     strays = [answer for wording in growth.strays if (answer := put_answer(wording, shelf)).pictures]
     site.write_page("index.html", "index.html", headline=headline, strays=strays, clusters=growth.clusters)
-    for index, plate in enumerate(plates):
-        around = {"previous": plates[index - 1], "following": plates[(index + 1) % len(plates)]}
-        records = {each.name.partition("/")[0]: each for each in ancestors if each.is_input}
-        path = f"species/{plate.facts.slug}.html"
-        site.write_page(
-            path, "species.html", plate=plate, **around, recognition=growth.recognition, records=records
-        )
-    site.write_page(
-        "forgetting.html",
-        "forgetting.html",
-        report=growth.report,
-        rows=tally_controls(growth.scores),
-        sheet=_put_if_there(forgetting_report / "side_by_side.webp", "forgetting-side-by-side", shelf),
-        course_figure=_put_if_there(
-            forgetting_report / "over_training.png", "forgetting-over-training", shelf
-        ),
-        course_sheet=_put_if_there(forgetting_report / "when.webp", "forgetting-when", shelf),
-    )
-    site.write_page(
-        "species-report.html",
-        "species-report.html",
-        looks=growth.looks,
-        sheets=_put_sheets(species_report, shelf),
-        plate_of={plate.facts.species_id: plate for plate in plates},
-    )
-    write_training(site, shelf, fine_tuned_weights)
-    if has_sizes:
-        write_sizes(site, shelf, sizes, resolution_atlas)
-    if weights_comparison:
-        write_comparison(site, shelf, weights_comparison, tuned_sha256)
+    _write_plates(site, plates, growth, ancestors)
+    _write_reports(site, shelf, plates, growth, forgetting_report, species_report)
+    model.write(site, shelf)
     site.write_page(
         "provenance.html",
         "provenance.html",
@@ -164,6 +128,46 @@ def _set_plates(growth: Growth, clusters: Path, shelf: Shelf, tell: Tell) -> lis
         set_plate(facts, number, tiles[rows[facts.cluster_id]], shelf)
         for number, facts in enumerate(follow(growth.species, tell, "plates", len(growth.species)), 1)
     ]
+
+
+def _write_plates(site: Site, plates: Sequence[Plate], growth: Growth, ancestors: Sequence[Ancestor]) -> None:
+    """A page for each species."""
+    records = {each.name.partition("/")[0]: each for each in ancestors if each.is_input}
+    for index, plate in enumerate(plates):
+        around = {"previous": plates[index - 1], "following": plates[(index + 1) % len(plates)]}
+        path = f"species/{plate.facts.slug}.html"
+        site.write_page(
+            path, "species.html", plate=plate, **around, recognition=growth.recognition, records=records
+        )
+
+
+def _write_reports(
+    site: Site,
+    shelf: Shelf,
+    plates: Sequence[Plate],
+    growth: Growth,
+    forgetting_report: Path,
+    species_report: Path,
+) -> None:
+    """The account of forgetting, and the species held against the real."""
+    site.write_page(
+        "forgetting.html",
+        "forgetting.html",
+        report=growth.report,
+        rows=tally_controls(growth.scores),
+        sheet=_put_if_there(forgetting_report / "side_by_side.webp", "forgetting-side-by-side", shelf),
+        course_figure=_put_if_there(
+            forgetting_report / "over_training.png", "forgetting-over-training", shelf
+        ),
+        course_sheet=_put_if_there(forgetting_report / "when.webp", "forgetting-when", shelf),
+    )
+    site.write_page(
+        "species-report.html",
+        "species-report.html",
+        looks=growth.looks,
+        sheets=_put_sheets(species_report, shelf),
+        plate_of={plate.facts.species_id: plate for plate in plates},
+    )
 
 
 def _put_if_there(path: Path, name: str, shelf: Shelf) -> str | None:

@@ -7,9 +7,9 @@ Belongs here: what these pages are given. What they say is in their templates.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fungal_assets.errors import InputError
 from fungal_assets.exhibition.growth import read_json
@@ -35,17 +35,49 @@ TOLD_OF_TRAINING = (
 """Figures of `training.json` that the page names, where the method has them."""
 
 
-def list_chapters(*, has_sizes: bool, has_comparison: bool) -> list[tuple[str, str]]:
-    """Pages of the running head, each with its word."""
-    return [
-        ("index.html", "Plates"),
-        ("species-report.html", "Species"),
-        (TRAINING_PAGE, "Training"),
-        ("forgetting.html", "Forgetting"),
-        *([(SIZES_PAGE, "Sizes")] if has_sizes else []),
-        *([(COMPARISON_PAGE, "Weights")] if has_comparison else []),
-        ("provenance.html", "Provenance"),
-    ]
+@dataclass(frozen=True)
+class ModelPages:
+    """What there is to show of the model.
+
+    Args:
+        fine_tuned_weights: With `training.json` and `curves.png`.
+        sizes: The gallery's grid of other sizes, or None.
+        resolution_atlas: Output of that name, or None.
+        weights_comparison: Output of that name, or None.
+        tuned_sha256: Content hash of the tuned weights, which the comparison marks.
+    """
+
+    fine_tuned_weights: Path
+    sizes: Path | None
+    resolution_atlas: Path | None
+    weights_comparison: Path | None
+    tuned_sha256: str
+
+    @property
+    def has_sizes(self) -> bool:
+        """Whether anything is known of other sizes."""
+        return bool(self.sizes or self.resolution_atlas)
+
+    @property
+    def chapters(self) -> list[tuple[str, str]]:
+        """All pages of a guide's running head, each with its word."""
+        return [
+            ("index.html", "Plates"),
+            ("species-report.html", "Species"),
+            (TRAINING_PAGE, "Training"),
+            ("forgetting.html", "Forgetting"),
+            *([(SIZES_PAGE, "Sizes")] if self.has_sizes else []),
+            *([(COMPARISON_PAGE, "Weights")] if self.weights_comparison else []),
+            ("provenance.html", "Provenance"),
+        ]
+
+    def write(self, site: Site, shelf: Shelf) -> None:
+        """Write the pages that there are."""
+        write_training(site, shelf, self.fine_tuned_weights)
+        if self.has_sizes:
+            write_sizes(site, shelf, self.sizes, self.resolution_atlas)
+        if self.weights_comparison:
+            write_comparison(site, shelf, self.weights_comparison, self.tuned_sha256)
 
 
 def write_training(site: Site, shelf: Shelf, fine_tuned_weights: Path) -> None:
@@ -85,7 +117,7 @@ def write_comparison(site: Site, shelf: Shelf, weights_comparison: Path, tuned_s
     )
 
 
-def find_tuned(ancestors: Sequence[Ancestor], shown: dict[str, Any]) -> str:
+def find_tuned(ancestors: Sequence[Ancestor], shown: Mapping[str, Path | None]) -> str:
     """Content hash of the weights that the guide is of.
 
     Args:
