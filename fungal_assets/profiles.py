@@ -197,6 +197,7 @@ _SHARED: dict[str, dict[str, Any]] = {
         "grid_size": 32,
         "seed": 0,
     },
+    "cppn_pictures": {"fitness": "target", "targets": [], "words": [], "size_px": 512, "seed": 0},
     "dcgan_weights": {
         "preset": "small-data",
         **dict.fromkeys(_OF_THE_PRESET),
@@ -308,6 +309,7 @@ PROFILES: Mapping[str, Profile] = {
                 "form_grid_size": 64,
                 "max_faces": 12_000,
             },
+            cppn_pictures={"population": 80, "generations": 120, "pictures": 6},
             dcgan_weights={"width": 16, "max_steps": 600, "watch_every_steps": 200},
         ),
         by_method={
@@ -390,6 +392,7 @@ PROFILES: Mapping[str, Profile] = {
                 "form_grid_size": 128,
                 "max_faces": 60_000,
             },
+            cppn_pictures={"population": 200, "generations": 600, "pictures": 12, "size_px": 2048},
             dcgan_weights={"width": 64, "batch_size": 32, "max_steps": 20_000, "watch_every_steps": 1000},
         ),
         by_method={

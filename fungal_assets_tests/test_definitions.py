@@ -74,6 +74,7 @@ GRAPH = {
         "videos_3d",
     ],
     "cppn_forms": ["forms_3d"],
+    "cppn_pictures": ["forms_3d"],
     "dcgan_weights": ["prepared_images"],
     "dcgan_gallery": ["clusters", "dcgan_weights", "prepared_images", "sample_galleries"],
     "published_dataset": ["captioned_dataset"],
