@@ -309,7 +309,7 @@ PROFILES: Mapping[str, Profile] = {
                 "form_grid_size": 64,
                 "max_faces": 12_000,
             },
-            cppn_pictures={"population": 80, "generations": 120, "pictures": 6},
+            cppn_pictures={"population": 100, "generations": 150, "pictures": 6},
             dcgan_weights={"width": 16, "max_steps": 600, "watch_every_steps": 200},
         ),
         by_method={

@@ -41,7 +41,10 @@ _CHANGES = {
 """Pictures change in fewer places at a time, by more, and fewer have children: so they come nearer to a target."""
 FINER = 4
 """Samples along each side of a pixel."""
-_EDGE = 0.02
+_SOFT = 0.04
+"""How far from 0 the figure's answer is where it is hardly there or hardly not there, so that evolution can be led."""
+_EDGE, _LEAST_SLOPE = 0.008, 0.2
+"""Half the width of a figure's edge in a picture, of half its side, where the answer changes by no less than that."""
 _CHROMA, _GROUND_CHROMA = 0.19, 0.05
 _DARKEST, _LIGHTEST = 0.22, 0.95
 _POINTS_AT_ONCE = 1 << 18
@@ -93,24 +96,36 @@ def sense(points: torch.Tensor) -> torch.Tensor:
 
 @torch.inference_mode()
 def ask(genomes: Sequence[neat.DefaultGenome], told: torch.Tensor) -> Drawn:
-    """What the genomes have at points, told by `sense`."""
+    """What the genomes have at points, told by `sense`, with a soft edge about the figure."""
     found = compile_genomes(genomes, inputs=len(INPUTS), outputs=len(OUTPUTS)).run(told)
-    figure, light, chroma, hue, ground, ground_hue = found.unbind(1)
-    share = torch.sigmoid(figure / _EDGE)
-    body = from_oklab(_lightness(light), _CHROMA * torch.sigmoid(2 * chroma), torch.pi * hue)
-    behind = from_oklab(_lightness(ground), torch.full_like(ground, _GROUND_CHROMA), torch.pi * ground_hue)
-    return Drawn(body * share[:, None] + behind * (1 - share[:, None]), share)
+    return _colour(found, torch.sigmoid(found[:, 0] / _SOFT))
 
 
+@torch.inference_mode()
 def draw(genome: neat.DefaultGenome, size_px: int, *, finer: int = FINER) -> Image.Image:
     """The picture of a genome: RGB, each pixel the mean of `finer` times `finer` samples."""
     fine_px = size_px * finer
+    program = compile_genomes([genome], inputs=len(INPUTS), outputs=len(OUTPUTS))
     step = finer * max(1, _POINTS_AT_ONCE // (fine_px * finer))
     bands = []
     for top in range(0, fine_px, step):
-        rgb = ask([genome], sense(place_points(fine_px, slice(top, top + step)))).rgb[0]
+        first, last = max(top - 1, 0), min(top + step + 1, fine_px)  # a row more, for the slope
+        found = program.run(sense(place_points(fine_px, slice(first, last)))).unflatten(-1, (-1, fine_px))
+        slopes = torch.gradient(found[:, 0], spacing=2 / fine_px, dim=(1, 2))
+        slope = torch.hypot(*slopes).clamp(min=_LEAST_SLOPE)
+        rows = slice(top - first, top - first + step)
+        kept, slope = found[:, :, rows].flatten(2), slope[:, rows].flatten(1)
+        rgb = _colour(kept, torch.sigmoid(2 * kept[:, 0] / (slope * _EDGE))).rgb[0]
         bands.append(rgb.view(3, -1, finer, size_px, finer).mean((2, 4)))
     return Image.fromarray((torch.cat(bands, 1) * 255).round().byte().movedim(0, -1).numpy())
+
+
+def _colour(found: torch.Tensor, share: torch.Tensor) -> Drawn:
+    """The colours of answers (P, O, N) where the figure holds such shares, (P, N)."""
+    _, light, chroma, hue, ground, ground_hue = found.unbind(1)
+    body = from_oklab(_lightness(light), _CHROMA * torch.sigmoid(2 * chroma), torch.pi * hue)
+    behind = from_oklab(_lightness(ground), torch.full_like(ground, _GROUND_CHROMA), torch.pi * ground_hue)
+    return Drawn(body * share[:, None] + behind * (1 - share[:, None]), share)
 
 
 def from_oklab(lightness: torch.Tensor, chroma: torch.Tensor, hue: torch.Tensor) -> torch.Tensor:
