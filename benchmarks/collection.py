@@ -174,7 +174,9 @@ def prepare_here(out: Path, *, raw_images: Path, sizes_px: tuple[int, ...] = SIZ
     for size_px in sizes_px:
         folder = out / str(size_px)
         folder.mkdir()
-        prepare_images(raw_images, folder, size_px=size_px, jpeg_quality=QUALITY, larger=larger)
+        prepare_images(
+            raw_images, folder, size_px=size_px, jpeg_quality=QUALITY, shape="square", larger=larger
+        )
         larger = folder
 
 

@@ -96,7 +96,7 @@ _SHARED: dict[str, dict[str, Any]] = {
         "min_fungus_probability": 0.0,
         "crop": "subject",
     },
-    "prepared_images": {"jpeg_quality": 95},
+    "prepared_images": {"shape": "square", "jpeg_quality": 95},
     "feature_vectors": {"extractor": "efficientnet-lite0", "batch_size": 16},
     "clusters": {"algorithm": "kmeans", "min_clusters": 8, "max_clusters": 16, "seed": 0},
     "name_lexicon": {"extra_names": ""},

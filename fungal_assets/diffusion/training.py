@@ -21,7 +21,7 @@ from fungal_assets.diffusion.curves import write_curves
 from fungal_assets.diffusion.devices import deterministic, pick_device, suit_attention
 from fungal_assets.diffusion.families import family_of, text_encoders_of
 from fungal_assets.diffusion.manifest import Manifest
-from fungal_assets.diffusion.stepping import OPTIMISERS, PRECISIONS, arrange, refuse_impossible
+from fungal_assets.diffusion.stepping import OPTIMISERS, PRECISIONS, arrange, keep_code_in, refuse_impossible
 from fungal_assets.diffusion.watching import Watching, tell_of_looks, too_small
 from fungal_assets.errors import InputError
 from fungal_assets.profiles import LORA_TARGETS
@@ -223,6 +223,7 @@ def tune(
         TrainingError: A row was lost or cannot be read, or training cannot go on.
         ProvenanceError: A shard is missing, damaged, or not the one that the run began with.
     """
+    from fungal_assets.diffusion.encoding import CACHE_NAME
     from fungal_assets.diffusion.estimating import tell_memory
     from fungal_assets.diffusion.events import written_down
     from fungal_assets.diffusion.methods import get_method
@@ -249,6 +250,8 @@ def tune(
         with team.main_first():
             manifest = Manifest.of(data, folder / MANIFEST_NAME)
             ready = _prepare(manifest, rehearsal, folder, base, chosen, recipe, tell)
+            if recipe.compiles:
+                keep_code_in(folder / CACHE_NAME / "code", is_main=team.is_main)
         batches, held_out = ready.batches, ready.held_out
         recipe = _for_every_row(recipe, batches, tell)
         decided_by = [base.sha256, manifest.sha256, ready.rehearsed]
@@ -348,11 +351,8 @@ def _prepare(
     held_out = _encode_held_out(data, pipeline, how)
     manifest.hold()
     objective = Objective.of(pipeline.scheduler, recipe.min_snr_gamma, device)
-    if points is not None and points.x_t.shape[1:] != encoded.latents.shape[2:]:
-        raise InputError(
-            f"the rehearsed latents are {tuple(points.x_t.shape[1:])} and those of the pictures of {data} "
-            f"{tuple(encoded.latents.shape[2:])}; both of one resolution were expected. Grow both at the same one."
-        )
+    _refuse_other_resolution(points, encoded, data)
+    _tell_shapes(encoded, recipe, tell)
     pipeline.vae.to("cpu")
     pipeline.unet.train()
     suit_attention(pipeline.unet, device)
@@ -414,6 +414,35 @@ def _read_rehearsal(
     return {"rehearsed_prompts": texts, "rehearsal_sha256": about["points_sha256"]}, points
 
 
+def _refuse_other_resolution(points: Rehearsal | None, encoded: EncodedDataset, data: Path) -> None:
+    """Raise where what is rehearsed is of another resolution than the pictures."""
+    from fungal_assets.diffusion.encoding import PX_PER_LATENT
+
+    side = encoded.resolution_px // PX_PER_LATENT
+    expected = (encoded.latents.shape[2], side, side)
+    if points is not None and tuple(points.x_t.shape[1:]) != expected:
+        raise InputError(
+            f"the rehearsed latents are {tuple(points.x_t.shape[1:])} and those of the pictures of {data} {expected}; "
+            "both of one resolution were expected. Grow both at the same one."
+        )
+
+
+def _tell_shapes(encoded: EncodedDataset, recipe: Recipe, tell: Tell) -> None:
+    """Say which shapes the pictures have, if there are several.
+
+    Raises:
+        InputError: The model is to be compiled, which would take minutes for every shape and number of rows.
+    """
+    counts = encoded.rows_by_shape()
+    if counts and recipe.compiles:
+        raise InputError(
+            f"fine_tuned_weights.compiles is true, and the pictures have shapes of their own: {counts!r}. The model "
+            "would be compiled for each; set compiles to false, or grow prepared_images with shape=square."
+        )
+    if counts:
+        tell(f"pictures by shape: {', '.join(f'{count} of {shape}' for shape, count in counts.items())}")
+
+
 def _words(encoded: EncodedDataset, data: Path, recipe: Recipe, method: Method) -> Words:
     """The names of the species in the training rows, for a method that learns them, and the class noun.
 
@@ -465,7 +494,7 @@ def _begin_looking(
     from fungal_assets.diffusion.looks import begin_looking
 
     start_s = time.monotonic()
-    size_px = ready.batches.encoded.latents.shape[-1] * 8
+    size_px = ready.batches.encoded.resolution_px
     how: dict[str, Any] = {"seed": seed, "run_key": loop.run_key, "size_px": size_px}
     begun = begin_looking(ready.pipeline, prompts, clusters, folder, watching, **how)
     loop.look = partial(_look, loop, ready.held_out, base_held_out_loss, begun)
@@ -570,11 +599,18 @@ def _record(
         "weights_file": method.weights_file,
         **rehearsed,
         "prediction_type": batches.objective.prediction_type,
-        "resolution_px": batches.encoded.latents.shape[-1] * 8,
+        "resolution_px": batches.encoded.resolution_px,
         "rows_by_shard": dict(batches.encoded.rows_by_shard),
+        **_shapes(batches.encoded),
         "rows_trained_on_by_shard": batches.rows_seen_by_shard(step_kept),
         **settings,
     }
+
+
+def _shapes(encoded: EncodedDataset) -> dict[str, Any]:
+    """How many pictures have which shape, where they are no squares."""
+    counts = encoded.rows_by_shape()
+    return {"rows_by_shape": counts} if counts else {}
 
 
 def _write(folder: Path, progress: Progress, record: dict[str, Any]) -> None:
