@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fungal_assets.diffusion.cards import PACKAGE_DIR, Card, find_card
-from fungal_assets.diffusion.families import Family, find_family
+from fungal_assets.diffusion.families import UNET, Family, find_family
 from fungal_assets.errors import InputError
 from fungal_assets.store import hash_folder
 
@@ -117,7 +117,7 @@ def load_pipeline(base: str | Path, *, device: torch.device | str, dtype: torch.
         dtype: Type of its weights.
 
     Returns:
-        A pipeline of one of `FAMILIES` in evaluation mode.
+        A pipeline of one of `FAMILIES` in evaluation mode, whose `unet` is its denoiser, whatever it calls it.
 
     Raises:
         InputError: Not found, or a pipeline of no family that is known.
@@ -136,6 +136,8 @@ def load_pipeline(base: str | Path, *, device: torch.device | str, dtype: torch.
             f"weights; pickled weights (.bin, .ckpt) are not opened."
         ) from error
     family.of(pipeline)
+    if family.denoiser != UNET:
+        pipeline.unet = getattr(pipeline, family.denoiser)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
 

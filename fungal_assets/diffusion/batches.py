@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -266,7 +266,7 @@ class Batches:
         variants = torch.randint(encoded.latents.shape[1] if varies else 1, (count,), generator=generator)
         x_0 = encoded.latents[rows, variants]
         e = torch.randn(x_0.shape, generator=generator)
-        t = stratified_steps(count, self.objective.steps, generator)
+        t = self.objective.drawn(stratified_steps(count, self.objective.steps, generator))
         is_dropped = torch.rand(count, generator=generator) < dropout
         text = encoded.texts[torch.where(is_dropped, EMPTY_PROMPT, texts)]
         if varies and self.noise_offset:
@@ -274,7 +274,7 @@ class Batches:
                 *e.shape[:2], 1, 1, generator=self._generator("offset", generator.initial_seed())
             )
             e += self.noise_offset * shared
-        on_cpu = Objective(self.objective.alpha_bar.cpu(), self.objective.prediction_type, 0.0)
+        on_cpu = replace(self.objective, alpha_bar=self.objective.alpha_bar.cpu())
         return on_cpu.noised(x_0, e, t), t, text, on_cpu.target(x_0, e, t)
 
     @staticmethod

@@ -455,7 +455,9 @@ def count_truncated(pipeline: DiffusionPipeline, texts: Sequence[str]) -> int:
     """How many texts are longer than the text encoder reads; what is past its end teaches nothing."""
     tokenizer = pipeline.tokenizer
     chunks = (list(texts[start : start + COUNT_TEXTS]) for start in range(0, len(texts), COUNT_TEXTS))
-    converted = (pipeline.maybe_convert_prompt(chunk, tokenizer) for chunk in chunks)
+    # Only pipelines that can learn words have it, and longer texts for such in their place.
+    convert = getattr(pipeline, "maybe_convert_prompt", lambda chunk, _: chunk)
+    converted = (convert(chunk, tokenizer) for chunk in chunks)
     return sum(
         len(ids) > tokenizer.model_max_length for chunk in converted for ids in tokenizer(chunk).input_ids
     )

@@ -340,6 +340,12 @@ def _prepare(
         _refuse_rows_without("species", data, "name_share", "grow captioned_dataset again")
     device, cache = pick_device(), folder / CACHE_NAME
     pipeline = load_pipeline(base.path, device=device, dtype=torch.float32)
+    family = family_of(pipeline)
+    if method.learns_texts and not family.learns_texts:
+        raise InputError(
+            f"{family.title} has three text encoders whose words are not learnt here: use method 'lora' without "
+            "trains_text_encoder, or 'full'."
+        )
     how: dict[str, Any] = {
         "base_sha256": base.sha256,
         "cache": cache,

@@ -90,10 +90,16 @@ def paint(
 
 
 def scheduler_for(pipeline: DiffusionPipeline, name: str) -> Any:
-    """The scheduler of that class of diffusers' for a model; the model keeps its own."""
+    """The scheduler of that class of diffusers' for a model; the model keeps its own.
+
+    Of rectified flow there is one only, whatever the name: none of the others begins and ends where it does.
+    """
     import diffusers
 
-    return getattr(diffusers, name).from_config(pipeline.scheduler.config)
+    from fungal_assets.diffusion.objectives import is_flow
+
+    kind = type(pipeline.scheduler) if is_flow(pipeline.scheduler) else getattr(diffusers, name)
+    return kind.from_config(pipeline.scheduler.config)
 
 
 def load_sampler(weights: Path, scheduler: str) -> DiffusionPipeline:
@@ -129,6 +135,7 @@ def _embed(pipeline: DiffusionPipeline, text: str, negative_prompt: str) -> Embe
 
     from fungal_assets.diffusion.families import family_of
 
+    family = family_of(pipeline)
     with torch.inference_mode():
         embedded = pipeline.encode_prompt(
             prompt=text,
@@ -136,8 +143,9 @@ def _embed(pipeline: DiffusionPipeline, text: str, negative_prompt: str) -> Embe
             num_images_per_prompt=1,
             do_classifier_free_guidance=True,
             negative_prompt=negative_prompt or None,
+            **family.encoding,
         )
-    return dict(zip(family_of(pipeline).prompt_arguments, embedded, strict=True))
+    return dict(zip(family.prompt_arguments, embedded, strict=True))
 
 
 def _denoise(

@@ -1,7 +1,7 @@
 """Compiled models: the same steps, weights and states, from code of the run's own.
 
-What is traced, cut apart and gone on with is tested by the backend that leaves the kernels out. The whole, whose kernels
-take minutes of a compiler, is run where FUNGAL_TEST_COMPILES is set.
+What is traced, cut apart and gone on with is tested by the backend that leaves the kernels out. The whole, whose
+kernels take minutes of a compiler, is run where FUNGAL_TEST_COMPILES is set.
 """
 
 import functools
