@@ -9,7 +9,7 @@ import torch
 from fungal_assets.diffusion.base_models import load_pipeline
 from fungal_assets.diffusion.checks import check_pruned_from_tuned, check_pruned_loads, check_weights_changed
 from fungal_assets.diffusion.encoding import embed_texts, read_tensors
-from fungal_assets.diffusion.families import family_of, pack, unpack
+from fungal_assets.diffusion.families import FAMILIES, UNET, family_of, pack, unpack
 from fungal_assets.diffusion.lora import LORA_FILE, TRANSFORMER_LAYERS
 from fungal_assets.diffusion.objectives import Flow, Objective, stratified_steps
 from fungal_assets.errors import InputError
@@ -151,6 +151,9 @@ def test_what_the_transformer_is_asked_is_what_its_pipeline_asks_it(loaded, has_
     if not has_t5:
         loaded.text_encoder_3 = loaded.tokenizer_3 = None
     asked, family = [], family_of(loaded)
+    assert [type(family)] == [known for known in FAMILIES if known.denoiser != UNET], (
+        "every other one is here"
+    )
     hook = loaded.transformer.register_forward_hook(
         lambda _, args, kwargs, output: asked.append((kwargs, output)), with_kwargs=True
     )
