@@ -18,6 +18,9 @@ METHODS = ("full", "lora", "textual_inversion")
 METHODS_OF_NAMES = ("textual_inversion",)
 """They learn names and leave the base model as it is, so that nothing is rehearsed."""
 LORA_TARGETS = ("attention", "transformer", "all")
+NATIVE, PARTITION = "native", "partition"
+WORKS_AT = (NATIVE, PARTITION)
+"""The sizes that a base model can work at: the one that it was made for, or the partition's."""
 
 
 @dataclass(frozen=True)
@@ -125,13 +128,14 @@ _SHARED: dict[str, dict[str, Any]] = {
         "seed": 0,
     },
     "captioned_dataset": {"max_shard_mb": 256.0, "has_imagefolder": True, "held_out_share": 0.05},
-    "rehearsal": {"num_inference_steps": 12, "guidance_scale": 3.0, "seed": 0},
+    "rehearsal": {"works_at": NATIVE, "num_inference_steps": 12, "guidance_scale": 3.0, "seed": 0},
     "fine_tuned_weights": {
         "lora_alpha": 0.0,
         "lora_targets": "transformer",
         "has_dora": False,
         "trains_text_encoder": False,
         "class_noun": "mushroom",
+        "works_at": NATIVE,
         "rehearsal_share": 0.25,
         "class_share": 0.15,
         "name_share": 0.4,
@@ -152,7 +156,7 @@ _SHARED: dict[str, dict[str, Any]] = {
         "judge": "pocket",
         "seed": 0,
     },
-    "sample_galleries": {"scheduler": "DPM++ 2M", "batch_size": 8, "seed": 0},
+    "sample_galleries": {"works_at": NATIVE, "scheduler": "DPM++ 2M", "batch_size": 8, "seed": 0},
     "forgetting_report": {"judge": "pocket", "text_judge": "pocket"},
     "species_report": {"min_variety": 0.3, "max_copied_share": 0.02},
     "resolution_atlas": {"scales": [0.5, 2.0], "pictures": 12, "scheduler": "DPM++ 2M", "seed": 0},

@@ -23,6 +23,12 @@ class SampleGalleriesConfig(StageConfig):
     """What is sampled, and how."""
 
     base_model: str | None = Field(default=None, description="The base model to sample beside the tuned one.")
+    works_at: str | None = Field(
+        default=None,
+        pattern="^(native|partition)$",
+        description="Size that pictures are drawn at before they are brought to the partition's: 'native', which the "
+        "base model was made for, or 'partition'.",
+    )
     images_per_prompt: int | None = Field(
         default=None, ge=1, le=1000, description="Pictures per prompt and model."
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fungal_assets.diffusion.cards import PACKAGE_DIR, Card, find_card
 from fungal_assets.diffusion.families import Family, find_family
 from fungal_assets.errors import InputError
+from fungal_assets.profiles import PARTITION, WORKS_AT
 from fungal_assets.store import hash_folder
 
 if TYPE_CHECKING:
@@ -163,6 +164,30 @@ def check_family(folder: Path) -> type[Family]:
         InputError: Its kind of pipeline is of none.
     """
     return find_family(read_json(folder / "model_index.json").get("_class_name"), str(folder))
+
+
+def working_px(folder: Path, works_at: str, partition_px: int) -> int:
+    """Side of the pictures that a base model works with, pixels.
+
+    Args:
+        folder: The base model's, or any of its architecture.
+        works_at: `"native"` for the side that it was made for, by its UNet and autoencoder; `"partition"`.
+        partition_px: The partition's side.
+
+    Raises:
+        InputError: `works_at` is neither, or the model says no side of its own.
+    """
+    if works_at not in WORKS_AT:
+        raise InputError(f"works_at is {works_at!r}; one of {WORKS_AT!r} was expected.")
+    if works_at == PARTITION:
+        return partition_px
+    cells = read_json(folder / "unet" / "config.json").get("sample_size")
+    if not isinstance(cells, int):
+        raise InputError(
+            f"{folder} does not say for which size it was made: sample_size of its UNet is {cells!r}, a number was "
+            f"expected. Set works_at to {PARTITION!r}."
+        )
+    return cells * 2 ** (len(read_json(folder / "vae" / "config.json")["block_out_channels"]) - 1)
 
 
 def read_json(path: Path) -> dict[str, Any]:

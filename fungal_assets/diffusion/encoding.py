@@ -130,6 +130,7 @@ def encode_dataset(
     has_embeddings: bool = True,
     crops: int = 0,
     data_sha256: str = "",
+    size_px: int | None = None,
 ) -> EncodedDataset:
     """Encode every row of every shard of a split, or read what an earlier run encoded.
 
@@ -144,6 +145,7 @@ def encode_dataset(
         has_embeddings: Whether texts are encoded too; without, `texts` is empty.
         crops: How many crops of each picture are encoded beside it.
         data_sha256: Hash of the folder, where it is known already.
+        size_px: Side that pictures are brought to, crops of the whole ones as well; without one they stay as they are.
 
     Raises:
         TrainingError: A row cannot be read, pictures differ in size, rows were lost, or the disk has no room.
@@ -160,11 +162,12 @@ def encode_dataset(
         crops,
         list(expected),
         _LISTS,
+        size_px,
     )
     path, embeddings = cache / f"encoded-{key}.safetensors", cache / f"embeddings-{key}.npy"
     told = _distinct_texts(data, split, promised)
     if not path.exists():
-        write_tensors(path, _encode(data, split, promised, crops, told, pipeline, tell))
+        write_tensors(path, _encode(data, split, promised, crops, size_px, told, pipeline, tell))
     if has_embeddings and not embeddings.exists():
         write_embeddings(embeddings, pipeline, told, tell)
     encoded = _read(
@@ -210,6 +213,7 @@ def _encode(
     split: str,
     count: int,
     crops: int,
+    size_px: int | None,
     told: Sequence[str],
     pipeline: DiffusionPipeline,
     tell: Tell,
@@ -227,9 +231,8 @@ def _encode(
             [crop(picture, row["image_id"], number) for picture, row in zip(pixels, rows, strict=True)]
             for number in range(crops)
         ]
-        latents.append(
-            torch.cat([encode_pixels(pipeline, torch.stack(view)) for view in (pixels, *views)], dim=1)
-        )
+        sized = [[bring_to_side(picture, size_px) for picture in view] for view in (pixels, *views)]
+        latents.append(torch.cat([encode_pixels(pipeline, torch.stack(view)) for view in sized], dim=1))
         read.update(row["shard"] for row in rows)
         for name, lists in said.items():
             lists += [_texts(row)[name] for row in rows]
@@ -313,6 +316,15 @@ def crop(picture: torch.Tensor, image_id: str, number: int) -> torch.Tensor:
     top, left = (int(place * (side - cut + 1)) for place, side, cut in zip(places, size, sides, strict=True))
     part = picture[None, :, top : top + sides[0], left : left + sides[1]]
     whole = torch.nn.functional.interpolate(part, size, mode="bicubic", antialias=True)[0]
+    return whole.clamp(-1, 1)
+
+
+def bring_to_side(picture: torch.Tensor, size_px: int | None) -> torch.Tensor:
+    """A square picture, float32, shape (3, H, H), -1 to 1, with that side; untouched where it has it, or with None."""
+    if size_px in (None, picture.shape[-1]):
+        return picture
+    sides = (size_px, size_px)
+    whole = torch.nn.functional.interpolate(picture[None], sides, mode="bicubic", antialias=True)[0]
     return whole.clamp(-1, 1)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fungal_assets.dataset.splitting import TEST, TRAIN
-from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, resolve_base_model
+from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, resolve_base_model, working_px
 from fungal_assets.diffusion.curves import write_curves
 from fungal_assets.diffusion.devices import deterministic, pick_device, suit_attention
 from fungal_assets.diffusion.families import family_of, text_encoders_of
@@ -24,7 +24,7 @@ from fungal_assets.diffusion.manifest import Manifest
 from fungal_assets.diffusion.stepping import OPTIMISERS, PRECISIONS, arrange, refuse_impossible
 from fungal_assets.diffusion.watching import Watching, tell_of_looks, too_small
 from fungal_assets.errors import InputError
-from fungal_assets.profiles import LORA_TARGETS
+from fungal_assets.profiles import LORA_TARGETS, NATIVE, WORKS_AT
 from fungal_assets.progress import OnStep, Tell, ignore_step, stay_silent
 from fungal_assets.store import Figures, write_atomically
 
@@ -74,6 +74,8 @@ class Recipe:
         trains_text_encoder: Whether the text encoder learns as well; only for `"lora"`.
         vectors_per_species: How many vectors a species' name has; only for `"textual_inversion"`.
         class_noun: The word that they begin as; only for `"textual_inversion"`.
+        works_at: The size that pictures are learnt at, one of `WORKS_AT`: the one that the base model was made for, to
+            which they are brought, or their own, the partition's.
         rehearsal_share: Share of each batch that is rehearsal, 0 to below 1.
         class_share: Share of the draws from the dataset that come with a wording that says what all species are and no
             name, 0 to below 1.
@@ -104,6 +106,7 @@ class Recipe:
     trains_text_encoder: bool
     vectors_per_species: int
     class_noun: str
+    works_at: str
     rehearsal_share: float
     class_share: float
     name_share: float
@@ -144,6 +147,8 @@ class Recipe:
             )
         if self.lora_targets not in LORA_TARGETS:
             faults.append(f"lora_targets is {self.lora_targets!r}, one of {LORA_TARGETS!r} expected")
+        if self.works_at not in WORKS_AT:
+            faults.append(f"works_at is {self.works_at!r}, one of {WORKS_AT!r} expected")
         faults += others
         if faults:
             raise InputError(f"these settings of fine_tuned_weights cannot be: {'; '.join(faults)}.")
@@ -343,6 +348,7 @@ def _prepare(
         "tell": tell,
         "has_embeddings": not method.learns_texts,
         "data_sha256": manifest.sha256,
+        "size_px": working_px(base.path, NATIVE, 0) if recipe.works_at == NATIVE else None,
     }
     encoded = encode_dataset(data, pipeline, **how, crops=recipe.crops)
     held_out = _encode_held_out(data, pipeline, how)
@@ -351,7 +357,8 @@ def _prepare(
     if points is not None and points.x_t.shape[1:] != encoded.latents.shape[2:]:
         raise InputError(
             f"the rehearsed latents are {tuple(points.x_t.shape[1:])} and those of the pictures of {data} "
-            f"{tuple(encoded.latents.shape[2:])}; both of one resolution were expected. Grow both at the same one."
+            f"{tuple(encoded.latents.shape[2:])}; both of one size were expected. Give rehearsal.works_at and "
+            "fine_tuned_weights.works_at the same, and grow both."
         )
     pipeline.vae.to("cpu")
     pipeline.unet.train()

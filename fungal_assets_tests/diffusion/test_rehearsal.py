@@ -37,7 +37,7 @@ from fungal_assets_tests.diffusion.conftest import rehearse as rehearsed
 
 TEXTS = ["hamburger", "flower", "girl holding a basket"]
 STEPS = 12
-HOW = {"num_inference_steps": 3, "guidance_scale": 3.0, "size_px": SIDE_PX, "seed": 0}
+HOW = {"works_at": "native", "num_inference_steps": 3, "guidance_scale": 3.0, "size_px": SIDE_PX, "seed": 0}
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path
@@ -195,7 +195,7 @@ def test_the_rehearsal_of_another_base_model_is_refused_with_both_hashes(
 def test_a_rehearsal_of_another_size_is_refused(base_dir, dataset_dir, prompts_dir, tmp_path):
     from fungal_assets.diffusion import training
 
-    large = {**HOW, "size_px": 2 * SIDE_PX, "rehearsal_prompts": 1}
+    large = {**HOW, "works_at": "partition", "size_px": 2 * SIDE_PX, "rehearsal_prompts": 1}
     rehearse(prompts_dir, tmp_path / "large", base_model=str(base_dir), **large)
     settings = {name: SETTINGS[name] for name in SETTINGS.keys() - {"method", "rehearsal_prompts"}}
     every_s = settings.pop("checkpoint_every_s")
