@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,7 +165,7 @@ def _draw_first(
         images = _denoise(pipeline, batch, embed, {**settings, **sides})
     else:
         images = [Image.open(begun / picture.first) for picture in batch]
-    return bring_to_size(pipeline, images, settings, lambda: _asked(batch, embed, settings))
+    return bring_to_size(pipeline, images, settings, partial(_asked, batch, lambda _: embed("")))
 
 
 def _asked(

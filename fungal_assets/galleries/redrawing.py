@@ -6,6 +6,8 @@ picture is that one, reduced. A larger one is that one enlarged, given noise as 
 al., "SDEdit: Guided Image Synthesis and Editing with Stochastic Differential Equations", ICLR 2022), and denoised in
 overlapping tiles of the native size, whose predictions are averaged at each step (Bar-Tal et al., "MultiDiffusion:
 Fusing Diffusion Paths for Controlled Image Generation", ICML 2023): no tile is of a size that the model has not seen.
+It goes by the empty prompt without guidance: a tile shows a part of the thing, and told the thing's name it draws one.
+Of what comes of it only what is fine is taken; what is coarse stays as it was drawn, so that things stay what they are.
 
 Belongs here: from finished pictures to those of another size. What is drawn at the native size is in `batches`.
 """
@@ -17,14 +19,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
+import numpy as np
+from PIL import Image, ImageFilter
 
 if TYPE_CHECKING:
     import torch
     from diffusers import DiffusionPipeline
 
-AGAIN = 0.45
-"""More of the way and tiles begin to draw things of their own, less and little is sharper (docs/log.md, 2026-11-30)."""
+AGAIN = 0.2
+"""From 0.3 the pocket model frays outlines and adds crumbs (docs/log.md, 2026-11-30)."""
+COARSE = 0.6
+"""What is coarse is kept from the first drawing: all that a Gaussian of so many of its pixels lets through."""
+UNGUIDED = {"guidance_scale": 1.0}
 
 
 def first_at(settings: Mapping[str, Any], native_px: int) -> dict[str, Any]:
@@ -32,28 +38,45 @@ def first_at(settings: Mapping[str, Any], native_px: int) -> dict[str, Any]:
     width = settings["width"]
     if width == native_px:
         return dict(settings)
-    return {**settings, "first_px": native_px} | ({"again": AGAIN} if width > native_px else {})
+    redrawn = {"again": AGAIN, "coarse": COARSE} if width > native_px else {}
+    return {**settings, "first_px": native_px, **redrawn}
+
+
+def at_once(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without what `first_at` adds."""
+    return {name: value for name, value in settings.items() if name not in ("first_px", "again", "coarse")}
 
 
 def bring_to_size(
     pipeline: DiffusionPipeline,
     images: Sequence[Image.Image],
     settings: Mapping[str, Any],
-    ask: Callable[[], dict[str, Any]],
+    ask: Callable[[Mapping[str, Any]], dict[str, Any]],
 ) -> list[Image.Image]:
     """Pictures at the size that settings say: reduced, or with `again` enlarged and redrawn.
 
     Args:
         pipeline: The model, with the scheduler that samples.
         images: At another size, as many as `ask` tells of.
-        settings: `width`, `height`, `num_inference_steps`, and `again`, 0 to 1.
-        ask: What the pipeline is told of them beside: texts, each picture's noise, guidance.
+        settings: `width`, `height`, `num_inference_steps`, `again`, 0 to 1, and `coarse`, pixels of the images.
+        ask: What the pipeline is told of them under the empty prompt, with such settings.
     """
     sides = (settings["width"], settings["height"])
     resized = [image.convert("RGB").resize(sides, Image.Resampling.LANCZOS) for image in images]
     if "again" not in settings:
         return resized
-    return _redraw(pipeline, resized, settings["again"], settings["num_inference_steps"], ask())
+    asked = ask({**settings, **UNGUIDED})
+    redrawn = _redraw(pipeline, resized, settings["again"], settings["num_inference_steps"], asked)
+    radius_px = settings["coarse"] * settings["width"] / images[0].width
+    return [keep_coarse(*pair, radius_px) for pair in zip(resized, redrawn, strict=True)]
+
+
+def keep_coarse(first: Image.Image, redrawn: Image.Image, radius_px: float) -> Image.Image:
+    """What is fine in the redrawn picture, upon what a Gaussian of that radius leaves of the first; of one size."""
+    coarse, lost = (
+        np.asarray(image.filter(ImageFilter.GaussianBlur(radius_px)), np.int16) for image in (first, redrawn)
+    )
+    return Image.fromarray((np.asarray(redrawn) - lost + coarse).clip(0, 255).astype(np.uint8))
 
 
 def _redraw(

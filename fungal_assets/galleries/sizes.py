@@ -23,7 +23,7 @@ from fungal_assets.galleries.grids import MAX_GRID_PICTURES, save_webp
 from fungal_assets.galleries.planning import TUNED, Picture
 from fungal_assets.galleries.reading import open_pictures
 from fungal_assets.galleries.recognition import recognise_species
-from fungal_assets.galleries.redrawing import AGAIN, first_at
+from fungal_assets.galleries.redrawing import AGAIN, at_once, first_at
 from fungal_assets.previews import contact_sheet
 from fungal_assets.progress import Tell
 from fungal_assets.shards import write_table
@@ -139,9 +139,8 @@ def _groups(
     pictures: Sequence[SizedPicture], settings: Settings
 ) -> Iterator[tuple[list[SizedPicture], dict[str, Any]]]:
     """The pictures of each size and way, and the settings that they are made with."""
-    settings = {name: value for name, value in settings.items() if name not in ("first_px", "again")}
     for size, way in dict.fromkeys((each.size_px, each.way) for each in pictures):
-        how = {**settings, "width": size, "height": size}
+        how = {**at_once(settings), "width": size, "height": size}
         if way == TWO_PASSES:
             how = first_at(how, settings["width"])
         yield [each for each in pictures if (each.size_px, each.way) == (size, way)], how

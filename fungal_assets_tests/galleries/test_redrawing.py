@@ -7,7 +7,7 @@ from PIL import Image
 from fungal_assets.diffusion.base_models import load_pipeline
 from fungal_assets.galleries.batches import read_parameters
 from fungal_assets.galleries.reading import read_gallery
-from fungal_assets.galleries.redrawing import AGAIN, first_at, tiled
+from fungal_assets.galleries.redrawing import AGAIN, COARSE, at_once, first_at, keep_coarse, tiled
 from fungal_assets_tests.galleries.conftest import SIDE_PX
 
 FEW = {"images_per_prompt": 1, "controls": 1}
@@ -102,4 +102,17 @@ def test_settings_at_the_native_size_are_as_they_were():
     settings = {"width": 128, "height": 128, "seed": 1}
     assert first_at(settings, 128) == settings
     assert first_at(settings, 256) == settings | {"first_px": 256}
-    assert first_at(settings, 64) == settings | {"first_px": 64, "again": AGAIN}
+    assert first_at(settings, 64) == settings | {"first_px": 64, "again": AGAIN, "coarse": COARSE}
+    assert at_once(first_at(settings, 64)) == settings
+
+
+def test_what_is_coarse_stays_and_what_is_fine_comes_from_the_redrawn_picture():
+    rng = np.random.default_rng(0)
+    ramp = np.linspace(60, 190, 64)[None, :, None] * np.ones((64, 64, 3))
+    grain = rng.normal(0, 12, (64, 64, 3))
+    first, redrawn = (Image.fromarray(one.round().astype(np.uint8)) for one in (ramp, ramp[:, ::-1] + grain))
+    found = np.asarray(keep_coarse(first, redrawn, 4.0), float)[12:-12, 12:-12]
+    assert np.abs(found.mean(axis=0) - ramp[0, 12:-12]).max() < 12, "the ramp is the first one's"
+    assert np.corrcoef((found - ramp[12:-12, 12:-12]).ravel(), grain[12:-12, 12:-12].ravel())[0, 1] > 0.95
+    same = np.asarray(keep_coarse(first, first, 4.0), float)
+    assert np.array_equal(same, np.asarray(first, float))
