@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 AGAIN = 0.2
 """From 0.3 the pocket model frays outlines and adds crumbs (docs/log.md, 2026-11-30)."""
-COARSE = 0.6
+COARSE = 1.25
 """What is coarse is kept from the first drawing: all that a Gaussian of so many of its pixels lets through."""
 UNGUIDED = {"guidance_scale": 1.0}
 
