@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 AGAIN = 0.2
 """From 0.3 the pocket model frays outlines and adds crumbs (docs/log.md, 2026-11-30)."""
-COARSE = 1.25
-"""What is coarse is kept from the first drawing: all that a Gaussian of so many of its pixels lets through."""
+COARSE = 0.6
+"""All that a Gaussian of so many of its pixels lets through is kept of the first drawing. With twice that, less is, and
+both judges recognise less (docs/log.md, 2026-11-30)."""
 UNGUIDED = {"guidance_scale": 1.0}
 
 

@@ -212,6 +212,14 @@ def test_a_rehearsal_of_another_size_is_refused(base_dir, dataset_dir, prompts_d
         )
 
 
+def test_at_the_native_size_every_partition_rehearses_the_same(base_dir, prompts_dir, tmp_path):
+    few = {**HOW, "rehearsal_prompts": 1}
+    for name, size_px in (("own", SIDE_PX), ("large", 2 * SIDE_PX)):
+        rehearse(prompts_dir, tmp_path / name, base_model=str(base_dir), **few | {"size_px": size_px})
+    own, large = (read_about(tmp_path / name) for name in ("own", "large"))
+    assert own == large and own["latent_shape"] == [4, SIDE_PX // 8, SIDE_PX // 8]
+
+
 def test_prompts_to_rehearse_come_in_order_and_no_more_than_wanted(prompts_dir):
     assert texts_to_rehearse(prompts_dir, 2) == ["hamburger", "girl holding a basket"]
     assert texts_to_rehearse(prompts_dir, 99) == ["hamburger", "girl holding a basket", "flower"]
