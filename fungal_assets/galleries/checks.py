@@ -23,7 +23,7 @@ from fungal_assets.galleries.flaws import (
     shared_grid,
 )
 from fungal_assets.galleries.planning import BASE, TUNED, plan_gallery, read_prompts
-from fungal_assets.galleries.reading import open_picture, read_gallery
+from fungal_assets.galleries.reading import open_picture, read_about, read_gallery
 from fungal_assets.galleries.recognition import chance_of_at_least
 from fungal_assets.verdicts import Verdict
 
@@ -99,6 +99,13 @@ def check_not_blank(sample_galleries: Path) -> Verdict:
     )
 
 
+def _no_larger(image: Image.Image, side_px: int | None) -> Image.Image:
+    """A square picture, reduced where it is larger."""
+    if side_px is None or image.width <= side_px:
+        return image
+    return image.resize((side_px, side_px), Image.Resampling.LANCZOS)
+
+
 def check_not_pixelated(sample_galleries: Path) -> Verdict:
     """Few pictures are made of blocks, of no prompt most, and the tuned model's edges stand on no common grid."""
     rows = _readable(sample_galleries)
@@ -108,7 +115,10 @@ def check_not_pixelated(sample_galleries: Path) -> Verdict:
     shares = _shares_by_prompt(rows, set(pixelated))
     faulty = [name for name, share in shares.items() if share > MAX_PIXELATED_OF_A_PROMPT]
     tuned = [row for row in rows if row["model"] == TUNED]
-    grid = shared_grid(open_picture(sample_galleries, row) for row in tuned)
+    # Enlarging sets a grid of its own, which is none of the source's.
+    drawn_px = read_about(sample_galleries)["settings"].get("first_px")
+    images = (open_picture(sample_galleries, row) for row in tuned)
+    grid = shared_grid(_no_larger(image, drawn_px) for image in images)
     figures = {
         "pictures": len(flaws),
         "pixelated": len(pixelated),
