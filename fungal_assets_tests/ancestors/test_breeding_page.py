@@ -11,7 +11,7 @@ pytest.importorskip("websockets")
 from fungal_assets.ancestors.keeping import read_genome
 from fungal_assets.ancestors.serving import BreedingServer
 from fungal_assets.ancestors.sessions import list_saved, open_session
-from fungal_assets_tests.ancestors.browser import CHROMIUM, Browser
+from fungal_assets_tests.browser import CHROMIUM, Browser
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed on this machine")
 
