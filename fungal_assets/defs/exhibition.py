@@ -57,7 +57,7 @@ GUIDE_CHECKS = (
 @dg.asset(
     group_name="exhibition",
     kinds={"html"},
-    code_version="5",
+    code_version="6",
     partitions_def=growth_partitions,
     deps=[
         species,

@@ -1,7 +1,6 @@
 """The field guide of a growth: plates of its species, what the model forgot, and what came from what.
 
-Belongs here: the order of the work and the guide's index for machines. A film of a form stands in for turning it by
-hand: a viewer of meshes would be a megabyte of foreign code, so the mesh is offered to be opened elsewhere.
+Belongs here: the order of the work and the guide's index for machines.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fungal_assets.exhibition.forest import Standing, draw_forest, gather_standings
 from fungal_assets.exhibition.growth import Growth, read_growth
 from fungal_assets.exhibition.lineage import draw_lineage
 from fungal_assets.exhibition.media import Shelf, cut_montage, open_picture
@@ -53,8 +53,8 @@ def build_field_guide(
         forms_3d: One folder per species that was grown as an object.
         meshes: One folder per species that has meshes.
         videos_3d: One folder per species that was filmed.
-        folder: Where `index.html`, `species/`, `forgetting.html`, `species-report.html`, `provenance.html`,
-            `guide.css`, `guide.json` and `media/` go.
+        folder: Where `index.html`, `species/`, `walk.html`, `forgetting.html`, `species-report.html`,
+            `provenance.html`, `guide.css`, the scripts, `guide.json` and `media/` go.
         title: Title of the guide.
         tell: Told how far it is.
 
@@ -80,19 +80,25 @@ def build_field_guide(
     ancestors, growth = gather_ancestors(inputs), read_growth(*inputs)
     shelf = Shelf(folder)
     plates = _set_plates(growth, clusters, shelf, tell)
-    shared = {"title": title, "plates": plates, "partition": _partition_of(ancestors)}
+    standings = gather_standings(plates, meshes)
+    partition = _partition_of(ancestors)
+    shared = {"title": title, "plates": plates, "partition": partition, "standings": standings}
     site = Site(folder, shared)
     site.write_style()
     headline = _headline(growth, plates)
     strays = [answer for wording in growth.strays if (answer := put_answer(wording, shelf)).pictures]
     site.write_page("index.html", "index.html", headline=headline, strays=strays, clusters=growth.clusters)
+    records = {each.name.partition("/")[0]: each for each in ancestors if each.is_input}
     for index, plate in enumerate(plates):
         around = {"previous": plates[index - 1], "following": plates[(index + 1) % len(plates)]}
-        records = {each.name.partition("/")[0]: each for each in ancestors if each.is_input}
         path = f"species/{plate.facts.slug}.html"
         site.write_page(
             path, "species.html", plate=plate, **around, recognition=growth.recognition, records=records
         )
+    if standings:
+        site.write_scripts()
+        shelf.put_script(draw_forest(standings), "FOREST", "walk")
+        site.write_page("walk.html", "walk.html", absent=_name_absent(plates, standings), records=records)
     site.write_page(
         "forgetting.html",
         "forgetting.html",
@@ -143,6 +149,12 @@ def _set_plates(growth: Growth, clusters: Path, shelf: Shelf, tell: Tell) -> lis
 def _put_if_there(path: Path, name: str, shelf: Shelf) -> str | None:
     """Link of a picture; None where it was not drawn."""
     return shelf.put_picture(open_picture(path), name) if path.is_file() else None
+
+
+def _name_absent(plates: Sequence[Plate], standings: Sequence[Standing]) -> list[str]:
+    """The species that cannot stand in the walk."""
+    there = {standing.slug for standing in standings}
+    return [plate.name for plate in plates if plate.facts.slug not in there]
 
 
 def _put_sheets(species_report: Path, shelf: Shelf) -> dict[str, str]:
@@ -203,6 +215,7 @@ def _index_entry(plate: Plate) -> dict[str, Any]:
         "page": plate.href,
         "poster": plate.poster.href if plate.poster else None,
         "video": plate.video,
+        "solid": plate.solid,
         "downloads": [download.href for download in plate.downloads],
         "pictures": [picture.href for answer in plate.answers for picture in answer.pictures],
     }

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
 
+from fungal_assets.forms.gltf import write_glb, write_textured_glb
 from fungal_assets.morphology.maps import draw_montage
 from fungal_assets.shards import write_table
 from fungal_assets.store import Output, Store
@@ -24,6 +27,8 @@ NAMES = (
     ('witch\'s <b>"ear"</b> & cup', "Otidella œdipus", "witchs-ear"),
     ("élan's coral", "Ramarina élani", "élans-coral"),
 )
+RED, BLUE = (225, 25, 20), (20, 40, 225)
+BOLLARD_M = 0.2
 Paint = Callable[[str, int, int], Image.Image]
 Film = Callable[[Path, int], None]
 
@@ -51,6 +56,31 @@ def write_film(path: Path, frames: list[Image.Image]) -> None:
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_image(frame)))
         container.mux(stream.encode())
+
+
+def write_bollard(path: Path, name: str, *, sides: int, is_textured: bool) -> None:
+    """A mesh of a round post, red towards +z and blue towards -z; by a texture or by its vertices' colours."""
+    turns = np.linspace(0, 2 * np.pi, sides + 1)
+    rim = np.stack([np.sin(turns), np.zeros_like(turns), np.cos(turns)], 1).astype("f4")
+    up = np.array([0, 1, 0], "f4")
+    rings = [0.3 * BOLLARD_M * rim + level * BOLLARD_M * up for level in (0, 1)] + [0 * rim + BOLLARD_M * up]
+    quads = [(row * (sides + 1) + i, row * (sides + 1) + i + 1) for row in (0, 1) for i in range(sides)]
+    faces = [face for a, b in quads for face in ((a, b, b + sides + 1), (a, b + sides + 1, a + sides + 1))]
+    is_front = np.tile(np.cos(turns) > 0, 3)
+    mesh = SimpleNamespace(
+        vertices=np.concatenate(rings).astype("f4"),
+        normals=np.concatenate([rim, rim, 0 * rim + up]),
+        faces=np.array(faces),
+        colours=np.where(is_front[:, None], RED, BLUE) / 255,
+        uvs=np.stack([np.where(is_front, 0.25, 0.75), np.full(len(is_front), 0.5)], 1),
+    )
+    mesh.cut = lambda: mesh
+    if not is_textured:
+        return write_glb(path, mesh, name=name, extras={})
+    halves = np.repeat(np.array([[RED, BLUE]], np.uint8), 16, axis=1).repeat(32, axis=0)
+    picture = io.BytesIO()
+    Image.fromarray(halves).save(picture, "JPEG", quality=95)
+    write_textured_glb(path, mesh, picture=picture.getvalue(), name=name, extras={})
 
 
 class GrowthWriter:
@@ -400,11 +430,13 @@ class GrowthWriter:
         _write_json(folder / "forms.json", {"forms": forms})
 
     def _meshes(self, folder: Path) -> None:
-        for _, _, slug in self.names[: self.grown]:
+        for common, _, slug in self.names[: self.grown]:
             (folder / slug).mkdir()
-            for suffix in ("glb", "usdz"):
-                (folder / slug / f"{slug}_LOD0.{suffix}").write_bytes(b"glTF" + bytes(2000))
-        _write_json(folder / "meshes.json", {"meshes": [], "failed": []})
+            write_bollard(folder / slug / f"{slug}_LOD0.glb", common, sides=24, is_textured=True)
+            write_bollard(folder / slug / f"{slug}_LOD1.glb", common, sides=6, is_textured=False)
+            (folder / slug / f"{slug}_LOD0.usdz").write_bytes(bytes(2000))
+        made = [{"slug": slug, "height_m": BOLLARD_M} for _, _, slug in self.names[: self.grown]]
+        _write_json(folder / "meshes.json", {"meshes": made, "failed": []})
 
     def _videos(self, folder: Path) -> None:
         for number, (_, _, slug) in enumerate(self.names[: self.grown]):
@@ -414,7 +446,18 @@ class GrowthWriter:
                 shutil.copyfile(folder / slug / "turntable.mp4", folder / slug / f"{name}.mp4")
             for name in ("group", "quilt_qs8x6a0.75"):
                 self.paint(name, number, 0).save(folder / slug / f"{name}.png")
-            _write_json(folder / slug / "group.json", {"individuals": []})
+            alone = {
+                "x": 0,
+                "z": 0,
+                "turn_deg": 0,
+                "scale": 1,
+                "spread": 1,
+                "lean": 0,
+                "lean_deg": 0,
+                "age": 1,
+            }
+            young = alone | {"x": 0.8, "scale": 0.5, "lean": 0.2, "lean_deg": 90, "age": 0.2}
+            _write_json(folder / slug / "group.json", {"individuals": [alone, young]})
         (folder / "pyramid_template.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
         _write_json(folder / "videos.json", {"videos": []})
 

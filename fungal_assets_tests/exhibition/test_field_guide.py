@@ -26,7 +26,7 @@ def test_figures_count_what_is_in_the_folder(inputs, tmp_path):
     figures = build(inputs, tmp_path)
     assert figures["species"] == 3
     assert figures["forms"] == 1
-    assert figures["pages"] == len(list(tmp_path.rglob("*.html"))) == 7
+    assert figures["pages"] == len(list(tmp_path.rglob("*.html"))) == 8
     assert figures["pictures"] == len(list((tmp_path / "media").glob("*.webp")))
     assert figures["size_mb"] == pytest.approx(sum(map(len, hashes(tmp_path).values())) / 1e6, abs=1e-3)
 
