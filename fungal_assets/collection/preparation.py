@@ -21,7 +21,7 @@ from PIL import Image
 from fungal_assets.collection.decoding import read_specimen
 from fungal_assets.collection.parallel import map_in_order
 from fungal_assets.collection.scaling import scale_by_torch, single_thread
-from fungal_assets.previews import contact_sheet, save_sheet
+from fungal_assets.previews import contact_sheet
 from fungal_assets.progress import Tell, follow, stay_silent
 from fungal_assets.shards import ShardWriter, image_schema, read_rows, shard_count
 from fungal_assets.store import Figures
@@ -45,7 +45,7 @@ def prepare_images(
 
     Args:
         raw_images: Output of `admission.admit_images`.
-        folder: Where `images-*.parquet` (JPEG without chroma subsampling) and `contact_sheet.webp` go.
+        folder: Where `images-*.parquet` (JPEG without chroma subsampling) and `contact_sheet.jpg` go.
         size_px: Side of the squares.
         jpeg_quality: 1 to 100.
         larger: An output of this function from the same specimens at a multiple of `size_px`, or None.
@@ -79,7 +79,7 @@ def prepare_images(
             if index % every == 0 and len(tiles) < SHEET_TILES:
                 tiles.append(square.resize((TILE_PX, TILE_PX), reducing_gap=1.0))
     sheet = contact_sheet(tiles, columns=min(10, len(tiles)), tile_px=TILE_PX)
-    save_sheet(sheet, folder / "contact_sheet.webp")
+    sheet.save(folder / "contact_sheet.jpg", quality=80)  # as WebP it would take nine times as long
     for path in (folder / ".images").glob("*.parquet"):
         path.replace(folder / path.name)
     return {

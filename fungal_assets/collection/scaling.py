@@ -50,9 +50,10 @@ def scale_by_torch(picture: Picture, box: Box, size_px: int) -> Image.Image:
     if right - left >= 2 * REDUCING_GAP * size_px:
         return scale_by_pillow(picture, box, size_px)
     pixels = picture if isinstance(picture, np.ndarray) else np.array(picture)
-    square = torch.from_numpy(pixels[upper:lower, left:right]).permute(2, 0, 1)[None]
-    (scaled,) = torch.nn.functional.interpolate(square, (size_px, size_px), mode="lanczos", antialias=True)
-    return Image.fromarray(scaled.permute(1, 2, 0).numpy())
+    part = np.ascontiguousarray(pixels[None, upper:lower, left:right])  # pixel by pixel, in and so out
+    square = torch.from_numpy(part).permute(0, 3, 1, 2)
+    scaled = torch.nn.functional.interpolate(square, (size_px, size_px), mode="lanczos", antialias=True)
+    return Image.fromarray(scaled.permute(0, 2, 3, 1)[0].numpy())
 
 
 @contextmanager

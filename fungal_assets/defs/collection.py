@@ -15,7 +15,7 @@ from fungal_assets.progress import Tell
 from fungal_assets.store import Figures, Output, is_file_intact, mismatches
 from fungal_assets.verdicts import Verdict
 
-RAW_CODE_VERSION = "6"
+RAW_CODE_VERSION = "7"
 MOST_NUDITY = 0.8
 
 
@@ -183,7 +183,7 @@ def _find_larger(store: StoreResource, raw: Output, settings: dict[str, Any], re
 @dg.asset(
     group_name="collection",
     kinds={"parquet", "pillow"},
-    code_version="4",
+    code_version="5",
     partitions_def=resolution_partitions,
     deps=[raw_images],
     check_specs=check_specs("prepared_images", PREPARED_CHECKS, resolution_partitions),
@@ -213,5 +213,5 @@ def prepared_images(
         settings=config.fill("prepared_images", profile),
         build=build,
         checks=PREPARED_CHECKS,
-        preview=sheets("contact_sheet.webp"),
+        preview=sheets("contact_sheet.jpg"),
     )

@@ -37,7 +37,7 @@ def test_every_specimen_becomes_a_square_and_enlarged_ones_are_counted(
         (size_px, size_px)
     }
     assert (figures["images"], figures["upscaled"], figures["size_px"]) == (6, upscaled, size_px)
-    assert (tmp_path / "out" / "contact_sheet.webp").exists()
+    assert (tmp_path / "out" / "contact_sheet.jpg").exists()
 
 
 def test_a_square_of_the_same_size_shows_the_original(raw_images, tmp_path):
