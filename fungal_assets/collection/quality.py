@@ -16,6 +16,7 @@ of squares most columns equal their neighbours.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil, floor
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,7 @@ from PIL import Image
 BLOCK_PX = 8
 BLUR_STEP_PX = 5
 _SMALLEST_STEP = 1e-3
+_LOW_SHARE = 0.4
 
 
 @dataclass(frozen=True)
@@ -99,4 +101,7 @@ def _pixelation(steps: np.ndarray) -> float:
     if not len(places):
         return 0.0
     inside = steps[places[0] : places[-1] + 1]
-    return float(1 - np.percentile(inside, 40) / inside.mean())
+    place = _LOW_SHARE * (len(inside) - 1)
+    below, above = np.partition(inside, (floor(place), ceil(place)))[[floor(place), ceil(place)]]
+    low = below + (above - below) * (place - floor(place))  # as np.percentile has it, in a fifth of its time
+    return float(1 - low / inside.mean())
