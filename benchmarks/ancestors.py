@@ -21,7 +21,7 @@ from fungal_assets.ancestors.evolution import evolve
 from fungal_assets.ancestors.expression import express, grid_points, sense
 from fungal_assets.ancestors.fields import measure_field
 from fungal_assets.ancestors.fitness import Fitness
-from fungal_assets.ancestors.genomes import OUTPUTS, input_names, neat_config
+from fungal_assets.ancestors.genomes import OUTPUTS, form_stock, input_names, neat_config
 from fungal_assets.ancestors.origins import read_origin
 from fungal_assets.ancestors.programs import compile_genomes
 
@@ -36,11 +36,17 @@ def main() -> None:
         start_s = time.process_time()
         score = Fitness([field], "novelty", SIZE)
         history = evolve(
-            1, score, Path(folder), population=POPULATION, generations=GENERATIONS, seed=0, tell=print
+            form_stock(1),
+            score,
+            Path(folder),
+            population=POPULATION,
+            generations=GENERATIONS,
+            seed=0,
+            tell=print,
         )
         generation_s = (time.process_time() - start_s) / len(history)
     genomes = list(history[-1].genomes.values())
-    config = neat_config(1, POPULATION)
+    config = neat_config(form_stock(1), POPULATION)
     inputs = sense(grid_points(SIZE), [field])
     program = compile_genomes(genomes, inputs=len(input_names(1)), outputs=len(OUTPUTS))
     found = program.run(inputs)

@@ -51,7 +51,8 @@ def ask(kinds: Sequence[Species], each: int) -> list[Question]:
     asked: list[Question] = []
     for number, one in enumerate(kinds):
         form = MORPHOTYPE_TABLE[one.morphotype].words[0]
-        subject = depict(one.common_name, NOUN)
+        noun = one.class_noun(NOUN)
+        subject = depict(one.common_name, noun)
         places = [place for habitat, place in HABITAT_WORDS.items() if habitat not in ("log", "tree_trunk")]
         foreign = [color for color in COLORS if color not in one.colour_names]
         for turn in range(each):
@@ -71,7 +72,7 @@ def ask(kinds: Sequence[Species], each: int) -> list[Question]:
                 ),
                 Question(
                     "colour",
-                    depict(named, NOUN),
+                    depict(named, noun),
                     named,
                     word_fungus(form, color=color),
                     {color: word_fungus(form, color=color) for color in COLORS},

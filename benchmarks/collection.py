@@ -13,6 +13,7 @@ dependency: pip install cleanvision==0.3.7
 """
 
 import argparse
+import gc
 import hashlib
 import io
 import json
@@ -63,6 +64,7 @@ def measure(ways: Mapping[str, Way], count: int, rounds: int) -> dict[str, float
     spent: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
+            gc.collect()  # so that no way pays for what the one before left, nor for pages that its forks share
             start_s = cpu_s()
             way()
             spent[name].append((cpu_s() - start_s) / count * 1000)
@@ -174,7 +176,9 @@ def prepare_here(out: Path, *, raw_images: Path, sizes_px: tuple[int, ...] = SIZ
     for size_px in sizes_px:
         folder = out / str(size_px)
         folder.mkdir()
-        prepare_images(raw_images, folder, size_px=size_px, jpeg_quality=QUALITY, larger=larger)
+        prepare_images(
+            raw_images, folder, size_px=size_px, jpeg_quality=QUALITY, shape="square", larger=larger
+        )
         larger = folder
 
 
@@ -223,12 +227,14 @@ def show_features(root: Path, count: int, rounds: int) -> None:
     import torch
 
     from fungal_assets.morphology.efficientnet import EfficientNetLite0, _torch_network
+    from fungal_assets.morphology.efficientnet_int8 import EfficientNetLite0Int8
     from fungal_assets.morphology.features import extract_features
     from fungal_assets.morphology.vgg import _prepare, compute_fc2
 
     source = draw_folder(root / "squares", count, 512, 512)
     raw_images, files = admit(root / "raw", source), sorted(source.iterdir())
-    network, onnx, weights = _torch_network(), EfficientNetLite0(), random_vgg16()
+    network, weights = _torch_network(), random_vgg16()
+    onnx, int8 = EfficientNetLite0(), EfficientNetLite0Int8()
     torch.set_num_threads(1)  # kinder to torch: a second thread spins while it waits
 
     def batches(side_px: int) -> Iterator[list[Image.Image]]:
@@ -251,26 +257,33 @@ def show_features(root: Path, count: int, rounds: int) -> None:
             for squares in batches(224):
                 compute_fc2(torch.from_numpy(_prepare(squares)), weights)
 
-    def by_onnx() -> None:
+    def by_onnx(extractor: EfficientNetLite0) -> None:
         for squares in batches(224):
-            onnx.judge(squares)
+            extractor.judge(squares)
 
-    by_onnx(), by_torch(1)
+    def by_us(extractor: EfficientNetLite0) -> Way:
+        def extract(out: Path) -> None:
+            extract_features(raw_images, out, extractor=extractor.name, batch_size=BATCH)
+
+        return made_anew(extract, root / "out")
+
+    by_onnx(onnx), by_onnx(int8), by_torch(1)
     ways: dict[str, Way] = {
         "VGG16 fc2 in torch": by_vgg,
         "EfficientNet-Lite0 in torch, one pass": partial(by_torch, 1),
         "EfficientNet-Lite0 in torch, colour and grey": partial(by_torch, 2),
-        "EfficientNet-Lite0 by onnxruntime, one pass": by_onnx,
-        "extract_features: colour and grey, twins, tables": made_anew(
-            lambda out: extract_features(raw_images, out, extractor=onnx.name, batch_size=BATCH), root / "out"
-        ),
+        "EfficientNet-Lite0 by onnxruntime, one pass": partial(by_onnx, onnx),
+        "the same in 8 bits, one pass": partial(by_onnx, int8),
+        "extract_features: colour and grey, twins, tables": by_us(onnx),
+        "extract_features in 8 bits": by_us(int8),
     }
-    vgg, torch_once, torch_twice, onnx_once, ours = measure(ways, count, rounds).values()
-    compare("one pass against one pass in torch", torch_once / onnx_once, 6)
-    compare("extract_features against two passes in torch", torch_twice / ours, 6)
-    compare("extract_features, two passes, against one pass in torch", torch_once / ours)
-    compare("one pass against VGG16 fc2", vgg / onnx_once, 25)
-    compare("extract_features, two passes, against VGG16 fc2", vgg / ours, 25)
+    vgg, torch_once, torch_twice, *ours = measure(ways, count, rounds).values()
+    for name, once, whole in zip(("", " in 8 bits"), ours[:2], ours[2:], strict=True):
+        compare(f"one pass{name} against one pass in torch", torch_once / once, 6)
+        compare(f"extract_features{name} against two passes in torch", torch_twice / whole, 6)
+        compare(f"extract_features{name}, two passes, against one pass in torch", torch_once / whole)
+        compare(f"one pass{name} against VGG16 fc2", vgg / once, 25)
+        compare(f"extract_features{name}, two passes, against VGG16 fc2", vgg / whole, 25)
 
 
 def random_vgg16() -> "dict[str, torch.Tensor]":

@@ -175,28 +175,44 @@ def grow(
 @store_option
 @profile_option
 @click.option(
-    "--session", default="breeding", show_default=True, help="Name of the breeding; go on with it by it."
+    "--pictures", "has_pictures", is_flag=True, help="Breed pictures instead, from evolved ones or chance."
+)
+@click.option(
+    "--session", help="Name of the breeding; go on with it by it.  [default: breeding, or pictures]"
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of all chance of a new breeding.")
 @click.option("--port", default=3200, show_default=True, help="Port on localhost; 0 for a free one.")
 @plainly
-def breed(objects: tuple[str, ...], store: str, profile: str, session: str, seed: int, port: int) -> None:
-    """Breed forms by eye, from OBJECTs, on a page at localhost.
+def breed(
+    objects: tuple[str, ...],
+    store: str,
+    profile: str,
+    has_pictures: bool,
+    session: str | None,
+    seed: int,
+    port: int,
+) -> None:
+    """Breed forms by eye, from OBJECTs, on a page at localhost; or pictures.
 
     An OBJECT is a mesh (GLB, OBJ, STL, PLY), 'form:NAME' for a grown form, or 'fungarium:MORPHOTYPE'. Left out, the
     breeding of that name is gone on with, or begun from the grown forms. Everything is kept as it happens.
     """
     from fungal_assets.ancestors.serving import BreedingServer
-    from fungal_assets.ancestors.sessions import open_session
-    from fungal_assets.defs.ancestors_cppn import newest_forms, observe_saved
+    from fungal_assets.ancestors.sessions import open_pictures, open_session
+    from fungal_assets.defs.ancestors_cppn import newest_forms, newest_pictures, observe_saved
     from fungal_assets.growth import prepare_environment
     from fungal_assets.profiles import get_profile
 
+    if has_pictures and objects:
+        raise click.UsageError("pictures descend from no object; leave out --pictures or the OBJECTs.")
     kept = Store(store)
     prepare_environment(kept.root, get_profile(profile), home())
-    grown = newest_forms(kept)
-    folder = None if grown is None else grown.path
-    opened = open_session(kept.root, session, objects, folder, seed=seed, tell=click.echo)
+    newest = (newest_pictures if has_pictures else newest_forms)(kept)
+    folder = None if newest is None else newest.path
+    if has_pictures:
+        opened = open_pictures(kept.root, session or "pictures", folder, seed=seed)
+    else:
+        opened = open_session(kept.root, session or "breeding", objects, folder, seed=seed, tell=click.echo)
     try:
         server = BreedingServer(opened, port=port, on_save=observe_saved)
     except OSError as error:

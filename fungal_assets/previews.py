@@ -96,6 +96,13 @@ def contact_sheet(
     return canvas
 
 
+def middle_square(image: Image.Image) -> Image.Image:
+    """The greatest square about the middle of a picture, for what shows or measures squares."""
+    side_px = min(image.size)
+    left, top = ((length - side_px) // 2 for length in image.size)
+    return image if image.width == image.height else image.crop((left, top, left + side_px, top + side_px))
+
+
 def cut_sheet(sheet: Image.Image, count: int, *, columns: int) -> list[Image.Image]:
     """The first tiles of a contact sheet of the usual size whose labels have one line."""
     step_px = TILE_PX + GAP_PX

@@ -18,6 +18,9 @@ METHODS = ("full", "lora", "textual_inversion")
 METHODS_OF_NAMES = ("textual_inversion",)
 """They learn names and leave the base model as it is, so that nothing is rehearsed."""
 LORA_TARGETS = ("attention", "transformer", "all")
+NATIVE, PARTITION = "native", "partition"
+WORKS_AT = (NATIVE, PARTITION)
+"""The sizes that a base model can work at: the one that it was made for, or the partition's."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +99,11 @@ _SHARED: dict[str, dict[str, Any]] = {
         "min_fungus_probability": 0.0,
         "crop": "subject",
     },
-    "prepared_images": {"jpeg_quality": 95},
+    "prepared_images": {"shape": "square", "jpeg_quality": 95},
     "feature_vectors": {"extractor": "efficientnet-lite0", "batch_size": 16},
     "clusters": {"algorithm": "kmeans", "min_clusters": 8, "max_clusters": 16, "seed": 0},
     "name_lexicon": {"extra_names": ""},
-    "species": {"keeps_names": True, "seed": 0},
+    "species": {"keeps_names": True, "min_form_likeness": 0.5, "seed": 0},
     "captions": {
         "class_noun": "mushroom",
         "cluttered_opening": "a snapshot of",
@@ -125,13 +128,14 @@ _SHARED: dict[str, dict[str, Any]] = {
         "seed": 0,
     },
     "captioned_dataset": {"max_shard_mb": 256.0, "has_imagefolder": True, "held_out_share": 0.05},
-    "rehearsal": {"num_inference_steps": 12, "guidance_scale": 3.0, "seed": 0},
+    "rehearsal": {"works_at": NATIVE, "num_inference_steps": 12, "guidance_scale": 3.0, "seed": 0},
     "fine_tuned_weights": {
         "lora_alpha": 0.0,
         "lora_targets": "transformer",
         "has_dora": False,
         "trains_text_encoder": False,
         "class_noun": "mushroom",
+        "works_at": NATIVE,
         "rehearsal_share": 0.25,
         "class_share": 0.15,
         "name_share": 0.4,
@@ -152,7 +156,7 @@ _SHARED: dict[str, dict[str, Any]] = {
         "judge": "pocket",
         "seed": 0,
     },
-    "sample_galleries": {"scheduler": "DPM++ 2M", "batch_size": 8, "seed": 0},
+    "sample_galleries": {"works_at": NATIVE, "scheduler": "DPM++ 2M", "batch_size": 8, "seed": 0},
     "forgetting_report": {"judge": "pocket", "text_judge": "pocket"},
     "species_report": {"min_variety": 0.3, "max_copied_share": 0.02},
     "resolution_atlas": {"scales": [0.5, 2.0], "pictures": 12, "scheduler": "DPM++ 2M", "seed": 0},
@@ -197,6 +201,7 @@ _SHARED: dict[str, dict[str, Any]] = {
         "grid_size": 32,
         "seed": 0,
     },
+    "cppn_pictures": {"fitness": "target", "targets": [], "words": [], "size_px": 512, "seed": 0},
     "dcgan_weights": {
         "preset": "small-data",
         **dict.fromkeys(_OF_THE_PRESET),
@@ -308,6 +313,7 @@ PROFILES: Mapping[str, Profile] = {
                 "form_grid_size": 64,
                 "max_faces": 12_000,
             },
+            cppn_pictures={"population": 100, "generations": 150, "pictures": 6},
             dcgan_weights={"width": 16, "max_steps": 600, "watch_every_steps": 200},
         ),
         by_method={
@@ -390,6 +396,7 @@ PROFILES: Mapping[str, Profile] = {
                 "form_grid_size": 128,
                 "max_faces": 60_000,
             },
+            cppn_pictures={"population": 200, "generations": 600, "pictures": 12, "size_px": 2048},
             dcgan_weights={"width": 64, "batch_size": 32, "max_steps": 20_000, "watch_every_steps": 1000},
         ),
         by_method={

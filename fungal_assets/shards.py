@@ -24,8 +24,8 @@ from fungal_assets.errors import ProvenanceError
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 ROW_GROUP_ROWS = 100
-SLICE_ROWS = 10
-"""So many rows of a row group that is read are Python objects at once, beside the group itself."""
+SLICE_BYTES = 4 << 20
+"""About so much of a row group is read, and lies in Python objects, at once: memory that is used anew costs least."""
 BUFFER_BYTES = 1 << 20
 """So much of a file is read at once, so that a row group does not lie in memory twice, as bytes and as rows."""
 HELD_MB = 128.0
@@ -235,15 +235,27 @@ def read_shard(
         ProvenanceError: It is gone, cut off or damaged.
     """
     with _told_of(path), pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
+        named = list(columns) if columns else None
         for group in range(file.num_row_groups):
             count = file.metadata.row_group(group).num_rows
             if start < count:
-                named = list(columns) if columns else None
+                rows = _slice_rows(file.metadata.row_group(group), named)
                 # One column holds nearly all bytes: threads would quadruple the time that reading takes.
-                table = file.read_row_group(group, columns=named, use_threads=False)
-                for first in range(start, count, SLICE_ROWS):
-                    yield from table.slice(first, SLICE_ROWS).to_pylist()
+                blocks = file.iter_batches(rows, row_groups=[group], columns=named, use_threads=False)
+                for first, block in zip(range(0, count, rows), blocks, strict=True):
+                    yield from block.slice(max(0, start - first)).to_pylist()
             start = max(0, start - count)
+
+
+def _slice_rows(group: pq.RowGroupMetaData, columns: Sequence[str] | None) -> int:
+    """How many rows of a row group make `SLICE_BYTES` of the columns, 1 to all."""
+    chunks = map(group.column, range(group.num_columns))
+    asked_bytes = sum(
+        chunk.total_uncompressed_size
+        for chunk in chunks
+        if columns is None or chunk.path_in_schema.partition(".")[0] in columns
+    )
+    return min(group.num_rows, max(1, group.num_rows * SLICE_BYTES // max(1, asked_bytes)))
 
 
 def count_rows(folder: Path, stem: str = "*") -> int:

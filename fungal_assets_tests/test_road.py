@@ -30,14 +30,21 @@ PARTITIONS = {"collection": "64", "growth": "lora|64"}
 SMALL = {
     "clusters": {"min_clusters": 2, "max_clusters": 3},
     "prompts": {"mutants": 1},
-    "rehearsal": {"rehearsal_prompts": 2},
+    "rehearsal": {"works_at": "partition", "rehearsal_prompts": 2},
     "fine_tuned_weights": {
+        "works_at": "partition",
         "max_steps": 24,
         "batch_size": 4,
         "learning_rate": 2e-3,
         "lora_rank": 4,
     },
-    "sample_galleries": {"images_per_prompt": 1, "controls": 3, "num_inference_steps": 4, "seed": 7},
+    "sample_galleries": {
+        "works_at": "partition",
+        "images_per_prompt": 1,
+        "controls": 3,
+        "num_inference_steps": 4,
+        "seed": 7,
+    },
     "forgetting_report": {"min_retention": 0.0},
     "forms_3d": {"max_species": 1, "iterations": 30, "grid_size": 24, "view_size_px": 64, "processes": 1},
     "meshes": {"face_budgets": [500], "texture_px": 64},

@@ -1,17 +1,17 @@
-"""Breeding by eye: a person picks parents from a grid of creatures, generation after generation.
+"""Breeding by eye: a person picks parents from a grid of creatures or pictures, generation after generation.
 
-After EndlessForms (J. Clune, J. Yosinski, E. Doan, H. Lipson, 2011). Everything is on disk before it is shown, so that
-neither a reload nor a kill loses anything:
+After EndlessForms (J. Clune, J. Yosinski, E. Doan, H. Lipson, 2011) and Picbreeder (J. Secretan and others, 2008).
+Everything is on disk before it is shown, so that neither a reload nor a kill loses anything:
 
-    <store>/breeding/<session>/session.json       the ancestors and the seed
+    <store>/breeding/<session>/session.json       what they descend from, and the seed
     <store>/breeding/<session>/steps/NNNN.json    one grid: its genomes, their parents, the counters of genes, and the
                                                   step that it was bred from
     <store>/breeding/<session>/current            the number of the step that is shown; undo points to the one before
-    <store>/breeding/<session>/turning/<key>.webp     a creature turning, made when it is first asked for
-    <store>/breeding/<session>/saved/<slug>/...   a child that was kept: a form as `keeping` says, with its lineage
+    <store>/breeding/<session>/shown/<key>.webp   a creature turning or a picture, made when it is first asked for
+    <store>/breeding/<session>/saved/<slug>/...   a child that was kept, with its lineage
 
-Chance is seeded by the session's seed and the step's number. Belongs here: the session. The page stands in `serving`.
-Heavy libraries: import them inside functions only.
+Chance is seeded by the session's seed and the step's number. Belongs here: the session. What is bred is a `Subject`'s
+(`bred_forms`, `bred_pictures`); the page stands in `serving`. Heavy libraries: import them inside functions only.
 """
 
 from __future__ import annotations
@@ -20,26 +20,73 @@ import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fungal_assets.errors import InputError, ProvenanceError
-from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.store import write_atomically
 
 if TYPE_CHECKING:
     import neat
 
-    from fungal_assets.ancestors.fields import Field
-    from fungal_assets.forms.volume import Volume
+    from fungal_assets.ancestors.genomes import Stock
+    from fungal_assets.ancestors.keeping import Descendant
 
 GRID = 12
 """Creatures on a page."""
+FORM_NOTES, PICTURE_NOTES = "form.json", "picture.json"
+"""Written last of what is saved, so that their presence means complete."""
 _TRIES = 3
-_SIZE, _FRAMES, _FRAME_PX, _FRAME_MS = 36, 12, 144, 130
-_SAVED_SIZE, _MAX_FACES = 64, 12_000
 _GENTLE, _BOLD = 1, 4
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What a session begins with.
+
+    Args:
+        descents: Of each first genome: those that it descends from, and itself, as JSON.
+        counters: Where the counters of genes stand.
+    """
+
+    descents: Sequence[Sequence[Mapping[str, Any]]]
+    counters: Mapping[str, int]
+
+
+class Subject(Protocol):
+    """What is bred in a session: forms or pictures.
+
+    Args:
+        noun: Of one of them.
+        title: Of all.
+        name: What a saved one is called, before its key.
+        notes_name: The file that says that a saved one is complete.
+    """
+
+    noun: str
+    title: str
+    name: str
+    notes_name: str
+
+    @property
+    def stock(self) -> Stock:
+        """What genomes are told and answer."""
+
+    def begin(self, seed: int) -> Beginning:
+        """The first genomes."""
+
+    def select(
+        self, founders: Sequence[neat.DefaultGenome], brood: Sequence[neat.DefaultGenome], count: int
+    ) -> tuple[list[int], list[str]]:
+        """Numbers of the children to show, unlike each other, and the words for founders and them."""
+
+    def show(self, genome: neat.DefaultGenome, path: Path) -> None:
+        """Write what the page shows, as WebP."""
+
+    def keep(self, folder: Path, descendant: Descendant, notes: Mapping[str, Any]) -> None:
+        """Keep one with its notes, whole."""
 
 
 class Session:
@@ -58,41 +105,37 @@ class Session:
             self._begin()
 
     @classmethod
-    def begin(
-        cls, folder: Path, ancestors: Sequence[tuple[str, Any]], *, seed: int, tell: Tell = stay_silent
-    ) -> Session:
-        """A new session of some objects, given by name and body, or the one that is there with the same.
+    def begin(cls, folder: Path, about: Mapping[str, Any]) -> Session:
+        """A new session, or the one that is there if it began with the same.
+
+        Args:
+            folder: Of the session.
+            about: JSON-able: `seed`, and either `ancestors` of forms, `name` and `path` of each, or `pictures`, as
+                `bred_pictures` reads them.
 
         Raises:
-            InputError: The folder has a session of other objects.
+            InputError: The folder has a session that began otherwise.
         """
-        from fungal_assets.ancestors.keeping import save_ancestor
-        from fungal_assets.ancestors.reproduction import measure_faithfully
-
-        fields = [measure_faithfully(name, body)[0] for name, body in ancestors]
-        for field in fields:
-            tell(f"ancestor {field.name}")
-        described = {
-            "ancestors": [{"name": field.name, "path": save_ancestor(folder, field)} for field in fields],
-            "seed": seed,
-        }
         path = folder / "session.json"
-        if path.exists():
-            if json.loads(path.read_text()) != described:
-                raise InputError(
-                    f"the session {folder.name!r} has other ancestors. Go on with it by naming no objects, or begin "
-                    f"another one: --session NAME"
-                )
-        else:
-            write_atomically(path, json.dumps(described, indent=1))
+        if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, json.dumps(about, indent=1))
+        elif json.loads(path.read_text()) != about:
+            raise InputError(
+                f"the session {folder.name!r} began with others. Go on with it by naming no objects, or begin another "
+                "one: --session NAME"
+            )
         return cls(folder)
 
     @cached_property
-    def fields(self) -> list[Field]:
-        """Of the ancestors."""
-        from fungal_assets.ancestors.keeping import load_ancestor
+    def subject(self) -> Subject:
+        """What is bred."""
+        from fungal_assets.ancestors.bred_forms import BredForms
+        from fungal_assets.ancestors.bred_pictures import BredPictures
 
-        return [load_ancestor(self.folder / one["path"]) for one in self._about["ancestors"]]
+        if "pictures" in self._about:
+            return BredPictures(self._about["pictures"])
+        return BredForms(self.folder, self._about["ancestors"])
 
     @property
     def number(self) -> int:
@@ -120,7 +163,8 @@ class Session:
                 "generation": step["generation"],
                 "can_undo": step["from"] is not None,
                 "parents": step["parents"],
-                "ancestors": [one["name"] for one in self._about["ancestors"]],
+                "title": self.subject.title,
+                "noun": self.subject.noun,
                 "creatures": step["creatures"],
                 "saved": [
                     {"key": each["key"], "name": each["common_name"], "slug": each["slug"]}
@@ -155,22 +199,21 @@ class Session:
             return self.state()
 
     def save(self, key: int) -> Path:
-        """Keep a creature as a form with its whole lineage; returns its folder.
+        """Keep a creature with its whole lineage; returns its folder.
 
         Raises:
             InputError: There is no such creature.
         """
         from fungal_assets.ancestors.genomes import from_json
-        from fungal_assets.ancestors.keeping import Descendant, keep_form
+        from fungal_assets.ancestors.keeping import Descendant
 
         with self._working():
             descent = self._descent(key)
             genome, lineage = from_json(descent[-1])
-            names = " and ".join(field.name for field in self.fields)
             slug = f"bred-{self.folder.name}-{key:05d}"
             notes = {
                 "slug": slug,
-                "common_name": f"{names} {key}",
+                "common_name": f"{self.subject.name} {key}",
                 "key": key,
                 "generation": lineage.generation,
                 "parents": list(lineage.parents),
@@ -179,32 +222,29 @@ class Session:
                 "text": self._texts()[key],
             }
             folder = self.folder / "saved" / slug
-            paths = [one["path"] for one in self._about["ancestors"]]
-            descendant = Descendant(genome, lineage, descent)
-            keep_form(
-                folder,
-                descendant,
-                self.fields,
-                paths,
-                notes,
-                grid_size=_SAVED_SIZE,
-                max_faces=_MAX_FACES,
-            )
+            self.subject.keep(folder, Descendant(genome, lineage, descent), notes)
             return folder
 
-    def turning(self, key: int) -> bytes:
-        """A creature turning: an animated WebP.
+    def shown(self, key: int) -> bytes:
+        """A creature turning, or a picture: WebP.
 
         Raises:
-            InputError: There is no such creature.
+            InputError: There is no such one.
         """
-        path = self.folder / "turning" / f"{key}.webp"
+        path = self.folder / "shown" / f"{key}.webp"
         if not path.exists():
             genome = self._find(key)
             with self._working():
                 if not path.exists():
-                    self._film(path, genome)
+                    path.parent.mkdir(exist_ok=True)
+                    temporary = path.with_name(f".{path.name}")
+                    self.subject.show(genome, temporary)
+                    temporary.replace(path)
         return path.read_bytes()
+
+    @cached_property
+    def _begun(self) -> Beginning:
+        return self.subject.begin(self._about["seed"])
 
     @cached_property
     def _about(self) -> dict[str, Any]:
@@ -226,29 +266,24 @@ class Session:
 
     def _descent(self, key: int) -> list[dict[str, Any]]:
         """The genome of a key after those that it descends from, by the first parent each time, as JSON."""
-        genomes = {genome["key"]: genome for step in self._steps() for genome in step["genomes"]}
-        if key not in genomes:
-            raise InputError(f"there is no creature {key} in the session {self.folder.name!r}.")
+        bred = {genome["key"]: genome for step in self._steps() for genome in step["genomes"]}
+        if key not in bred:
+            raise InputError(f"there is no {self.subject.noun} {key} in the session {self.folder.name!r}.")
+        genomes = {one["key"]: one for descent in self._begun.descents for one in descent} | bred
         line = [genomes[key]]
         while line[-1]["parents"]:
             line.append(genomes[line[-1]["parents"][0]])
         return line[::-1]
 
     def _saved(self) -> list[dict[str, Any]]:
-        paths = sorted((self.folder / "saved").glob("*/form.json"))
+        paths = sorted((self.folder / "saved").glob(f"*/{self.subject.notes_name}"))
         return [json.loads(path.read_text()) for path in paths]
 
     def _begin(self) -> None:
-        """The first grid: the ancestors themselves, their means and unions, and children of these."""
-        from fungal_assets.ancestors.evolution import first_generation
-        from fungal_assets.ancestors.genomes import neat_config, to_json
-
-        ancestors = len(self._about["ancestors"])
-        founders = ancestors + ancestors * (ancestors - 1)
-        config = neat_config(ancestors, max(founders, 2))
-        first = first_generation(ancestors, config, self._about["seed"])
-        parents = [to_json(genome, first.lineage[key]) for key, genome in first.genomes.items()][:founders]
-        empty = {"number": None, "generation": -1, "counters": first.counters}
+        """The first grid: first genomes, and children of these."""
+        parents = [descent[-1] for descent in self._begun.descents]
+        last = max(parent["generation"] for parent in parents)
+        empty = {"number": None, "generation": last - 1, "counters": self._begun.counters}
         self._breed(0, empty, parents, is_bold=True, founders=parents[: GRID // 2])
 
     def _breed(
@@ -264,7 +299,7 @@ class Session:
 
         from fungal_assets.ancestors.genomes import Counter, drawn_from, from_json, neat_config, to_json
 
-        config = neat_config(len(self._about["ancestors"]), GRID)
+        config = neat_config(self.subject.stock, GRID)
         settings, counters = config.genome_config, before["counters"]
         settings.innovation_tracker = tracker = InnovationTracker(counters["innovations"])
         settings.node_indexer = nodes = Counter(counters["nodes"])
@@ -274,7 +309,9 @@ class Session:
                 self._bear(next(keys), parents, config, generation, _BOLD if is_bold else _GENTLE)
                 for _ in range(_TRIES * GRID)
             ]
-        chosen, texts = self._select([from_json(kept)[0] for kept in founders], [one for one, _ in brood])
+        chosen, texts = self.subject.select(
+            [from_json(kept)[0] for kept in founders], [one for one, _ in brood], GRID - len(founders)
+        )
         genomes = [*founders, *(to_json(*brood[index]) for index in chosen)]
         creatures = [
             {"key": genome["key"], "parents": genome["parents"], "text": text}
@@ -320,46 +357,6 @@ class Session:
         child.configure_crossover(pair[0], pair[-1], config.genome_config)
         for _ in range(rounds):
             child.mutate(config.genome_config)
-        settle(child)
-        told = tell_mutations(child, pair, len(self._about["ancestors"]))
+        settle(child, config)
+        told = tell_mutations(child, pair, self.subject.stock)
         return child, Lineage(tuple(parent.key for parent in pair), generation, told)
-
-    def _select(
-        self, founders: Sequence[neat.DefaultGenome], brood: Sequence[neat.DefaultGenome]
-    ) -> tuple[list[int], list[str]]:
-        """Numbers of the children to show, alive and unlike each other, and the words for all that is shown."""
-        import numpy as np
-
-        from fungal_assets.ancestors.describing import describe_form
-        from fungal_assets.ancestors.expression import express
-        from fungal_assets.ancestors.fitness import matter_of
-        from fungal_assets.ancestors.living import Kin, measure_viability
-        from fungal_assets.ancestors.novelty import choose_apart, describe
-
-        everyone = [*founders, *brood]
-        grown = express(everyone, self.fields, _SIZE)
-        kin = Kin.of(matter_of(self.fields, _SIZE))
-        viability, _, pieces = measure_viability(grown.density > 0, kin)
-        alive = np.array([one.wholeness * one.air * one.volume * one.texture for one in viability])
-        alive = np.maximum(alive, 1e-3 * (pieces.flatten(1).sum(1).numpy() > 60))[len(founders) :]
-        chosen = choose_apart(describe(pieces, grown.colour)[len(founders) :], alive, GRID - len(founders))
-        shown = [*range(len(founders)), *(index + len(founders) for index in chosen)]
-        return chosen, [describe_form(pieces[index].numpy(), grown.colour[index]) for index in shown]
-
-    def _film(self, path: Path, genome: neat.DefaultGenome) -> None:
-        import io
-
-        from PIL import Image
-
-        from fungal_assets.ancestors.expression import grow_form
-        from fungal_assets.ancestors.keeping import turn_lit
-
-        volume: Volume = grow_form(genome, self.fields, _SIZE)
-        images = [Image.fromarray(frame) for frame in turn_lit(volume, _FRAMES, _FRAME_PX)]
-        buffer = io.BytesIO()
-        options = {"quality": 70, "method": 2, "duration": _FRAME_MS, "loop": 0}
-        images[0].save(buffer, "WEBP", save_all=True, append_images=images[1:], **options)
-        path.parent.mkdir(exist_ok=True)
-        temporary = path.with_name(f".{path.name}")
-        temporary.write_bytes(buffer.getvalue())
-        temporary.replace(path)

@@ -1,7 +1,8 @@
 """A form begun from a picture that a DCGAN drew: its silhouette, turned about its axis, seen from four sides.
 
-It is what forms of the main road begin as, before their guide makes more of them; here it stays as it begins.
-Belongs here: the choice and the sheet. Silhouettes are in `forms.revolving`.
+It is what forms of the main road begin as, before their guide makes more of them. Here it stays as it begins, and is
+kept as a mesh too, which `forms_3d.first_meshes` takes for the first guess of a species and `cppn_forms.ancestors` for
+an ancestor. Belongs here: the choice, the sheet and the mesh. Silhouettes are in `forms.revolving`.
 """
 
 from __future__ import annotations
@@ -15,19 +16,21 @@ from PIL import Image
 from fungal_assets.galleries.grids import save_webp
 from fungal_assets.previews import contact_sheet
 
-GRID_SIZE, VIEWS, VIEW_PX = 48, 4, 128
+GRID_SIZE, VIEWS, VIEW_PX, MAX_FACES = 48, 4, 128, 6000
 
 
 def draw_form(images: Sequence[Image.Image], path: Path) -> int | None:
-    """Write a sheet of the picture with the fittest silhouette, that silhouette, and the form turned from it.
+    """Write a sheet of the picture with the fittest silhouette, that, and the form turned from it; and the form as GLB.
 
     Args:
         images: Drawn pictures, RGB.
-        path: The sheet; not written where no picture shows a free, upright subject.
+        path: The sheet; the mesh stands beside it. Neither is written where no picture shows a free, upright subject.
 
     Returns:
         Which picture it is, or None.
     """
+    from fungal_assets.forms.gltf import write_glb
+    from fungal_assets.forms.meshing import mesh_volume
     from fungal_assets.forms.revolving import best_silhouette, find_silhouette, revolve
     from fungal_assets.forms.showing import pictures
     from fungal_assets.forms.views import orbit
@@ -35,7 +38,10 @@ def draw_form(images: Sequence[Image.Image], path: Path) -> int | None:
     best = best_silhouette([np.asarray(image) for image in images])
     if best is None:
         return None
-    views = pictures(revolve(best, GRID_SIZE), orbit(VIEWS), VIEW_PX)
+    volume = revolve(best, GRID_SIZE)
+    mesh = mesh_volume(volume, max_faces=MAX_FACES)
+    write_glb(path.with_suffix(".glb"), mesh, name="drawn by a DCGAN", extras={})
+    views = pictures(volume, orbit(VIEWS), VIEW_PX)
     tiles = [Image.fromarray(best.picture), Image.fromarray(best.mask), *map(Image.fromarray, views)]
     labels = ["drawn", "its silhouette", "turned", *[""] * (VIEWS - 1)]
     save_webp(contact_sheet(tiles, columns=len(tiles), labels=labels, tile_px=VIEW_PX), path)

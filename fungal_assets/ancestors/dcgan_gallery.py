@@ -94,7 +94,7 @@ def make_dcgan_gallery(
         sample_galleries: The tuned diffusion model's gallery at this size; None to compare with nothing.
         folder: Where `pictures/*.png`, `gallery.parquet`, `grid.webp`, `nearest.webp`, `walk.mp4`, `walk.webp` and
             `report.json` go; with a gallery to compare with, `comparison.webp` and `comparison.md` too; and
-            `form.webp` where a picture has a silhouette to begin a form from.
+            `form.webp` and `form.glb` where a picture has a silhouette to begin a form from.
         pictures: How many are drawn.
         walk_stops: Pictures that a walk passes before it is back.
         frames_per_stop: Frames from one to the next.

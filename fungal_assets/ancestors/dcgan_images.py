@@ -94,7 +94,8 @@ def _decode(data: bytes, image_id: str, size_px: int) -> np.ndarray:
     if image.size != (size_px, size_px):
         raise InputError(
             f"the prepared picture {image_id!r} has {image.width}x{image.height} px, {size_px}x{size_px} expected. "
-            "Prepare the pictures again: fungal grow --until prepared_images"
+            "Prepare the pictures again, as squares: fungal grow --until prepared_images --set "
+            "prepared_images.shape=square"
         )
     return np.moveaxis(np.asarray(image), -1, 0)
 

@@ -23,11 +23,10 @@ import numpy as np
 from fungal_assets.ancestors.genomes import (
     Counter,
     Lineage,
+    Stock,
     drawn_from,
     from_json,
     neat_config,
-    seed_chimera,
-    seed_genome,
     settle,
     tell_mutations,
     to_json,
@@ -90,7 +89,7 @@ class Generation:
 
 
 def evolve(
-    ancestors: int,
+    stock: Stock,
     score: Score,
     folder: Path,
     *,
@@ -102,11 +101,11 @@ def evolve(
     """Evolve, or go on where the files in the folder end.
 
     Args:
-        ancestors: How many the genomes are told of.
+        stock: What genomes are told and answer, and whom the evolution begins with.
         score: Gives a generation's fitness.
         folder: For the generations' files.
         population: Genomes of a generation.
-        generations: To breed after the first, which is the ancestors themselves.
+        generations: To breed after the first, which is the founders.
         seed: Of all chance.
         tell: Told of progress.
 
@@ -114,11 +113,11 @@ def evolve(
         All generations, the first one with number 0.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    config = neat_config(ancestors, population)
+    config = neat_config(stock, population)
     done = [read_generation(path, config) for path in sorted(folder.glob("[0-9]*.json"))][: generations + 1]
     ticker = Ticker(tell, "evolving", generations + 1, done=len(done))
     while len(done) <= generations:
-        current = breed(done[-1], config, seed) if done else first_generation(ancestors, config, seed)
+        current = breed(done[-1], stock, config, seed) if done else first_generation(stock, config, seed)
         memory = done[-1].memory if done else np.zeros((0, 0), np.float32)
         _judge(current, score, memory)
         write_generation(folder / f"{current.number:04d}.json", current)
@@ -128,25 +127,14 @@ def evolve(
     return done
 
 
-def first_generation(ancestors: int, config: neat.Config, seed: int) -> Generation:
-    """The ancestors themselves and, where there are several, the means and unions of two of them."""
+def first_generation(stock: Stock, config: neat.Config, seed: int) -> Generation:
+    """The founders of a stock, in turn."""
     tracker = _tracker(0)
     config.genome_config.innovation_tracker = tracker
-    config.genome_config.node_indexer = nodes = Counter(len(config.genome_config.output_keys))
-    makers: list[Callable[[int], neat.DefaultGenome]] = [
-        lambda key, ancestor=number: seed_genome(key, ancestor, config)  # type: ignore[misc]
-        for number in range(ancestors)
-    ]
-    for first in range(ancestors):
-        for second in range(first + 1, ancestors):
-            makers += [
-                lambda key, pair=(first, second), united=united: seed_chimera(
-                    key, pair, config, is_union=united
-                )  # type: ignore[misc]
-                for united in (False, True)
-            ]
+    config.genome_config.node_indexer = nodes = Counter(len(stock.outputs))
+    makers = stock.founders
     with drawn_from(seed, "first"):
-        genomes = {key: makers[(key - 1) % len(makers)](key) for key in range(1, config.pop_size + 1)}
+        genomes = {key: makers[(key - 1) % len(makers)](key, config) for key in range(1, config.pop_size + 1)}
         lineage = {key: Lineage((), 0, ()) for key in genomes}
         kinds = _kinds(config, {}, 1)
         kinds.speciate(config, genomes, 0)
@@ -155,7 +143,7 @@ def first_generation(ancestors: int, config: neat.Config, seed: int) -> Generati
     return Generation(0, genomes, lineage, kinds, counters)
 
 
-def breed(parents: Generation, config: neat.Config, seed: int) -> Generation:
+def breed(parents: Generation, stock: Stock, config: neat.Config, seed: int) -> Generation:
     """The generation after one whose fitness is known."""
     import neat
 
@@ -165,13 +153,13 @@ def breed(parents: Generation, config: neat.Config, seed: int) -> Generation:
     reproduction.genome_indexer = genomes_born = Counter(parents.counters["genomes"])
     reproduction.innovation_tracker = tracker = _tracker(parents.counters["innovations"])
     config.genome_config.node_indexer = nodes = Counter(parents.counters["nodes"])
-    number, ancestors = parents.number + 1, ancestors_of(config)
+    number = parents.number + 1
     threshold = _next_threshold(parents, config.pop_size)
     config.species_set_config.compatibility_threshold = threshold
     with drawn_from(seed, number):
         genomes = reproduction.reproduce(config, parents.kinds, config.pop_size, parents.number)
         for genome in genomes.values():
-            settle(genome)
+            settle(genome, config)
         parents.kinds.speciate(config, genomes, number)
     lineage = {}
     for key, genome in genomes.items():
@@ -181,7 +169,7 @@ def breed(parents: Generation, config: neat.Config, seed: int) -> Generation:
             pair = sorted(
                 set(reproduction.ancestors[key]), key=lambda each: (-parents.genomes[each].fitness, each)
             )
-            told = tell_mutations(genome, [parents.genomes[each] for each in pair], ancestors)
+            told = tell_mutations(genome, [parents.genomes[each] for each in pair], stock)
             lineage[key] = Lineage(tuple(pair), number, told)
     counters = {"genomes": genomes_born.value, "kinds": parents.kinds.indexer.value}
     counters |= {"nodes": nodes.value, "innovations": tracker.global_counter}
@@ -196,11 +184,34 @@ def _next_threshold(parents: Generation, population: int) -> float:
     return round(min(max(parents.threshold * step, 0.3), 6.0), 6)
 
 
-def ancestors_of(config: neat.Config) -> int:
-    """How many ancestors genomes of these settings are told of."""
-    from fungal_assets.ancestors.genomes import PLACES, SENSES
+def list_everyone(history: Sequence[Generation]) -> list[dict[str, Any]]:
+    """Everyone that ever lived, once: key, generation, parents, mutations, fitness and measures, JSON-able."""
+    everyone = {}
+    for generation in history:
+        for key, genome in generation.genomes.items():
+            lineage = generation.lineage[key]
+            everyone[key] = {
+                "key": key,
+                "generation": lineage.generation,
+                "parents": list(lineage.parents),
+                "mutations": list(lineage.mutations),
+                "fitness": genome.fitness,
+                **generation.measures[key],
+            }
+    return list(everyone.values())
 
-    return (config.genome_config.num_inputs - len(PLACES)) // len(SENSES)
+
+def descend(history: Sequence[Generation], key: int) -> list[tuple[neat.DefaultGenome, Lineage]]:
+    """The genomes that one descends from and itself, each with its lineage, the fitter parent each time."""
+    genomes = {
+        key: (generation.genomes[key], generation.lineage[key])
+        for generation in history
+        for key in generation.genomes
+    }
+    line = [genomes[key]]
+    while line[-1][1].parents:
+        line.append(genomes[line[-1][1].parents[0]])
+    return line[::-1]
 
 
 def write_generation(path: Path, generation: Generation) -> None:
@@ -250,7 +261,7 @@ def read_generation(path: Path, config: neat.Config) -> Generation:
         kept["counters"],
         kept["threshold"],
         {int(key): value for key, value in kept["measures"].items()},
-        np.array(kept["memory"], np.float32).reshape(len(kept["memory"]), -1),
+        np.array(kept["memory"] or np.zeros((0, 0)), np.float32),
     )
 
 

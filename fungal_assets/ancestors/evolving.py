@@ -1,7 +1,7 @@
 """The stage `cppn_forms`: ancestors read and mended, generations bred, the best that differ grown whole and kept.
 
     ancestors.json   the ancestors: where they are from, what was mended, how well they were reproduced at generation 0
-    lineage.json     everyone that ever lived: key, generation, parents, mutations, fitness
+    lineage.json     everyone that ever lived: key, generation, parents, mutations, fitness, measures
     forms.json       the forms that are kept, as their own notes say
     forms.webp, lineage.webp, <slug>/..., ancestors/...    as `picturing` and `keeping` say
 
@@ -14,17 +14,18 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch  # noqa: TID253
 
-from fungal_assets.ancestors.evolution import Generation, evolve
+from fungal_assets.ancestors.evolution import Generation, descend, evolve, list_everyone
 from fungal_assets.ancestors.expression import express, grow_form
 from fungal_assets.ancestors.fields import Field, measure_field
 from fungal_assets.ancestors.fitness import Fitness
-from fungal_assets.ancestors.genomes import to_json
+from fungal_assets.ancestors.genomes import form_stock, to_json
 from fungal_assets.ancestors.judging import FungusJudge, photograph
 from fungal_assets.ancestors.keeping import (
     LIST_NAME,
@@ -35,7 +36,7 @@ from fungal_assets.ancestors.keeping import (
 )
 from fungal_assets.ancestors.novelty import choose_apart, describe, variety
 from fungal_assets.ancestors.origins import read_origin
-from fungal_assets.ancestors.picturing import draw_forms, draw_lineage
+from fungal_assets.ancestors.picturing import draw_forms, draw_lineage, show_stage
 from fungal_assets.ancestors.reproduction import measure_faithfully
 from fungal_assets.errors import InputError
 from fungal_assets.forms.keeping import load_volume
@@ -109,7 +110,7 @@ def evolve_forms(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     score = Fitness(fields, fitness, grid_size, target=wanted, words=words, judge=judge, device=device)
     history = evolve(
-        len(fields),
+        form_stock(len(fields)),
         score,
         folder / ".evolution",
         population=population,
@@ -248,19 +249,6 @@ def _keep(
     )
 
 
-def descend(history: Sequence[Generation], key: int) -> list[tuple[Any, Any]]:
-    """The genomes that one descends from and itself, each with its lineage, the fitter parent each time."""
-    genomes = {
-        key: (generation.genomes[key], generation.lineage[key])
-        for generation in history
-        for key in generation.genomes
-    }
-    line = [genomes[key]]
-    while line[-1][1].parents:
-        line.append(genomes[line[-1][1].parents[0]])
-    return line[::-1]
-
-
 def _name(genome: Any, fields: Sequence[Field]) -> str:
     """The ancestors whose distance reaches the genome's density, joined by "and"."""
     from fungal_assets.ancestors.genomes import PLACES, SENSES
@@ -297,20 +285,8 @@ def _write_tables(
     notes: Sequence[Mapping[str, Any]],
     forms: Sequence[Mapping[str, Any]],
 ) -> None:
-    everyone: dict[int, dict[str, Any]] = {}
-    for generation in history:
-        for key, genome in generation.genomes.items():
-            lineage = generation.lineage[key]
-            everyone[key] = {
-                "key": key,
-                "generation": lineage.generation,
-                "parents": list(lineage.parents),
-                "mutations": list(lineage.mutations),
-                "fitness": genome.fitness,
-                "viability": generation.measures[key]["viability"],
-            }
     write_atomically(folder / "ancestors.json", json.dumps({"ancestors": list(notes)}, indent=1))
-    write_atomically(folder / "lineage.json", json.dumps({"genomes": list(everyone.values())}))
+    write_atomically(folder / "lineage.json", json.dumps({"genomes": list_everyone(history)}))
     write_atomically(folder / LIST_NAME, json.dumps({"forms": list(forms)}, indent=1))
 
 
@@ -327,7 +303,7 @@ def _draw(
     for form in kept:
         descendant, _ = read_genome(folder / form["slug"] / "genome.json")
         lines.append((form["common_name"], descendant.descent))
-    save_sheet(draw_lineage(lines, fields), folder / "lineage.webp")
+    save_sheet(draw_lineage(lines, partial(show_stage, fields=fields)), folder / "lineage.webp")
 
 
 def _viable_share(generation: Generation) -> float:

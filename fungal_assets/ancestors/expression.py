@@ -16,7 +16,7 @@ import torch  # noqa: TID253
 from scipy import ndimage  # noqa: TID253
 
 from fungal_assets.ancestors.fields import Field
-from fungal_assets.ancestors.genomes import OUTPUTS, PLACES, SENSES, SPOKES, input_names
+from fungal_assets.ancestors.genomes import OUTPUTS, PLACES, SENSES, SPOKES, input_names, lone_seed
 from fungal_assets.ancestors.programs import Program, compile_genomes
 from fungal_assets.forms.solid import HALF_OPAQUE, largest_piece
 from fungal_assets.forms.volume import DENSITY_SCALE, EMPTY, Volume
@@ -147,6 +147,11 @@ def grow_form(genome: neat.DefaultGenome, fields: Sequence[Field], size: int) ->
     piece = largest_piece((volume.cell_alpha() > HALF_OPAQUE).numpy())
     near = torch.from_numpy(ndimage.binary_dilation(piece, iterations=_MARGIN_CELLS))
     return replace(volume, density=torch.where(near, volume.density, torch.tensor(EMPTY)))
+
+
+def grow_seed(field: Field, size: int) -> Volume:
+    """The volume of an ancestor, as its own first genome grows it."""
+    return grow_form(lone_seed(), [field], size)
 
 
 def bends(genome: neat.DefaultGenome) -> bool:

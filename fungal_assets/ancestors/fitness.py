@@ -20,7 +20,7 @@ import torch  # noqa: TID253
 from fungal_assets.ancestors.evolution import Genomes, Scores
 from fungal_assets.ancestors.expression import express, grid_points, grow_volume, sense
 from fungal_assets.ancestors.fields import Field
-from fungal_assets.ancestors.genomes import OUTPUTS, neat_config, seed_genome
+from fungal_assets.ancestors.genomes import OUTPUTS, lone_seed
 from fungal_assets.ancestors.living import Kin, measure_viability, overlap
 from fungal_assets.ancestors.novelty import describe, novelty, variety
 
@@ -110,11 +110,5 @@ class Fitness:
 
 def matter_of(fields: Sequence[Field], grid_size: int, device: str = "cpu") -> torch.Tensor:
     """Where the matter of objects is, each as its own seeded genome grows it: bool, shape (A, n, n, n)."""
-    found = []
-    for field in fields:
-        config = neat_config(1, 2)
-        from neat.innovation import InnovationTracker
-
-        config.genome_config.innovation_tracker = InnovationTracker()
-        found.append(express([seed_genome(1, 0, config)], [field], grid_size, device=device).density[0] > 0)
-    return torch.stack(found)
+    grown = [express([lone_seed()], [field], grid_size, device=device).density[0] for field in fields]
+    return torch.stack(grown) > 0

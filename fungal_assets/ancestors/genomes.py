@@ -1,10 +1,12 @@
 """Genomes: networks that compose simple patterns, as NEAT breeds them, and as JSON.
 
 A genome is a graph of nodes, each with an activation, joined by weighted connections (K. Stanley, "Compositional
-pattern producing networks", 2007). It is told where a point is and how far the surface of each ancestor is there, and
-answers how dense and of what colour the point is, and how far to move before asking (the bend, an addition of this
-project: a stem that sways stays as thick as it is). The genome that an evolution starts from passes the distance and
-the colour of one ancestor through, and so is that ancestor; what comes later adds to it.
+pattern producing networks", 2007). What it is told of a point, what it answers, and what the first genomes are, is its
+stock. A form's is told where the point is and how far the surface of each ancestor is there, and answers how dense and
+of what colour the point is, and how far to move before asking (the bend, an addition of this project: a stem that sways
+stays as thick as it is). The genome that an evolution of forms starts from passes the distance and the colour of one
+ancestor through, and so is that ancestor; what comes later adds to it. The stock of pictures stands in
+`picture_drawing`.
 
 The genes, their mutation and crossover are neat-python's (K. Stanley, R. Miikkulainen, "Evolving neural networks
 through augmenting topologies", 2002). Never pickled: a genome is JSON, and its key, parents and mutations are its
@@ -15,9 +17,12 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from configparser import ConfigParser
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,6 +130,23 @@ class Counter:
 
 
 @dataclass(frozen=True)
+class Stock:
+    """What all genomes of an evolution have in common.
+
+    Args:
+        inputs: What they are told of a point, by name; the pin of number i has the key -1 - i.
+        outputs: What they answer, by name; the node of number i has the key i.
+        founders: Makers of the first genomes, which get a key and neat-python's settings.
+        changes: What of those settings is otherwise than below, by section.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    founders: tuple[Callable[[int, neat.Config], neat.DefaultGenome], ...]
+    changes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Lineage:
     """Where a genome is from.
 
@@ -140,26 +162,43 @@ class Lineage:
 
 
 def input_names(ancestors: int) -> tuple[str, ...]:
-    """What a genome with so many ancestors is told of a point; the pin of number i has the key -1 - i."""
+    """What a form's genome with so many ancestors is told of a point."""
     return PLACES + tuple(f"{sense} {number}" for number in range(1, ancestors + 1) for sense in SENSES)
 
 
-def neat_config(ancestors: int, population: int) -> neat.Config:
-    """neat-python's settings for genomes with so many ancestors."""
+def form_stock(ancestors: int) -> Stock:
+    """The stock of forms with so many ancestors: begun from each, and from the mean and the union of any two."""
+    pairs = combinations(range(ancestors), 2)
+    return Stock(
+        input_names(ancestors),
+        OUTPUTS,
+        (
+            *(partial(seed_genome, ancestor) for ancestor in range(ancestors)),
+            *(partial(seed_chimera, pair, is_union=is_union) for pair in pairs for is_union in (False, True)),
+        ),
+    )
+
+
+def neat_config(stock: Stock, population: int) -> neat.Config:
+    """neat-python's settings for genomes of a stock."""
     import neat
 
     text = _SETTINGS.format(
         population=population,
-        inputs=len(input_names(ancestors)),
-        outputs=len(OUTPUTS),
+        inputs=len(stock.inputs),
+        outputs=len(stock.outputs),
         activations=" ".join(ACTIVATIONS),
     )
     kinds = (neat.DefaultGenome, neat.DefaultReproduction, neat.DefaultSpeciesSet, neat.DefaultStagnation)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "neat.ini"
-        path.write_text(text)
+        settings = ConfigParser()
+        settings.read_string(text)
+        settings.read_dict(stock.changes)
+        with path.open("w") as file:
+            settings.write(file)
         config = neat.Config(*kinds, str(path))
-    config.genome_config.node_indexer = Counter(len(OUTPUTS))
+    config.genome_config.node_indexer = Counter(len(stock.outputs))
     return config
 
 
@@ -174,30 +213,45 @@ def drawn_from(*seed: object) -> Iterator[None]:
         random.setstate(before)
 
 
-def seed_genome(key: int, ancestor: int, config: neat.Config) -> neat.DefaultGenome:
-    """The genome that is one of the ancestors, numbered from 0: its distance and colour passed through."""
+def empty_genome(key: int, config: neat.Config) -> neat.DefaultGenome:
+    """The genome that answers 0 to everything."""
     import neat
 
-    genome, settings = neat.DefaultGenome(key), config.genome_config
-    for output in settings.output_keys:
-        genome.nodes[output] = genome.create_node(settings, output)
-    settle(genome)
+    genome = neat.DefaultGenome(key)
+    for output in config.genome_config.output_keys:
+        genome.nodes[output] = genome.create_node(config.genome_config, output)
+    settle(genome, config)
     for node in genome.nodes.values():
         node.bias = 0.0
+    return genome
+
+
+def seed_genome(ancestor: int, key: int, config: neat.Config) -> neat.DefaultGenome:
+    """The genome that is one of the ancestors, numbered from 0: its distance and colour passed through."""
+    genome, settings = empty_genome(key, config), config.genome_config
     for output in range(len(SENSES)):
         pin = -1 - (len(PLACES) + len(SENSES) * ancestor + output)
         genome.add_connection(settings, pin, output, 1.0, True)
     return genome
 
 
+def lone_seed() -> neat.DefaultGenome:
+    """The genome that is its only ancestor."""
+    from neat.innovation import InnovationTracker
+
+    config = neat_config(form_stock(1), 2)
+    config.genome_config.innovation_tracker = InnovationTracker()
+    return seed_genome(0, 1, config)
+
+
 def seed_chimera(
-    key: int, pair: tuple[int, int], config: neat.Config, *, is_union: bool
+    pair: tuple[int, int], key: int, config: neat.Config, *, is_union: bool
 ) -> neat.DefaultGenome:
     """The genome that is the mean of two ancestors, numbered from 0, or their union.
 
     The union of two bodies is where the larger of their densities is above 0, and max(a, b) = (a + b + |a - b|) / 2.
     """
-    genome, settings = seed_genome(key, pair[0], config), config.genome_config
+    genome, settings = seed_genome(pair[0], key, config), config.genome_config
     genome.connections.clear()
     pins = [-1 - (len(PLACES) + len(SENSES) * ancestor) for ancestor in pair]
     for pin in pins:
@@ -213,9 +267,9 @@ def seed_chimera(
     return genome
 
 
-def settle(genome: neat.DefaultGenome) -> None:
+def settle(genome: neat.DefaultGenome, config: neat.Config) -> None:
     """Keep outputs plain sums: what they mean does not mutate."""
-    for output in range(len(OUTPUTS)):
+    for output in config.genome_config.output_keys:
         genome.nodes[output].activation = "identity"
 
 
@@ -260,16 +314,16 @@ def from_json(kept: Mapping[str, Any]) -> tuple[neat.DefaultGenome, Lineage]:
         lineage = Lineage(tuple(kept["parents"]), kept["generation"], tuple(kept["mutations"]))
     except (KeyError, TypeError, ValueError) as error:
         raise ProvenanceError(
-            f"this is no genome of a form: {error}. Evolve again: fungal grow --with ancestors"
+            f"this is no genome: {error}. Evolve again: fungal grow --with ancestors"
         ) from error
     return genome, lineage
 
 
 def tell_mutations(
-    child: neat.DefaultGenome, parents: Sequence[neat.DefaultGenome], ancestors: int
+    child: neat.DefaultGenome, parents: Sequence[neat.DefaultGenome], stock: Stock
 ) -> tuple[str, ...]:
     """What a child has that none of its parents has, in words."""
-    names = _names(ancestors)
+    names = dict(enumerate(stock.outputs)) | {-1 - at: name for at, name in enumerate(stock.inputs)}
     nodes = {key for parent in parents for key in parent.nodes}
     links = {key for parent in parents for key in parent.connections}
     told = [f"new {node.activation}" for key, node in child.nodes.items() if key not in nodes]
@@ -292,8 +346,3 @@ def tell_mutations(
         if key in links
     )
     return (*told, *([f"{changed} weights"] if changed else []))
-
-
-def _names(ancestors: int) -> dict[int, str]:
-    pins = {-1 - number: name for number, name in enumerate(input_names(ancestors))}
-    return pins | dict(enumerate(OUTPUTS))

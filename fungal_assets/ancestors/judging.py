@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 from PIL import Image
 
 from fungal_assets.ancestors.lighting import shine
 from fungal_assets.forms.recognition import GROUND
-from fungal_assets.forms.showing import pictures
-from fungal_assets.forms.views import orbit
+from fungal_assets.forms.shooting import turn
 from fungal_assets.forms.volume import Volume
 from fungal_assets.words import with_article
 
@@ -29,9 +29,10 @@ def photograph(
     volume: Volume, *, views: int = VIEWS, first: int = VIEWS, size_px: int = VIEW_PX, finer: int = 1
 ) -> list[Image.Image]:
     """The first of some views all round a form, lit, on a plain grey ground."""
-    cameras = orbit(views, elevation_deg=_ELEVATION_DEG)[:first]
-    shown = pictures(shine(volume), cameras, size_px, ground=GROUND, finer=finer)
-    return [Image.fromarray(picture) for picture in shown]
+    shown = turn(
+        shine(volume), views, size_px, size_px, elevation_deg=_ELEVATION_DEG, finer=finer, ground=GROUND
+    )
+    return [Image.fromarray(picture) for picture in islice(shown, first)]
 
 
 class FungusJudge:
@@ -63,10 +64,13 @@ class FungusJudge:
     def _embedded(self) -> np.ndarray:
         return self._judge.embed_names(self.names).numpy()
 
+    def liken(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """How like each name each picture is to it: float32, shape (n, names), cosines."""
+        return self._judge.embed_images(images).numpy() @ self._embedded.T
+
     def call(self, images: Sequence[Image.Image]) -> list[str]:
         """What each picture shows, of all that it knows."""
-        likeness = self._judge.embed_images(images).numpy() @ self._embedded.T
-        return [self.names[number] for number in likeness.argmax(1)]
+        return [self.names[number] for number in self.liken(images).argmax(1)]
 
     def is_fungus(self, images: Sequence[Image.Image]) -> np.ndarray:
         """Whether each picture is called a fungus: bool, shape (n,)."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fungal_assets.ancestors.bodies import Body
+from fungal_assets.ancestors.breeding import FORM_NOTES
 from fungal_assets.ancestors.expression import grow_form
 from fungal_assets.ancestors.fields import Field, measure_field
 from fungal_assets.ancestors.genomes import Lineage, from_json, to_json
@@ -30,11 +31,9 @@ from fungal_assets.store import write_atomically
 if TYPE_CHECKING:
     import neat
 
-    from fungal_assets.forms.volume import Volume
 
-LIST_NAME, GENOME_NAME, NOTES_NAME, ANCESTORS = "forms.json", "genome.json", "form.json", "ancestors"
+LIST_NAME, GENOME_NAME, NOTES_NAME, ANCESTORS = "forms.json", "genome.json", FORM_NOTES, "ancestors"
 FRAMES, FRAME_PX, FRAMES_PER_S = 24, 160, 12
-_ELEVATION_DEG = 14.0
 
 
 @dataclass(frozen=True)
@@ -149,6 +148,7 @@ def keep_form(
     from fungal_assets.forms.gltf import write_glb
     from fungal_assets.forms.keeping import save_volume
     from fungal_assets.forms.meshing import mesh_volume
+    from fungal_assets.forms.shooting import turn
     from fungal_assets.forms.video import write_mp4, write_preview
 
     if (folder / NOTES_NAME).exists():
@@ -166,21 +166,12 @@ def keep_form(
     }
     save_volume(folder / "form.npz", volume, extras)
     write_glb(folder / "mesh.glb", mesh, name=notes["common_name"], extras=extras)
-    frames = turn_lit(volume, FRAMES, FRAME_PX)
+    frames = list(turn(shine(volume), FRAMES, FRAME_PX, FRAME_PX, finer=1))
     write_preview(folder / "turntable.webp", frames, frames_per_s=FRAMES_PER_S)
     write_mp4(folder / "turntable.mp4", frames, frames_per_s=FRAMES_PER_S)
     kept = dict(notes) | {"faces": len(mesh.faces), "grid_size": grid_size}
     write_atomically(folder / NOTES_NAME, json.dumps(kept, indent=1))
     return kept
-
-
-def turn_lit(volume: Volume, frames: int, size_px: int) -> list[np.ndarray]:
-    """One turn of a form on black, lit: uint8, each (size_px, size_px, 3)."""
-    from fungal_assets.forms.showing import pictures
-    from fungal_assets.forms.views import orbit
-
-    cameras = orbit(frames, elevation_deg=_ELEVATION_DEG)
-    return list(pictures(shine(volume), cameras, size_px, finer=1))
 
 
 def list_evolved(cppn_forms: Path) -> list[dict[str, Any]]:

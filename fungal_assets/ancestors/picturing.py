@@ -5,7 +5,7 @@ Belongs here: sheets. Films stand with the forms. Heavy libraries: import this m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from fungal_assets.forms.volume import Volume
 from fungal_assets.previews import contact_sheet
 
 STAGES = 6
-_TILE_PX, _GAP_PX, _LABEL_PX = 128, 10, 30
+TILE_PX, _GAP_PX, _LABEL_PX = 128, 10, 30
 _GRID, _SHEET_PX = 40, 160
 
 
@@ -31,6 +31,11 @@ def draw_forms(volumes: Sequence[Volume], labels: Sequence[str]) -> Image.Image:
     return contact_sheet(tiles, columns=min(6, len(tiles)), labels=texts, tile_px=_SHEET_PX)
 
 
+def show_stage(kept: Mapping[str, Any], fields: Sequence[Field]) -> Image.Image:
+    """The form of a genome, given as JSON, from the front."""
+    return photograph(grow_form(from_json(kept)[0], fields, _GRID), first=1, size_px=TILE_PX, finer=2)[0]
+
+
 def choose_stages(descent: Sequence[Mapping[str, Any]], count: int = STAGES) -> list[Mapping[str, Any]]:
     """Some genomes of a line of descent, spread evenly over it, the first and the last among them."""
     places = np.unique(np.linspace(0, len(descent) - 1, min(count, len(descent))).round().astype(int))
@@ -38,16 +43,17 @@ def choose_stages(descent: Sequence[Mapping[str, Any]], count: int = STAGES) -> 
 
 
 def draw_lineage(
-    lines: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], fields: Sequence[Field]
+    lines: Sequence[tuple[str, Sequence[Mapping[str, Any]]]],
+    show: Callable[[Mapping[str, Any]], Image.Image],
 ) -> Image.Image:
-    """The way of each form, a row each, from its ancestor at the left; below each stage what was new in it.
+    """The way of each form or picture, a row each, from its first genome on; below each stage what was new in it.
 
     Args:
-        lines: The name of each form, and the genomes that it descends from and itself, as JSON.
-        fields: Of the ancestors.
+        lines: The name of each, and the genomes that it descends from and itself, as JSON.
+        show: Draws a genome, `TILE_PX` wide and high.
     """
-    step = _TILE_PX + 3 * _GAP_PX
-    height = _TILE_PX + _LABEL_PX + 2 * _GAP_PX
+    step = TILE_PX + 3 * _GAP_PX
+    height = TILE_PX + _LABEL_PX + 2 * _GAP_PX
     canvas = Image.new("RGB", (STAGES * step + _GAP_PX, len(lines) * height + _GAP_PX), GROUND)
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=10)
     for row, (name, descent) in enumerate(lines):
@@ -56,19 +62,16 @@ def draw_lineage(
         for column, kept in enumerate(stages):
             left = _GAP_PX + column * step
             if column:
-                middle = top + _TILE_PX // 2
+                middle = top + TILE_PX // 2
                 draw.line((left - 3 * _GAP_PX, middle, left, middle), fill=LINE, width=2)
                 draw.polygon([(left, middle), (left - 6, middle - 4), (left - 6, middle + 4)], fill=LINE)
-            view = photograph(
-                grow_form(from_json(kept)[0], fields, _GRID), views=1, size_px=_TILE_PX, finer=2
-            )
-            canvas.paste(view[0], (left, top))
+            canvas.paste(show(kept), (left, top))
             is_last = column == len(stages) - 1
             title = name if is_last else f"generation {kept['generation']}"
             news = ", ".join(kept["mutations"][:2]) or ("a first form" if column == 0 else "")
             for line, text in enumerate((title, news)):
                 shown = text if font.getlength(text) <= step - 6 else text[: int((step - 6) / 5.4)] + "…"
                 draw.text(
-                    (left, top + _TILE_PX + 3 + 13 * line), shown, INK if line == 0 else "#8a877f", font=font
+                    (left, top + TILE_PX + 3 + 13 * line), shown, INK if line == 0 else "#8a877f", font=font
                 )
     return canvas

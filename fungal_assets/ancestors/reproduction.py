@@ -11,7 +11,7 @@ import numpy as np
 from fungal_assets.ancestors.bodies import Body
 from fungal_assets.ancestors.expression import express
 from fungal_assets.ancestors.fields import FINE_CELLS, Field, measure_field
-from fungal_assets.ancestors.genomes import neat_config, seed_genome
+from fungal_assets.ancestors.genomes import lone_seed
 from fungal_assets.forms.crossing import winding_numbers
 
 _WELL = 0.993
@@ -31,11 +31,7 @@ def measure_faithfully(name: str, body: Body) -> tuple[Field, float]:
 
 def measure_reproduction(field: Field, *, size: int = _SIZE) -> float:
     """Intersection over union, 0 to 1, of a body with what grows from its seeded genome, on a grid of its own."""
-    from neat.innovation import InnovationTracker
-
-    config = neat_config(1, 2)
-    config.genome_config.innovation_tracker = InnovationTracker()
-    grown = express([seed_genome(1, 0, config)], [field], size).density[0].numpy() > 0
+    grown = express([lone_seed()], [field], size).density[0].numpy() > 0
     line = np.linspace(-1, 1, size)
     is_body = winding_numbers(field.body.vertices[field.body.faces], line) > 0
     return float((grown & is_body).sum() / max((grown | is_body).sum(), 1))

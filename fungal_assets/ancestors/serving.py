@@ -84,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/state":
             self._send_json(HTTPStatus.OK, self.server.session.state())
         elif found := re.fullmatch(r"/creature/(\d{1,9})\.webp", path):
-            picture = self.server.session.turning(int(found[1]))
+            picture = self.server.session.shown(int(found[1]))
             self._send(HTTPStatus.OK, "image/webp", picture)
         else:
             self._send_error(HTTPStatus.NOT_FOUND, f"there is nothing at {path}.")

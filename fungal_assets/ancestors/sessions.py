@@ -12,7 +12,7 @@ from pathlib import Path
 
 import platformdirs
 
-from fungal_assets.ancestors.breeding import Session
+from fungal_assets.ancestors.breeding import FORM_NOTES, Session
 from fungal_assets.errors import InputError
 from fungal_assets.progress import Tell, stay_silent
 
@@ -25,9 +25,9 @@ def breeding_folder(root: str) -> Path:
     return platformdirs.user_data_path("fungal_assets") / "breeding" / key
 
 
-def list_saved(root: str) -> list[Path]:
-    """The folders of all children that were bred and saved, of all sessions of a store."""
-    return sorted(path.parent for path in breeding_folder(root).glob("*/saved/*/form.json"))
+def list_saved(root: str, notes_name: str = FORM_NOTES) -> list[Path]:
+    """The folders of all children that were bred and saved, of all sessions of a store: forms or pictures."""
+    return sorted(path.parent for path in breeding_folder(root).glob(f"*/saved/*/{notes_name}"))
 
 
 def open_session(
@@ -52,13 +52,51 @@ def open_session(
     Raises:
         InputError: The name cannot be one, an object is not found or cannot be mended, or the session has others.
     """
+    from fungal_assets.ancestors.keeping import save_ancestor
     from fungal_assets.ancestors.origins import choose_origins, read_origin
+    from fungal_assets.ancestors.reproduction import measure_faithfully
 
+    folder = _folder_of(root, name)
+    if not objects and (folder / "session.json").exists():
+        return _expect(Session(folder), "creature")
+    ancestors = []
+    for address in choose_origins(objects, forms_3d):
+        field, _ = measure_faithfully(*read_origin(address, forms_3d))
+        tell(f"ancestor {field.name}")
+        ancestors.append({"name": field.name, "path": save_ancestor(folder, field)})
+    return Session.begin(folder, {"ancestors": ancestors, "seed": seed})
+
+
+def open_pictures(root: str, name: str, cppn_pictures: Path | None, *, seed: int = 0) -> Session:
+    """The session of pictures of a name in a store: the one that is there, or a new one from evolved pictures.
+
+    Args:
+        root: Of the store.
+        name: Letters, digits, `-` and `_`.
+        cppn_pictures: The complete output of that name; None to begin from chance.
+        seed: Of all chance of a new session.
+
+    Raises:
+        InputError: The name cannot be one, or its session is of forms.
+    """
+    from fungal_assets.ancestors.bred_pictures import read_beginning
+
+    folder = _folder_of(root, name)
+    if (folder / "session.json").exists():
+        return _expect(Session(folder), "picture")
+    return Session.begin(folder, {"pictures": read_beginning(cppn_pictures), "seed": seed})
+
+
+def _folder_of(root: str, name: str) -> Path:
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,60}", name):
         raise InputError(f"session {name!r} is no name for a folder; use letters, digits, - and _.")
-    folder = breeding_folder(root) / name
-    if not objects and (folder / "session.json").exists():
-        return Session(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    bodies = [read_origin(address, forms_3d) for address in choose_origins(objects, forms_3d)]
-    return Session.begin(folder, bodies, seed=seed, tell=tell)
+    return breeding_folder(root) / name
+
+
+def _expect(session: Session, noun: str) -> Session:
+    if session.subject.noun != noun:
+        raise InputError(
+            f"the session {session.folder.name!r} breeds {session.subject.noun}s, not {noun}s; give another name: "
+            "--session NAME"
+        )
+    return session

@@ -13,6 +13,8 @@ from PIL import Image
 from fungal_assets.collection.admission import count_reasons
 from fungal_assets.collection.decoding import contrast_of
 from fungal_assets.collection.nudity import INSTALL, find_model, score_images
+from fungal_assets.collection.preparation import size_for
+from fungal_assets.collection.shapes import SQUARE
 from fungal_assets.shards import count_rows, read_rows, read_table
 from fungal_assets.verdicts import Verdict
 
@@ -89,30 +91,30 @@ def check_nudity(raw_images: Path, *, most: float, cache_dir: Path | None = None
     return Verdict(not likely, finding, figures)
 
 
-def check_squares(prepared_images: Path, raw_images: Path, *, size_px: int) -> Verdict:
-    """The prepared images are those admitted, all RGB squares of the right size, none blank."""
-    expected = {row["image_id"] for row in read_rows(raw_images, ["image_id"])}
+def check_prepared(prepared_images: Path, raw_images: Path, *, size_px: int, shape: str) -> Verdict:
+    """The prepared images are those admitted, all RGB in the size that each is due, none blank."""
+    rows = read_rows(raw_images, ["image_id", "width", "height"])
+    expected = {row["image_id"]: size_for((row["width"], row["height"]), size_px, shape) for row in rows}
     found, misshapen, blank = [], [], []
     for row in read_rows(prepared_images, ["image", "image_id"]):
         image = Image.open(io.BytesIO(row["image"]["bytes"]))
         found.append(row["image_id"])
-        if image.mode != "RGB" or image.size != (size_px, size_px):
+        if image.mode != "RGB" or image.size != expected.get(row["image_id"], image.size):
             misshapen.append(row["image_id"])
         elif contrast_of(image) < MIN_CONTRAST:
             blank.append(row["image_id"])
     faults = {
-        "missing": sorted(expected - set(found)),
-        "foreign": sorted(set(found) - expected),
+        "missing": sorted(expected.keys() - set(found)),
+        "foreign": sorted(set(found) - expected.keys()),
         "repeated": [image_id for image_id, count in Counter(found).items() if count > 1],
         "misshapen": misshapen,
         "blank": blank,
     }
-    finding = f"{len(found)} RGB squares of {size_px} px, one for each specimen, none blank."
+    what = f"RGB square of {size_px} px" if shape == SQUARE else f"RGB picture of the shapes at {size_px} px"
+    finding = f"{len(found)} {what.replace(' of', 's of', 1)}, one for each specimen, none blank."
     if any(faults.values()):
         listed = "; ".join(f"{kind}: {_name(ids)}" for kind, ids in faults.items() if ids)
-        finding = (
-            f"expected one RGB square of {size_px} px per specimen; {listed}. Grow prepared_images again."
-        )
+        finding = f"expected one {what} per specimen; {listed}. Grow prepared_images again."
     return Verdict(not any(faults.values()), finding, {kind: len(ids) for kind, ids in faults.items()})
 
 

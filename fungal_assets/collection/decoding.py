@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms
 
-from fungal_assets.collection.scaling import Box, Picture, as_image, scale_by_pillow, size_of
+from fungal_assets.collection.scaling import Box, Picture, Size, as_image, scale_by_pillow, size_of
+from fungal_assets.collection.shapes import SQUARE, nearest_size
 
 ALLOWED_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")
 GROUND = "white"
@@ -32,7 +33,7 @@ _PLAIN = {"L": "GRAY", "RGB": "RGB"}
 _NO_END = "Premature end of JPEG file"
 _BEFORE_END = re.compile(r"(\d+) extraneous bytes before marker 0xd9$")
 _END = b"\xff\xd9"
-Scale = Callable[[Picture, Box, int], Image.Image]
+Scale = Callable[[Picture, Box, Size], Image.Image]
 ORIENTATION_TAG = 0x0112
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -47,11 +48,11 @@ TURNS = {
 
 @dataclass(frozen=True)
 class Square:
-    """A decoded square.
+    """A decoded square, or a part of another shape.
 
     Args:
         image: RGB in sRGB, upright.
-        original_side_px: Shorter side of the original; below the side of `image` where it was enlarged.
+        original_side_px: Shorter side of the original; below that of `image` where it was enlarged.
         is_profile_ignored: The picture carries a colour profile that cannot be used and was read as sRGB.
     """
 
@@ -102,38 +103,59 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     return (height_px, width_px) if is_turned else (width_px, height_px)
 
 
-def read_specimen(specimen: Mapping[str, Any], size_px: int, scale: Scale = scale_by_pillow) -> Image.Image:
-    """The square of a specimen about its subject, upright RGB, from `image` and `focus` of its row in `raw_images`."""
-    return read_square(specimen["image"]["bytes"], size_px, focus=specimen["focus"], scale=scale).image
+def read_specimen(
+    specimen: Mapping[str, Any], size_px: int, scale: Scale = scale_by_pillow, shape: str = SQUARE
+) -> Image.Image:
+    """A specimen about its subject, upright RGB, from `image` and `focus` of its row in `raw_images`.
+
+    Args:
+        specimen: The row.
+        size_px: Side of a square, and what other shapes have as many pixels as.
+        scale: What scales it.
+        shape: One of `SHAPES`.
+    """
+    data, focus = specimen["image"]["bytes"], specimen["focus"]
+    if shape == SQUARE:
+        return read_square(data, size_px, focus=focus, scale=scale).image
+    size = nearest_size(upright_size(open_image(data)), size_px)
+    return read_part(data, size, focus=focus, scale=scale).image
 
 
 def read_square(
     data: bytes, size_px: int, *, focus: float = CENTRE, scale: Scale = scale_by_pillow
 ) -> Square:
-    """Decode a square of a picture once, at `size_px`, as high or as wide as the picture.
+    """Decode a square of a picture once, at `size_px`, as high or as wide as the picture; see `read_part`."""
+    return read_part(data, (size_px, size_px), focus=focus, scale=scale)
+
+
+def read_part(data: bytes, size: Size, *, focus: float = CENTRE, scale: Scale = scale_by_pillow) -> Square:
+    """Decode a part of a picture once, at a size, as high or as wide as the picture.
 
     The first frame of an animation counts; what is transparent lies on white; 16-bit, CMYK, Lab and palette
     pictures and colour profiles come out as 8-bit sRGB.
 
     Args:
         data: An encoded picture.
-        size_px: Side of the result; a smaller original is enlarged.
-        focus: Where along the longer side of the upright picture it lies: 0 begins, 0.5 is central, 1 ends with it.
+        size: Width and height of the result, pixels; a smaller original is enlarged.
+        focus: Where along the longer side of the upright picture its square lies, about whose middle the part is cut: 0
+            begins, 0.5 is central, 1 ends with it.
         scale: What scales it.
 
     Raises:
         OSError: The data are truncated or broken; Pillow may raise other exceptions on hostile bytes.
     """
     image = open_image(data)
-    side_px = min(image.size)
-    decoded = decode(image, data, size_px)
-    if decoded.turn is None or focus == CENTRE:
+    side_px, is_square = min(image.size), size[0] == size[1]
+    whole = image.size if is_square else upright_size(image)
+    needed_px = max(-(-part * side_px // length) for part, length in zip(size, whole, strict=True))
+    decoded = decode(image, data, needed_px)
+    if decoded.turn is None or (focus == CENTRE and is_square):
         # The centre stays the centre however it is turned, and a small square is turned sooner.
-        square = scale(decoded.picture, square_box(size_of(decoded.picture), focus), size_px)
+        square = scale(decoded.picture, part_box(size_of(decoded.picture), focus, size), size)
         upright = square if decoded.turn is None else square.transpose(decoded.turn)
     else:
         turned = decoded.upright
-        upright = scale(turned, square_box(turned.size, focus), size_px)
+        upright = scale(turned, part_box(turned.size, focus, size), size)
     return Square(upright, side_px, decoded.is_profile_ignored)
 
 
@@ -198,11 +220,24 @@ def _is_padded(data: bytes, count: int) -> bool:
     return any(not data[max(0, end - count) : end].strip(b"\0\xff") for end in ends)
 
 
-def square_box(size: tuple[int, int], focus: float) -> Box:
+def square_box(size: Size, focus: float) -> Box:
     """Left, upper, right and lower edge, pixels, of the greatest square in a picture of that width and height."""
-    side_px = min(size)
-    left, top = (int((length_px - side_px) * focus) for length_px in size)
-    return left, top, left + side_px, top + side_px
+    return part_box(size, focus, (1, 1))
+
+
+def part_box(size: Size, focus: float, shape: Size) -> Box:
+    """The edges of the greatest part of a picture whose sides are to each other as those of `shape`.
+
+    Its middle is that of the picture's square, as far as the picture goes.
+    """
+    side_px, scale = min(size), min(length / part for length, part in zip(size, shape, strict=True))
+    edges = []
+    for length_px, part in zip(size, shape, strict=True):
+        part_px = min(round(part * scale), length_px)
+        first = int((length_px - side_px) * focus) + (side_px - part_px) // 2
+        edges.append((min(max(first, 0), length_px - part_px), part_px))
+    (left, width_px), (top, height_px) = edges
+    return left, top, left + width_px, top + height_px
 
 
 def _profile(image: Image.Image) -> tuple[ImageCms.ImageCmsProfile | None, bool]:

@@ -29,7 +29,7 @@ class Marks:
 
     Args:
         bits: The perceptual hash, 64 bits.
-        grid: Mean colours, float32, shape (16, 16, 3), 0 to 255.
+        grid: Mean colours of cells whose edges are soft, float32, shape (16, 16, 3), 0 to 255.
     """
 
     bits: int
@@ -38,7 +38,7 @@ class Marks:
 
 def mark_image(square: Image.Image) -> Marks:
     """The marks of a picture, from its upright centre square in RGB, 32 px or larger."""
-    grid = square.resize((GRID_PX, GRID_PX), Image.Resampling.BOX)
+    grid = square.resize((GRID_PX, GRID_PX), Image.Resampling.HAMMING)
     return Marks(_hash_bits(square), np.asarray(grid, np.float32))
 
 

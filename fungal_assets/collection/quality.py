@@ -16,13 +16,16 @@ of squares most columns equal their neighbours.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil, floor
 
 import numpy as np
+import pyarrow as pa
 from PIL import Image
 
 BLOCK_PX = 8
 BLUR_STEP_PX = 5
 _SMALLEST_STEP = 1e-3
+_LOW_SHARE = 0.4
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,21 @@ class Quality:
 
 def measure_quality(luma: Image.Image) -> Quality:
     """The measures of a picture of mode `L`, 32 px or larger."""
-    levels = np.asarray(luma)
+    levels = _levels(luma)
     steps = [_steps(levels, axis) for axis in (0, 1)]
     return Quality(
         _sharpness(luma, levels),
         min(_blockiness(one) for one in steps),
         min(_pixelation(one) for one in steps),
     )
+
+
+def _levels(luma: Image.Image) -> np.ndarray:
+    """The levels of a picture of mode `L`, uint8 (h, w), without a copy where it lies in one block of memory."""
+    try:
+        return np.asarray(pa.array(luma)).reshape(luma.height, luma.width)
+    except ValueError:
+        return np.asarray(luma)
 
 
 def _sharpness(luma: Image.Image, levels: np.ndarray) -> float:
@@ -78,11 +89,10 @@ def _steps(levels: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _blockiness(steps: np.ndarray) -> float:
-    phases = np.array([steps[phase::BLOCK_PX].mean() for phase in range(BLOCK_PX)])
-    strongest = int(phases.argmax())
-    return float(
-        (phases[strongest] + _SMALLEST_STEP) / (np.delete(phases, strongest).mean() + _SMALLEST_STEP)
-    )
+    phase = np.arange(len(steps)) % BLOCK_PX
+    means = np.bincount(phase, steps, BLOCK_PX) / np.bincount(phase, minlength=BLOCK_PX)
+    others = (means.sum() - means.max()) / (BLOCK_PX - 1)
+    return float((means.max() + _SMALLEST_STEP) / (others + _SMALLEST_STEP))
 
 
 def _pixelation(steps: np.ndarray) -> float:
@@ -91,4 +101,7 @@ def _pixelation(steps: np.ndarray) -> float:
     if not len(places):
         return 0.0
     inside = steps[places[0] : places[-1] + 1]
-    return float(1 - np.percentile(inside, 40) / inside.mean())
+    place = _LOW_SHARE * (len(inside) - 1)
+    below, above = np.partition(inside, (floor(place), ceil(place)))[[floor(place), ceil(place)]]
+    low = below + (above - below) * (place - floor(place))  # as np.percentile has it, in a fifth of its time
+    return float(1 - low / inside.mean())

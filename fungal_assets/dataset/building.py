@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ from fungal_assets.dataset.texts import LISTS, MappedTexts, map_texts, read_capt
 from fungal_assets.errors import InputError
 from fungal_assets.morphology.twins import read_groups
 from fungal_assets.nomenclature.species import Species, read_species
-from fungal_assets.previews import contact_sheet
+from fungal_assets.previews import contact_sheet, middle_square
 from fungal_assets.progress import Tell, follow, stay_silent
 from fungal_assets.shards import (
     ShardWriter,
@@ -182,7 +183,7 @@ def _count(
     }
     return Contents(
         schema=SCHEMA,
-        size_px=_side_px(prepared_images),
+        sizes=_sizes(prepared_images),
         rows=rows,
         shards=shards,
         species=tuple(sources.names.values()),
@@ -274,16 +275,16 @@ def _difference(ids: set[str], what: str) -> list[str]:
     return [f"{len(ids)} {what}, the first {sorted(ids)[:_SHOWN]!r}"] if ids else []
 
 
-def _side_px(prepared_images: Path) -> int:
-    """The side of the squares, of the first."""
-    row = next(read_rows(prepared_images, ["image"]))
-    with Image.open(io.BytesIO(row["image"]["bytes"])) as image:
-        return image.width
+def _sizes(prepared_images: Path) -> Counter[tuple[int, int]]:
+    """How many pictures have which width and height."""
+    opened = (Image.open(io.BytesIO(row["image"]["bytes"])) for row in read_rows(prepared_images, ["image"]))
+    return Counter(image.size for image in opened)
 
 
 def _tile(row: Mapping[str, Any]) -> Image.Image:
     with Image.open(io.BytesIO(row["image"]["bytes"])) as image:
-        return image.convert("RGB").resize((_TILE_PX, _TILE_PX), Image.Resampling.LANCZOS)
+        square = middle_square(image.convert("RGB"))
+        return square.resize((_TILE_PX, _TILE_PX), Image.Resampling.LANCZOS)
 
 
 def _draw_samples(tiles: Sequence[tuple[Image.Image, str]], path: Path) -> None:

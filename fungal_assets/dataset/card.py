@@ -119,7 +119,7 @@ def _opening(contents: Contents) -> Iterator[str]:
     yield "# Fungal assets"
     yield ""
     yield (
-        f"{contents.row_count} square pictures of fungi of {contents.size_px} px with captions, in {shards} Parquet "
+        f"{contents.pictures} with captions, in {shards} Parquet "
         "shards. The species are invented: each is a cluster of pictures that look alike, and its names are no real "
         "ones."
     )

@@ -5,12 +5,14 @@ Belongs here: findings about the shards, the texts and the pictures. Nothing is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from fungal_assets.collection.shapes import SQUARE, sizes_at
 from fungal_assets.dataset import card, croissant
 from fungal_assets.dataset.contents import DATA
 from fungal_assets.dataset.splitting import SPLITS, TEST, TRAIN
@@ -110,20 +112,19 @@ def check_texts_are_told(captioned_dataset: Path) -> Verdict:
     return Verdict(not empty, f"{finding}.", {"empty": len(empty)})
 
 
-def check_images_decode(captioned_dataset: Path, *, size_px: int) -> Verdict:
-    """Every picture decodes, in RGB, as a square of `size_px`."""
-    faults = []
+def check_images_decode(captioned_dataset: Path, *, size_px: int, shape: str = SQUARE) -> Verdict:
+    """Every picture decodes, in RGB, in one of the sizes of this shape at `size_px`."""
+    faults, sizes = [], sizes_at(size_px, shape)
     for row in read_rows(captioned_dataset / DATA, ["image", "image_id"]):
-        fault = _fault(row["image"]["bytes"], size_px)
+        fault = _fault(row["image"]["bytes"], sizes)
         faults += [f"{row['image_id']} {fault}"] if fault else []
     finding = (
         f"{len(faults)} pictures are wrong: {'; '.join(faults[:_SHOWN])}"
         if faults
         else "every picture decodes"
     )
-    return Verdict(
-        not faults, f"{finding}; {size_px} by {size_px} px RGB was expected.", {"faults": len(faults)}
-    )
+    expected = " or ".join(f"{width} by {height}" for width, height in sizes)
+    return Verdict(not faults, f"{finding}; {expected} px RGB was expected.", {"faults": len(faults)})
 
 
 def check_shards_are_several(captioned_dataset: Path) -> Verdict:
@@ -135,7 +136,7 @@ def check_shards_are_several(captioned_dataset: Path) -> Verdict:
     return Verdict(count >= 2, f"{count} shards; two or more were expected.", {"shards": count})
 
 
-def _fault(data: bytes, size_px: int) -> str:
+def _fault(data: bytes, sizes: Sequence[tuple[int, int]]) -> str:
     """What is wrong with one picture, or an empty text; not to decode is a finding, not an error."""
     try:
         with Image.open(BytesIO(data)) as image:
@@ -143,5 +144,5 @@ def _fault(data: bytes, size_px: int) -> str:
             size, mode = image.size, image.mode
     except (OSError, ValueError, SyntaxError) as error:
         return f"does not decode ({error})"
-    is_right = size == (size_px, size_px) and mode == "RGB"
+    is_right = size in sizes and mode == "RGB"
     return "" if is_right else f"is {size[0]} by {size[1]} px, mode {mode}"

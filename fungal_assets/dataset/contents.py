@@ -99,7 +99,7 @@ class Contents:
 
     Args:
         schema: Arrow schema of the rows.
-        size_px: Side of the pictures.
+        sizes: Number of pictures by width and height, pixels.
         rows: Number of pictures by split; a split without any is left out.
         shards: Number of shards by split.
         species: The species, in the order of the clusters.
@@ -113,7 +113,7 @@ class Contents:
     """
 
     schema: pa.Schema
-    size_px: int
+    sizes: Mapping[tuple[int, int], int]
     rows: Mapping[str, int]
     shards: Mapping[str, int]
     species: tuple[Species, ...]
@@ -124,6 +124,15 @@ class Contents:
     samples: Mapping[str, str]
     held_out_share: float
     records: tuple[Record, ...]
+
+    @property
+    def pictures(self) -> str:
+        """What the pictures are, for a sentence."""
+        (width, height), *others = sorted(self.sizes)
+        if not others and width == height:
+            return f"{self.row_count} square pictures of fungi of {width} px"
+        sizes = ", ".join(f"{width} x {height}" for width, height in sorted(self.sizes))
+        return f"{self.row_count} pictures of fungi of {sizes} px"
 
     @property
     def row_count(self) -> int:

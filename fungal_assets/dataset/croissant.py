@@ -60,8 +60,8 @@ def write_croissant(folder: Path, contents: Contents) -> None:
         "conformsTo": CONFORMS_TO,
         "name": "fungal-assets",
         "description": (
-            f"{contents.row_count} square pictures of fungi of {contents.size_px} px with captions. The species are "
-            f"invented. Every picture keeps its own licence; {ATTRIBUTION} names creator, licence and origin of each."
+            f"{contents.pictures} with captions. The species are invented. Every picture keeps its own licence; "
+            f"{ATTRIBUTION} names creator, licence and origin of each."
         ),
         "license": [*map(_licence, contents.licences), f"{ATTRIBUTION} names the licence of each picture"],
         "citeAs": _CITE_AS,

@@ -111,7 +111,7 @@ CPPN_CHECKS = (
 @dg.asset(
     group_name="ancestors",
     kinds={"pytorch", "gltf"},
-    code_version="1",
+    code_version="2",
     deps=[forms_3d],
     check_specs=check_specs("cppn_forms", CPPN_CHECKS),
 )
@@ -144,15 +144,22 @@ def cppn_forms(
     )
 
 
-def observe_saved(form: Path) -> None:
-    """Tell of a form that a person bred and saved on the page of the asset, which keeps it from its next making on."""
-    notes = json.loads((form / "form.json").read_text())
-    shown = sheets(animations="turntable.webp")(form)
-    genome = json.loads((form / "genome.json").read_text())
+def observe_saved(saved: Path) -> None:
+    """Tell of what a person bred and saved on the page of its asset, which keeps it from its next making on.
+
+    Args:
+        saved: The folder of a form or a picture.
+    """
+    from fungal_assets.ancestors.breeding import FORM_NOTES, PICTURE_NOTES
+
+    is_form = (saved / FORM_NOTES).exists()
+    notes = json.loads((saved / (FORM_NOTES if is_form else PICTURE_NOTES)).read_text())
+    shown = sheets("*.png", animations="turntable.webp")(saved)
+    genome = json.loads((saved / "genome.json").read_text())
     metadata = {
         "bred": dg.MetadataValue.text(notes["common_name"]),
         "text": dg.MetadataValue.text(notes["text"]),
-        "path": dg.MetadataValue.path(str(form)),
+        "path": dg.MetadataValue.path(str(saved)),
         "generation": dg.MetadataValue.int(notes["generation"]),
         "lineage": dg.MetadataValue.json(
             [
@@ -163,7 +170,8 @@ def observe_saved(form: Path) -> None:
         **{name: dg.MetadataValue.md(text) for name, text in shown.items()},
     }
     with dg.DagsterInstance.get() as instance:
-        instance.report_runless_asset_event(dg.AssetObservation(cppn_forms.key, metadata=metadata))
+        key = "cppn_forms" if is_form else "cppn_pictures"
+        instance.report_runless_asset_event(dg.AssetObservation(key, metadata=metadata))
 
 
 def newest_forms(store: Store) -> Output | None:
@@ -173,3 +181,8 @@ def newest_forms(store: Store) -> Output | None:
         if partition is not None and store.find("forms_3d", partition) is not None:
             return store.get("forms_3d", partition)
     return None
+
+
+def newest_pictures(store: Store) -> Output | None:
+    """The evolved pictures; None if there are none."""
+    return store.get("cppn_pictures") if store.find("cppn_pictures") else None

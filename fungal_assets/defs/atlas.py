@@ -7,12 +7,13 @@ import dagster as dg
 from pydantic import Field
 
 from fungal_assets.defs.diffusion import pruned_weights
-from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep
+from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep, told_plainly
 from fungal_assets.defs.nomenclature import prompts
-from fungal_assets.defs.partitions import growth_partitions, method_and_resolution
+from fungal_assets.defs.partitions import growth_partitions
 from fungal_assets.defs.pools import GPU_POOL
 from fungal_assets.defs.previewing import sheets
 from fungal_assets.defs.resources import ProfileResource, StoreResource
+from fungal_assets.profiles import NATIVE
 from fungal_assets.store import Figures, Output
 from fungal_assets.verdicts import Verdict
 
@@ -84,19 +85,23 @@ def resolution_atlas(
     profile: ProfileResource,
 ) -> dg.MaterializeResult:
     """Where in the model pictures of several sizes part ways: likeness by block and step, attention, scales."""
+    from fungal_assets.diffusion.base_models import resolve_base_model, working_px
     from fungal_assets.galleries.atlas.building import draw_atlas
 
-    _, resolution = method_and_resolution(context)
+    settings = config.fill("resolution_atlas", profile)
     pruned, written = store.get("pruned_weights", context.partition_key), store.get("prompts")
 
+    with told_plainly():
+        native_px = working_px(resolve_base_model(settings["base_model"]).path, NATIVE, 0)
+
     def build(folder: Path, **settings: Any) -> Figures:
-        return draw_atlas(pruned.path, written.path, folder, size_px=int(resolution), **settings)
+        return draw_atlas(pruned.path, written.path, folder, size_px=native_px, **settings)
 
     return keep(
         context,
         store,
         inputs=[pruned, written],
-        settings=config.fill("resolution_atlas", profile),
+        settings=settings,
         build=build,
         checks=ATLAS_CHECKS,
         preview=sheets("atlas.webp", "pictures.webp"),

@@ -4,6 +4,7 @@ import dagster as dg
 
 from fungal_assets.defs import (
     ancestors_cppn,
+    ancestors_pictures,
     atlas,
     collection,
     comparison,
@@ -38,6 +39,7 @@ ASSET_MODULES = (
     meshes,
     exhibition,
     ancestors_cppn,
+    ancestors_pictures,
     publication,
     dcgan,
 )
@@ -66,6 +68,7 @@ CHECKS = {
     "videos_3d": forms.VIDEO_CHECKS,
     "field_guide": exhibition.GUIDE_CHECKS,
     "cppn_forms": ancestors_cppn.CPPN_CHECKS,
+    "cppn_pictures": ancestors_pictures.PICTURE_CHECKS,
     "dcgan_weights": dcgan.DCGAN_WEIGHTS_CHECKS,
     "dcgan_gallery": dcgan.DCGAN_GALLERY_CHECKS,
     "published_dataset": publication.PUBLICATION_CHECKS,

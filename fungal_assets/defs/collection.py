@@ -1,4 +1,4 @@
-"""Assets of the stage `collection`: the admitted originals, and their squares at each resolution."""
+"""Assets of the stage `collection`: the admitted originals, and these cut and scaled at each resolution."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from fungal_assets.progress import Tell
 from fungal_assets.store import Figures, Output, is_file_intact, mismatches
 from fungal_assets.verdicts import Verdict
 
-RAW_CODE_VERSION = "6"
+RAW_CODE_VERSION = "7"
 MOST_NUDITY = 0.8
 
 
@@ -144,22 +144,32 @@ def raw_images(
 
 
 class PreparedImagesConfig(StageConfig):
-    """How the squares are written."""
+    """How the pictures are cut and written."""
 
+    shape: str | None = Field(
+        default=None,
+        pattern="^(square|buckets)$",
+        description="`square`, or `buckets`: each the nearest of nine shapes up to 7:4 with about as many pixels.",
+    )
     jpeg_quality: int | None = Field(default=None, ge=50, le=100, description="JPEG quality, 4:4:4 chroma.")
 
 
 def _prepared_complete(output: Output, inputs: Inputs) -> Verdict:
-    from fungal_assets.collection.checks import check_squares
+    from fungal_assets.collection.checks import check_prepared
 
-    size_px = int(output.record.partition or 0)
-    return check_squares(output.path, inputs["raw_images"].path, size_px=size_px)
+    size_px, shape = int(output.record.partition or 0), shape_of(output)
+    return check_prepared(output.path, inputs["raw_images"].path, size_px=size_px, shape=shape)
+
+
+def shape_of(prepared: Output) -> str:
+    """How the pictures of a `prepared_images` output were cut; those of before were squares."""
+    return prepared.record.config.get("shape", "square")
 
 
 PREPARED_CHECKS = (
     Check(
         "every_image_prepared",
-        "Every admitted image is there, once, as an upright square of this resolution, and none is blank.",
+        "Every admitted image is there, once, upright, in its shape at this resolution, and none is blank.",
         _prepared_complete,
         blocking=True,
     ),
@@ -167,7 +177,7 @@ PREPARED_CHECKS = (
 
 
 def _find_larger(store: StoreResource, raw: Output, settings: dict[str, Any], resolution: str) -> Path | None:
-    """The smallest larger squares that were prepared of the same images in the same way, if there are any."""
+    """The smallest larger ones that were prepared of the same images in the same way, if there are any."""
     for key in sorted(map(int, RESOLUTIONS)):
         found = store.open().find("prepared_images", str(key)) if key > int(resolution) else None
         if (
@@ -183,7 +193,7 @@ def _find_larger(store: StoreResource, raw: Output, settings: dict[str, Any], re
 @dg.asset(
     group_name="collection",
     kinds={"parquet", "pillow"},
-    code_version="4",
+    code_version="5",
     partitions_def=resolution_partitions,
     deps=[raw_images],
     check_specs=check_specs("prepared_images", PREPARED_CHECKS, resolution_partitions),
@@ -194,7 +204,7 @@ def prepared_images(
     store: StoreResource,
     profile: ProfileResource,
 ) -> dg.MaterializeResult:
-    """Upright RGB squares of every admitted image at one resolution, as sharded Parquet."""
+    """Upright RGB squares of every admitted image at one resolution, or other shapes, as sharded Parquet."""
     from fungal_assets.collection.preparation import prepare_images
 
     raw = store.get("raw_images")
@@ -213,5 +223,5 @@ def prepared_images(
         settings=config.fill("prepared_images", profile),
         build=build,
         checks=PREPARED_CHECKS,
-        preview=sheets("contact_sheet.webp"),
+        preview=sheets("contact_sheet.jpg"),
     )

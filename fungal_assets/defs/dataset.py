@@ -5,7 +5,7 @@ import functools
 import dagster as dg
 from pydantic import Field
 
-from fungal_assets.defs.collection import prepared_images, raw_images
+from fungal_assets.defs.collection import prepared_images, raw_images, shape_of
 from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep
 from fungal_assets.defs.morphology import feature_vectors
 from fungal_assets.defs.nomenclature import captions, species
@@ -64,7 +64,8 @@ def _shards_are_several(output: Output, inputs: Inputs) -> Verdict:
 def _images_decode(output: Output, inputs: Inputs) -> Verdict:
     from fungal_assets.dataset.checks import check_images_decode
 
-    return check_images_decode(output.path, size_px=int(output.record.partition or 0))
+    shape = shape_of(inputs["prepared_images"])
+    return check_images_decode(output.path, size_px=int(output.record.partition or 0), shape=shape)
 
 
 DATASET_CHECKS = (

@@ -251,7 +251,7 @@ def _newest_gallery(store: StoreResource, resolution: str, grouped: Output) -> O
 @dg.asset(
     group_name="ancestors",
     kinds={"pytorch", "video"},
-    code_version="1",
+    code_version="2",
     partitions_def=resolution_partitions,
     pool=GPU_POOL,
     deps=[dcgan_weights, prepared_images, clusters, sample_galleries],

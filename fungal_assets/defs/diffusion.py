@@ -65,6 +65,11 @@ class FineTunedWeightsConfig(StageConfig):
     class_noun: str | None = Field(
         default=None, description="What every species is; textual inversion begins as this word."
     )
+    works_at: str | None = Field(
+        default=None,
+        pattern="^(native|partition)$",
+        description="Size that pictures are learnt at: 'native', which the base model was made for, or 'partition'.",
+    )
     rehearsal_share: float | None = Field(
         default=None, ge=0, lt=1, description="Share of every batch that is rehearsal; 0 for none."
     )

@@ -23,6 +23,12 @@ class SampleGalleriesConfig(StageConfig):
     """What is sampled, and how."""
 
     base_model: str | None = Field(default=None, description="The base model to sample beside the tuned one.")
+    works_at: str | None = Field(
+        default=None,
+        pattern="^(native|partition)$",
+        description="Size that pictures are drawn at before they are brought to the partition's: 'native', which the "
+        "base model was made for, or 'partition'.",
+    )
     images_per_prompt: int | None = Field(
         default=None, ge=1, le=1000, description="Pictures per prompt and model."
     )
@@ -252,14 +258,14 @@ SPECIES_REPORT_CHECKS = (
     ),
     Check("no_copies", "Pictures are no copies of training images.", _no_copies, is_severe=True),
     Check("species_are_new", "No species lies within another cluster of real specimens.", _new),
-    Check("species_are_varied", "No species is drawn the same again and again.", _varied),
+    Check("species_are_varied", "No species that can be judged is drawn the same again and again.", _varied),
 )
 
 
 @dg.asset(
     group_name="galleries",
     kinds={"onnx", "json"},
-    code_version="3",
+    code_version="4",
     partitions_def=growth_partitions,
     deps=[sample_galleries, pruned_weights, captioned_dataset, clusters],
     check_specs=check_specs("species_report", SPECIES_REPORT_CHECKS, growth_partitions),

@@ -65,7 +65,7 @@ LEXICON_CHECKS = (
 WORD_TABLES = ("stopwords.csv", "words.csv")
 TABLES = {
     "name_lexicon": (*WORD_TABLES, "names.csv"),
-    "species": (*WORD_TABLES, "stems.csv", "real_genera.csv", "morphotypes.npz"),
+    "species": (*WORD_TABLES, "form_nouns.csv", "stems.csv", "real_genera.csv", "morphotypes.npz"),
     "prompts": (*WORD_TABLES, "templates.csv", "controls.csv"),
 }
 """The shipped tables that each asset reads, all of which a person may edit."""
@@ -128,6 +128,13 @@ class SpeciesConfig(StageConfig):
         description="Whether a cluster that was there in an earlier growth, with this seed, keeps its names; false "
         "names all anew.",
     )
+    min_form_likeness: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="How like one of the known forms a cluster must be, as a cosine, for captions and prompts to call "
+        "it by that form, such as cup fungus, instead of by the noun of all; 1 for never.",
+    )
     seed: int | None = Field(
         default=None, ge=0, description="Seed of new names; another seed gives all species new ones."
     )
@@ -156,7 +163,7 @@ SPECIES_CHECKS = (
 )
 
 
-SPECIES_CODE_VERSION = "7"
+SPECIES_CODE_VERSION = "8"
 EARLIER = "earlier species"
 """What an earlier `species` output is called among the inputs in the record of the one that keeps names of it."""
 
@@ -230,7 +237,9 @@ def species(
     )
 
 
-CLASS_NOUN = "What every species is, said after its name, such as mushroom; empty to say the name alone."
+CLASS_NOUN = (
+    "What species of no sure form are, said after the name, such as mushroom; empty to say all names alone."
+)
 
 
 class CaptionsConfig(StageConfig):
@@ -312,7 +321,7 @@ def hash_eyes(captioner: str) -> dict[str, str]:
 @dg.asset(
     group_name="nomenclature",
     kinds={"parquet"},
-    code_version="6",
+    code_version="7",
     deps=[raw_images, clusters, species, feature_vectors],
     check_specs=check_specs("captions", CAPTION_CHECKS),
 )

@@ -23,6 +23,12 @@ class RehearsalConfig(StageConfig):
         default=None,
         description="Name of a model card, a diffusers folder or a hub id; the one that is tuned.",
     )
+    works_at: str | None = Field(
+        default=None,
+        pattern="^(native|partition)$",
+        description="Size of the pictures: 'native', which the base model was made for, or 'partition'; "
+        "fine_tuned_weights has the same.",
+    )
     rehearsal_prompts: int | None = Field(
         default=None, ge=1, description="Prompts that the base model itself illustrates for rehearsal."
     )

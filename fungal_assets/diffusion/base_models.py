@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fungal_assets.diffusion.cards import PACKAGE_DIR, Card, find_card
-from fungal_assets.diffusion.families import Family, find_family
+from fungal_assets.diffusion.families import UNET, Family, find_family
 from fungal_assets.errors import InputError
+from fungal_assets.profiles import PARTITION, WORKS_AT
 from fungal_assets.store import hash_folder
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
 _HUB_PATTERNS = ["model_index.json", "*/*.json", "*/*.txt", "*/*.safetensors"]
-_HUB_LEFT_OUT = ["*.fp16.*", "*non_ema*", "safety_checker/*", "feature_extractor/*", "vae_1_0/*"]
+_HUB_LEFT_OUT = ["*.fp16*", "*non_ema*", "safety_checker/*", "feature_extractor/*", "vae_1_0/*"]
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def load_pipeline(base: str | Path, *, device: torch.device | str, dtype: torch.
         dtype: Type of its weights.
 
     Returns:
-        A pipeline of one of `FAMILIES` in evaluation mode.
+        A pipeline of one of `FAMILIES` in evaluation mode, whose `unet` is its denoiser, whatever it calls it.
 
     Raises:
         InputError: Not found, or a pipeline of no family that is known.
@@ -136,6 +137,8 @@ def load_pipeline(base: str | Path, *, device: torch.device | str, dtype: torch.
             f"weights; pickled weights (.bin, .ckpt) are not opened."
         ) from error
     family.of(pipeline)
+    if family.denoiser != UNET:
+        pipeline.unet = getattr(pipeline, family.denoiser)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
 
@@ -163,6 +166,31 @@ def check_family(folder: Path) -> type[Family]:
         InputError: Its kind of pipeline is of none.
     """
     return find_family(read_json(folder / "model_index.json").get("_class_name"), str(folder))
+
+
+def working_px(folder: Path, works_at: str, partition_px: int) -> int:
+    """Side of the pictures that a base model works with, pixels.
+
+    Args:
+        folder: The base model's, or any of its architecture.
+        works_at: `"native"` for the side that it was made for, by its denoiser and autoencoder; `"partition"`.
+        partition_px: The partition's side.
+
+    Raises:
+        InputError: `works_at` is neither, or the model says no side of its own.
+    """
+    if works_at not in WORKS_AT:
+        raise InputError(f"works_at is {works_at!r}; one of {WORKS_AT!r} was expected.")
+    if works_at == PARTITION:
+        return partition_px
+    denoiser = check_family(folder).denoiser
+    cells = read_json(folder / denoiser / "config.json").get("sample_size")
+    if not isinstance(cells, int):
+        raise InputError(
+            f"{folder} does not say for which size it was made: sample_size of its {denoiser} is {cells!r}, a number "
+            f"was expected. Set works_at to {PARTITION!r}."
+        )
+    return cells * 2 ** (len(read_json(folder / "vae" / "config.json")["block_out_channels"]) - 1)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import torch  # noqa: TID253
 
-from fungal_assets.diffusion.encoding import EMPTY_PROMPT, EncodedDataset, key_of
+from fungal_assets.diffusion.encoding import EMPTY_PROMPT, EncodedDataset, flatten, key_of
 from fungal_assets.diffusion.objectives import Objective, stratified_steps
 from fungal_assets.diffusion.rehearsal import Rehearsal
 
@@ -36,6 +37,8 @@ class Batch:
         target: float32, shape (B, C, H, W): what the model should predict.
         weight: float32, shape (B,).
         specimens: How many rows come from the dataset; the others are rehearsal.
+        sizes: int64 on the CPU, shape (B, 2): height and width of each row where they differ, which lie in a line then,
+            as in the dataset.
     """
 
     x_t: torch.Tensor
@@ -44,12 +47,37 @@ class Batch:
     target: torch.Tensor
     weight: torch.Tensor
     specimens: int
+    sizes: torch.Tensor | None = None
 
     def rows(self, first: int, last: int) -> Batch:
         """Its rows `first` to `last` - 1."""
         columns = ("x_t", "timesteps", "text", "target", "weight")
         cut = {name: getattr(self, name)[first:last] for name in columns}
-        return Batch(**cut, specimens=min(max(self.specimens - first, 0), last - first))
+        sizes = None if self.sizes is None else self.sizes[first:last]
+        return Batch(**cut, specimens=min(max(self.specimens - first, 0), last - first), sizes=sizes)
+
+    def by_shape(self) -> list[tuple[Any, torch.Tensor, torch.Tensor]]:
+        """Of each shape: which rows have it, as an index, and their `x_t` and `target` in it, (n, C, H, W)."""
+        if self.sizes is None:
+            return [(slice(None), self.x_t, self.target)]
+        found = []
+        for height, width in self.sizes.unique(dim=0).tolist():
+            rows = self._rows_of(height, width)
+            lines = (each[rows, :, 0, : height * width] for each in (self.x_t, self.target))
+            x_t, target = (line.unflatten(-1, (height, width)) for line in lines)
+            found.append((rows, x_t, target))
+        return found
+
+    def in_order(self, values: Sequence[torch.Tensor]) -> torch.Tensor:
+        """What was found of each row, shape (B,), of what was found of each shape, in the order of `by_shape`."""
+        if self.sizes is None:
+            return values[0]
+        rows = torch.cat([self._rows_of(*shape) for shape in self.sizes.unique(dim=0).tolist()])
+        return torch.cat(list(values))[rows.argsort()]
+
+    def _rows_of(self, height: int, width: int) -> torch.Tensor:
+        assert self.sizes is not None
+        return (self.sizes == torch.tensor([height, width])).all(dim=1).nonzero().flatten()
 
     def parts(self, count: int) -> list[Batch]:
         """The batch in `count` parts of as many rows each, in order."""
@@ -186,7 +214,14 @@ class Batches:
         return self._specimens_before(steps) / self.encoded.row_count
 
     def _order(self, epoch: int) -> torch.Tensor:
-        return torch.randperm(self.encoded.row_count, generator=self._generator("order", epoch))
+        """The rows of an epoch, int64 (N,): shuffled, and where shapes differ, a step's worth of one shape together."""
+        generator, count = self._generator("order", epoch), self.encoded.row_count
+        order = torch.randperm(count, generator=generator)
+        if self.encoded.sizes is None:
+            return order
+        _, shapes = self.encoded.sizes.unique(dim=0, return_inverse=True)
+        run = max(1, round(self.batch_size * (1 - self.rehearsal_share)))
+        return in_runs(order, shapes, run=run, lead=-epoch * count % run, generator=generator)
 
     def _generator(self, purpose: str, number: int) -> torch.Generator:
         return torch.Generator().manual_seed(int(key_of(self.seed, purpose, number), 16) >> 1)
@@ -196,18 +231,26 @@ class Batches:
         generator = self._generator("step", step)
         drawn = (self.rows_of(step), self.texts_of(step))
         specimens = self._specimens(*drawn, generator, dropout=self.caption_dropout, varies=True)
+        sizes = None if self.encoded.sizes is None else self.encoded.sizes[drawn[0]]
         rehearsed = self._rehearsed_before(step + 1) - self._rehearsed_before(step)
         if self.rehearsal is None or rehearsed == 0:
-            return self._sent(*specimens, specimens=len(specimens[0]))
-        both = zip(specimens, self._rehearsal(self.rehearsal, rehearsed, generator), strict=True)
-        return self._sent(*(torch.cat(pair) for pair in both), specimens=len(specimens[0]))
+            return self._sent(*specimens, specimens=len(specimens[0]), sizes=sizes)
+        points = self._rehearsal(self.rehearsal, rehearsed, generator)
+        if sizes is not None:
+            square = torch.tensor(points[0].shape[-2:])
+            sizes = torch.cat([sizes, square.expand(rehearsed, -1)])
+            length = int(sizes.prod(dim=1).max())
+            specimens, points = in_lines(specimens, length), in_lines(points, length)
+        both = zip(specimens, points, strict=True)
+        return self._sent(*(torch.cat(pair) for pair in both), specimens=len(specimens[0]), sizes=sizes)
 
     def probe(self, number: int, count: int) -> Batch:
         """A fixed batch to measure by: `count` rows from the `number`-th on, as they are, captions only."""
         rows = torch.arange(number * count, (number + 1) * count) % self.encoded.row_count
         captions = self.encoded.wordings.pick(rows, torch.zeros(count))
         drawn = self._specimens(rows, captions, self._generator("probe", number), dropout=0.0, varies=False)
-        return self._sent(*drawn, specimens=count)
+        sizes = None if self.encoded.sizes is None else self.encoded.sizes[rows]
+        return self._sent(*drawn, specimens=count, sizes=sizes)
 
     def _specimens(
         self,
@@ -223,7 +266,7 @@ class Batches:
         variants = torch.randint(encoded.latents.shape[1] if varies else 1, (count,), generator=generator)
         x_0 = encoded.latents[rows, variants]
         e = torch.randn(x_0.shape, generator=generator)
-        t = stratified_steps(count, self.objective.steps, generator)
+        t = self.objective.drawn(stratified_steps(count, self.objective.steps, generator))
         is_dropped = torch.rand(count, generator=generator) < dropout
         text = encoded.texts[torch.where(is_dropped, EMPTY_PROMPT, texts)]
         if varies and self.noise_offset:
@@ -231,7 +274,7 @@ class Batches:
                 *e.shape[:2], 1, 1, generator=self._generator("offset", generator.initial_seed())
             )
             e += self.noise_offset * shared
-        on_cpu = Objective(self.objective.alpha_bar.cpu(), self.objective.prediction_type, 0.0)
+        on_cpu = replace(self.objective, alpha_bar=self.objective.alpha_bar.cpu())
         return on_cpu.noised(x_0, e, t), t, text, on_cpu.target(x_0, e, t)
 
     @staticmethod
@@ -246,7 +289,47 @@ class Batches:
         return rehearsal.x_t[points], rehearsal.timesteps[points], text, target
 
     def _sent(
-        self, x_t: torch.Tensor, t: torch.Tensor, text: torch.Tensor, target: torch.Tensor, *, specimens: int
+        self,
+        x_t: torch.Tensor,
+        t: torch.Tensor,
+        text: torch.Tensor,
+        target: torch.Tensor,
+        *,
+        specimens: int,
+        sizes: torch.Tensor | None,
     ) -> Batch:
         x_t, t, text, target = (tensor.to(self.device) for tensor in (x_t, t, text, target))
-        return Batch(x_t, t, text, target, self.objective.weight(t), specimens)
+        return Batch(x_t, t, text, target, self.objective.weight(t), specimens, sizes)
+
+
+def in_lines(drawn: tuple[torch.Tensor, ...], length: int) -> tuple[torch.Tensor, ...]:
+    """`x_t`, timesteps, text and target, the first and the last with the numbers of each row in a line."""
+    x_t, t, text, target = drawn
+    return flatten(x_t, length), t, text, flatten(target, length)
+
+
+def in_runs(
+    order: torch.Tensor, shapes: torch.Tensor, *, run: int, lead: int, generator: torch.Generator
+) -> torch.Tensor:
+    """The rows in another order, in which those of one shape come `run` at a time, as a step wants them.
+
+    Args:
+        order: int64, shape (N,): the rows, shuffled.
+        shapes: int64, shape (N,): number of the shape of each row.
+        run: How many of one shape follow one another.
+        lead: How many rows come before the first run: so many fill up the step that the epoch before began.
+        generator: Shuffles the runs.
+
+    Returns:
+        int64, shape (N,): the runs in random order; the rows that fill none are before and behind them.
+    """
+    of_shape = [
+        order[shapes[order] == shape] for shape in torch.randperm(int(shapes.max()) + 1, generator=generator)
+    ]
+    whole = [len(rows) // run * run for rows in of_shape]
+    runs = [
+        rows[at : at + run] for rows, end in zip(of_shape, whole, strict=True) for at in range(0, end, run)
+    ]
+    left = torch.cat([rows[end:] for rows, end in zip(of_shape, whole, strict=True)])
+    shuffled = [runs[at] for at in torch.randperm(len(runs), generator=generator).tolist()]
+    return torch.cat([left[:lead], *shuffled, left[lead:]])

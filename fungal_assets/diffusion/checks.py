@@ -12,7 +12,7 @@ from fungal_assets.dataset.splitting import TRAIN
 from fungal_assets.diffusion.base_models import load_pipeline, load_single_file, read_json
 from fungal_assets.diffusion.families import family_of, parts_of
 from fungal_assets.diffusion.headers import read_header
-from fungal_assets.diffusion.pruning import KOHYA_FILE, SINGLE_FILE, UNET_FILE
+from fungal_assets.diffusion.pruning import KOHYA_FILE, SINGLE_FILE, TRANSFORMER_FILE, UNET_FILE
 from fungal_assets.shards import count_rows_by_shard, read_table
 from fungal_assets.store import hash_file, hash_folder
 from fungal_assets.verdicts import Verdict
@@ -299,9 +299,11 @@ def _silent_headers(pruned_weights: Path) -> list[str]:
     exports = [
         path for place in ("lora", "single_file") for path in (pruned_weights / place).glob("*.safetensors")
     ]
+    denoisers = [pruned_weights / name for name in (UNET_FILE, TRANSFORMER_FILE)]
+    denoisers = [path for path in denoisers if path.is_file()]
     return [
         f"the header of {path.relative_to(pruned_weights).as_posix()} does not name the base model"
-        for path in sorted([pruned_weights / UNET_FILE, *exports])
+        for path in sorted([*denoisers, *exports])
         if read_header(path).get("base_model_sha256") != base
     ]
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import UNet2DConditionModel
 
 
 def pick_device() -> torch.device:
@@ -43,15 +42,16 @@ def has_bfloat16_units() -> bool:
     return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16"))
 
 
-def suit_attention(unet: UNet2DConditionModel, device: torch.device) -> None:
+def suit_attention(denoiser: torch.nn.Module, device: torch.device) -> None:
     """Write attention out on a CPU: backwards, torch's fused kernel costs more there than all convolutions together.
 
-    `benchmarks/pocket_step.py` holds both against each other.
+    `benchmarks/pocket_step.py` holds both against each other. Of UNets alone: a transformer's is of another kind.
     """
+    from diffusers import UNet2DConditionModel
     from diffusers.models.attention_processor import AttnProcessor
 
-    if device.type == "cpu":
-        unet.set_attn_processor(AttnProcessor())
+    if device.type == "cpu" and isinstance(denoiser, UNet2DConditionModel):
+        denoiser.set_attn_processor(AttnProcessor())
 
 
 @contextmanager

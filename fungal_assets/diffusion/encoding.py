@@ -31,6 +31,7 @@ from PIL import Image
 from fungal_assets.dataset.splitting import TRAIN
 from fungal_assets.diffusion.families import family_of
 from fungal_assets.errors import TrainingError
+from fungal_assets.profiles import RESOLUTIONS
 from fungal_assets.progress import Tell, follow
 from fungal_assets.shards import count_rows_by_shard, read_rows, read_shard, shard_paths
 from fungal_assets.store import hash_folder
@@ -46,6 +47,9 @@ COUNT_TEXTS = 256
 LEAST_CROP = 0.85
 """Least share of a picture's sides in a crop: enough that a caption stays true of it."""
 EMPTY_PROMPT = 0
+PX_PER_LATENT = 8
+ALIKE_IN_AREA = 0.1
+"""Pictures of a dataset may differ by this share in their number of pixels, so that one costs what another does."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,8 @@ class EncodedDataset:
     """All rows of a captioned dataset, encoded.
 
     Args:
-        latents: float32, shape (N, V, C, H, W): each picture and its mirror image, then each of its crops and that
-            one's mirror image, scaled to about unit variance.
+        latents: float32, shape (N, V, C, H, W), or see `sizes`: each picture and its mirror image, then each of its
+            crops and that one's mirror image, scaled to about unit variance.
         wordings: Each row's wordings, its caption first.
         class_wordings: Each row's wordings without the name of the species; may be none.
         name_wordings: Each row's name of the species alone; none where the dataset says none.
@@ -102,6 +106,9 @@ class EncodedDataset:
         texts: float32, shape (M + 1, L, D): their embeddings, mapped from their file; or int64, shape (M + 1, T): their
             token ids, where a method learns what texts mean, so that they are encoded within the step.
         rows_by_shard: How many rows were encoded of each shard, by its name, in the order in which they stand here.
+        sizes: int64, shape (N, 2): height and width of each row's latents, where these differ or are no squares;
+            `latents` is then (N, V, C, 1, L), each one's H W numbers in a line, filled up with zeros. None where all
+            are squares of one size.
     """
 
     latents: torch.Tensor
@@ -111,11 +118,31 @@ class EncodedDataset:
     told: Sequence[str]
     texts: torch.Tensor
     rows_by_shard: Mapping[str, int] = field(default_factory=dict)
+    sizes: torch.Tensor | None = None
 
     @property
     def row_count(self) -> int:
         """N."""
         return len(self.latents)
+
+    @property
+    def resolution_px(self) -> int:
+        """Side of the squares; where shapes differ, of squares of about as many pixels."""
+        if self.sizes is None:
+            return self.latents.shape[-1] * PX_PER_LATENT
+        return nearest_resolution(int(self.sizes.prod(dim=1).max()) * PX_PER_LATENT**2)
+
+    def rows_by_shape(self) -> dict[str, int]:
+        """How many rows there are of each shape, as width x height in pixels; empty where all are squares."""
+        if self.sizes is None:
+            return {}
+        counts = Counter(map(tuple, (self.sizes * PX_PER_LATENT).tolist()))
+        return {f"{width}x{height}": count for (height, width), count in sorted(counts.items())}
+
+
+def nearest_resolution(pixels: int) -> int:
+    """Side of the partition whose squares have about as many pixels."""
+    return min(map(int, RESOLUTIONS), key=lambda known: abs(math.log(known / pixels**0.5)))
 
 
 def encode_dataset(
@@ -130,6 +157,7 @@ def encode_dataset(
     has_embeddings: bool = True,
     crops: int = 0,
     data_sha256: str = "",
+    size_px: int | None = None,
 ) -> EncodedDataset:
     """Encode every row of every shard of a split, or read what an earlier run encoded.
 
@@ -144,6 +172,7 @@ def encode_dataset(
         has_embeddings: Whether texts are encoded too; without, `texts` is empty.
         crops: How many crops of each picture are encoded beside it.
         data_sha256: Hash of the folder, where it is known already.
+        size_px: Side that pictures are brought to, crops of the whole ones as well; without one they stay as they are.
 
     Raises:
         TrainingError: A row cannot be read, pictures differ in size, rows were lost, or the disk has no room.
@@ -160,11 +189,12 @@ def encode_dataset(
         crops,
         list(expected),
         _LISTS,
+        size_px,
     )
     path, embeddings = cache / f"encoded-{key}.safetensors", cache / f"embeddings-{key}.npy"
     told = _distinct_texts(data, split, promised)
     if not path.exists():
-        write_tensors(path, _encode(data, split, promised, crops, told, pipeline, tell))
+        write_tensors(path, _encode(data, split, promised, crops, size_px, told, pipeline, tell))
     if has_embeddings and not embeddings.exists():
         write_embeddings(embeddings, pipeline, told, tell)
     encoded = _read(
@@ -210,26 +240,27 @@ def _encode(
     split: str,
     count: int,
     crops: int,
+    size_px: int | None,
     told: Sequence[str],
     pipeline: DiffusionPipeline,
     tell: Tell,
 ) -> dict[str, torch.Tensor]:
     """What the cache keeps but for the embeddings."""
-    latents, shape = [], None
+    latents: list[torch.Tensor] = []
+    first: torch.Size | None = None
     read: Counter[str] = Counter()
     said: dict[str, list[list[str]]] = {name: [] for name in _LISTS}
     chunks = _chunks(data, split, count)
     for rows in follow(chunks, tell, f"encoding pictures ({split})", -(-count // ENCODE_ROWS)):
         pixels = [_pixels(row) for row in rows]
-        shape = shape or pixels[0].shape
-        _check_shapes(rows, pixels, shape)
+        first = first or pixels[0].shape
+        _check_shapes(rows, pixels, first)
         views = [
             [crop(picture, row["image_id"], number) for picture, row in zip(pixels, rows, strict=True)]
             for number in range(crops)
         ]
-        latents.append(
-            torch.cat([encode_pixels(pipeline, torch.stack(view)) for view in (pixels, *views)], dim=1)
-        )
+        sized = [[bring_to_side(picture, size_px) for picture in view] for view in (pixels, *views)]
+        latents += _encode_views(pipeline, sized)
         read.update(row["shard"] for row in rows)
         for name, lists in said.items():
             lists += [_texts(row)[name] for row in rows]
@@ -238,7 +269,7 @@ def _encode(
             f"the {split} shards of {data} hold no rows: there is nothing to learn from. Collect pictures."
         )
     index = {text: number for number, text in enumerate(told)}
-    tensors = {"latents": torch.cat(latents)}
+    tensors = lay_together(latents)
     tensors["shard_rows"] = torch.tensor([read[path.name] for path in shard_paths(data, split)])
     for name, lists in said.items():
         tensors[f"{name}.ids"] = torch.tensor([index[text] for texts in lists for text in texts]).long()
@@ -246,11 +277,48 @@ def _encode(
     return tensors
 
 
+def _encode_views(pipeline: DiffusionPipeline, views: Sequence[Sequence[torch.Tensor]]) -> list[torch.Tensor]:
+    """Latents of the same pictures in several views, each picture's (V, C, H, W); those of one shape at once."""
+    rows_of: dict[torch.Size, list[int]] = {}
+    for row, picture in enumerate(views[0]):
+        rows_of.setdefault(picture.shape, []).append(row)
+    found: dict[int, torch.Tensor] = {}
+    for rows in rows_of.values():
+        stacks = [torch.stack([view[row] for row in rows]) for view in views]
+        found |= zip(
+            rows, torch.cat([encode_pixels(pipeline, stack) for stack in stacks], dim=1), strict=True
+        )
+    return [found[row] for row in range(len(found))]
+
+
+def lay_together(latents: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
+    """`latents` of `EncodedDataset` and, where there are any, `sizes`, of each row's latents, (V, C, H, W)."""
+    height, width = latents[0].shape[-2:]
+    if height == width and len({each.shape for each in latents}) == 1:
+        return {"latents": torch.stack(list(latents))}
+    sizes = torch.tensor([each.shape[-2:] for each in latents])
+    length = int(sizes.prod(dim=1).max())
+    return {"latents": torch.stack([flatten(each, length) for each in latents]), "sizes": sizes}
+
+
+def flatten(latents: torch.Tensor, length: int) -> torch.Tensor:
+    """Latents, (..., H, W), in a line filled up with zeros, (..., 1, L)."""
+    line = latents.flatten(-2)
+    return torch.nn.functional.pad(line, (0, length - line.shape[-1])).unsqueeze(-2)
+
+
 def _read(path: Path, told: Sequence[str], texts: torch.Tensor, shards: Sequence[str]) -> EncodedDataset:
     tensors = read_tensors(path)
     rows_by_shard = dict(zip(shards, tensors["shard_rows"].tolist(), strict=True))
     choices = {name: Choices(tensors[f"{name}.ids"], tensors[f"{name}.starts"]) for name in _LISTS}
-    return EncodedDataset(tensors["latents"], **choices, told=told, texts=texts, rows_by_shard=rows_by_shard)
+    return EncodedDataset(
+        tensors["latents"],
+        **choices,
+        told=told,
+        texts=texts,
+        rows_by_shard=rows_by_shard,
+        sizes=tensors.get("sizes"),
+    )
 
 
 def _chunks(data: Path, split: str, count: int) -> Iterator[list[dict[str, Any]]]:
@@ -285,13 +353,15 @@ def _pixels(row: Mapping[str, Any]) -> torch.Tensor:
 
 
 def _check_shapes(
-    rows: Sequence[Mapping[str, Any]], pixels: Sequence[torch.Tensor], shape: torch.Size
+    rows: Sequence[Mapping[str, Any]], pixels: Sequence[torch.Tensor], first: torch.Size
 ) -> None:
     for row, picture in zip(rows, pixels, strict=True):
-        if picture.shape != shape or any(side % 8 for side in picture.shape[1:]):
+        is_alike = abs(picture.numel() / first.numel() - 1) <= ALIKE_IN_AREA
+        if not is_alike or any(side % PX_PER_LATENT for side in picture.shape[1:]):
             raise TrainingError(
-                f"row {row['image_id']!r} is {picture.shape[2]} x {picture.shape[1]} px; expected "
-                f"{shape[2]} x {shape[1]} px as the first row, in multiples of 8. Grow prepared_images again."
+                f"row {row['image_id']!r} is {picture.shape[2]} x {picture.shape[1]} px; expected {first[2]} x "
+                f"{first[1]} px as the first row or another shape of about as many pixels, in multiples of "
+                f"{PX_PER_LATENT}. Grow prepared_images again."
             )
 
 
@@ -313,6 +383,22 @@ def crop(picture: torch.Tensor, image_id: str, number: int) -> torch.Tensor:
     top, left = (int(place * (side - cut + 1)) for place, side, cut in zip(places, size, sides, strict=True))
     part = picture[None, :, top : top + sides[0], left : left + sides[1]]
     whole = torch.nn.functional.interpolate(part, size, mode="bicubic", antialias=True)[0]
+    return whole.clamp(-1, 1)
+
+
+def bring_to_side(picture: torch.Tensor, size_px: int | None) -> torch.Tensor:
+    """A picture brought to the resolution of a side; as it is where it has it, or where none is given.
+
+    Args:
+        picture: float32, shape (3, H, W), -1 to 1.
+        size_px: Side of the squares of that resolution; of another shape there are about as many pixels.
+    """
+    height, width = picture.shape[-2:]
+    own_px = height if height == width else nearest_resolution(height * width)
+    if size_px in (None, own_px):
+        return picture
+    sides = [round(side * size_px / own_px / PX_PER_LATENT) * PX_PER_LATENT for side in (height, width)]
+    whole = torch.nn.functional.interpolate(picture[None], sides, mode="bicubic", antialias=True)[0]
     return whole.clamp(-1, 1)
 
 
@@ -394,7 +480,9 @@ def count_truncated(pipeline: DiffusionPipeline, texts: Sequence[str]) -> int:
     """How many texts are longer than the text encoder reads; what is past its end teaches nothing."""
     tokenizer = pipeline.tokenizer
     chunks = (list(texts[start : start + COUNT_TEXTS]) for start in range(0, len(texts), COUNT_TEXTS))
-    converted = (pipeline.maybe_convert_prompt(chunk, tokenizer) for chunk in chunks)
+    # Only pipelines that can learn words have it, and longer texts for such in their place.
+    convert = getattr(pipeline, "maybe_convert_prompt", lambda chunk, _: chunk)
+    converted = (convert(chunk, tokenizer) for chunk in chunks)
     return sum(
         len(ids) > tokenizer.model_max_length for chunk in converted for ids in tokenizer(chunk).input_ids
     )

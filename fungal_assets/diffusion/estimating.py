@@ -82,7 +82,7 @@ def foresee(loop: Loop, parts: Iterable[torch.nn.Module]) -> Need:
         parts: Of the model, all that lie on the device.
     """
     weights = [param for part in parts for param in part.parameters()]
-    with _uncompiled(loop):
+    with loop.uncompiled():
         one, two = (count_kept(loop, rows, weights) for rows in (1, 2))
     learning, average = _bytes(loop.parameters.values()), loop.learner.average
     return Need(
@@ -93,17 +93,6 @@ def foresee(loop: Loop, parts: Iterable[torch.nn.Module]) -> Need:
         row=two - one,
         is_summed=loop.accumulation_steps > 1,
     )
-
-
-@contextmanager
-def _uncompiled(loop: Loop) -> Iterator[None]:
-    """Within, the model is not compiled, so that none is for batches that are never seen; it keeps no less then."""
-    compiled = loop.unet
-    loop.unet = getattr(compiled, "_orig_mod", compiled)
-    try:
-        yield
-    finally:
-        loop.unet = compiled
 
 
 def count_kept(loop: Loop, rows: int, weights: Collection[torch.Tensor]) -> int:

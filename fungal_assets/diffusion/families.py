@@ -22,6 +22,15 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+UNET, TRANSFORMER = "unet", "transformer"
+_WITH_SUMMARY = (
+    "prompt_embeds",
+    "negative_prompt_embeds",
+    "pooled_prompt_embeds",
+    "negative_pooled_prompt_embeds",
+)
+
+
 class Family(Protocol):
     """One kind of base model.
 
@@ -32,7 +41,10 @@ class Family(Protocol):
         text_encoders: The pipeline's attributes that read texts, in their order.
         tokenizers: The tokenizers that belong to them.
         prompt_arguments: What the pipeline calls that which its `encode_prompt` returns, in this order.
+        encoding: What its `encode_prompt` must be given beside the usual.
         has_fragile_vae: Whether its autoencoder overflows in half precision.
+        denoiser: What the pipeline calls its denoiser, in folders and LoRA files too. A loaded one has it as `unet`.
+        learns_texts: Whether methods may change what texts mean.
     """
 
     title: ClassVar[str]
@@ -41,7 +53,10 @@ class Family(Protocol):
     text_encoders: ClassVar[tuple[str, ...]]
     tokenizers: ClassVar[tuple[str, ...]]
     prompt_arguments: ClassVar[tuple[str, ...]]
+    encoding: ClassVar[Mapping[str, Any]]
     has_fragile_vae: ClassVar[bool]
+    denoiser: ClassVar[str]
+    learns_texts: ClassVar[bool]
 
     @classmethod
     def of(cls, pipeline: DiffusionPipeline) -> Family:
@@ -81,7 +96,10 @@ class StableDiffusion:
     text_encoders: ClassVar[tuple[str, ...]] = ("text_encoder",)
     tokenizers: ClassVar[tuple[str, ...]] = ("tokenizer",)
     prompt_arguments: ClassVar[tuple[str, ...]] = ("prompt_embeds", "negative_prompt_embeds")
+    encoding: ClassVar[Mapping[str, Any]] = {}
     has_fragile_vae: ClassVar[bool] = False
+    denoiser: ClassVar[str] = UNET
+    learns_texts: ClassVar[bool] = True
 
     @classmethod
     def of(cls, pipeline: DiffusionPipeline) -> StableDiffusion:
@@ -129,13 +147,11 @@ class StableDiffusionXL:
     loading: ClassVar[Mapping[str, Any]] = {"add_watermarker": False}
     text_encoders: ClassVar[tuple[str, ...]] = ("text_encoder", "text_encoder_2")
     tokenizers: ClassVar[tuple[str, ...]] = ("tokenizer", "tokenizer_2")
-    prompt_arguments: ClassVar[tuple[str, ...]] = (
-        "prompt_embeds",
-        "negative_prompt_embeds",
-        "pooled_prompt_embeds",
-        "negative_pooled_prompt_embeds",
-    )
+    prompt_arguments: ClassVar[tuple[str, ...]] = _WITH_SUMMARY
+    encoding: ClassVar[Mapping[str, Any]] = {}
     has_fragile_vae: ClassVar[bool] = True
+    denoiser: ClassVar[str] = UNET
+    learns_texts: ClassVar[bool] = True
 
     @classmethod
     def of(cls, pipeline: DiffusionPipeline) -> StableDiffusionXL:
@@ -187,33 +203,95 @@ class StableDiffusionXL:
         self, denoiser: torch.nn.Module, x_t: torch.Tensor, t: torch.Tensor, text: torch.Tensor
     ) -> torch.Tensor:
         """See `Family`."""
-        rows = self._summary_rows(text.shape[-1])
-        hidden, summary = text[:, :-rows], text[:, -rows:].flatten(1)[:, : self.summary_width]
+        hidden, summary = unpack(text, self.summary_width)
         height, width = (side * self.px_per_latent for side in x_t.shape[-2:])
         size_and_crop = x_t.new_tensor([height, width, 0, 0, height, width]).expand(len(summary), -1)
         beside = {"text_embeds": summary, "time_ids": size_and_crop}
         return denoiser(x_t, t, hidden, added_cond_kwargs=beside, return_dict=False)[0]
 
-    def _summary_rows(self, width: int) -> int:
-        return -(-self.summary_width // width)
-
     def _packed(
         self, pipeline: DiffusionPipeline, hidden: torch.Tensor, summary: torch.Tensor, is_empty: torch.Tensor
     ) -> torch.Tensor:
         """One tensor of shape (B, L + R, D) of (B, L, D), (B, `summary_width`) and which texts are empty, bool (B,)."""
-        import torch
-
-        count, _, width = hidden.shape
-        rows = self._summary_rows(width)
-        room = rows * width - self.summary_width
-        padded = torch.nn.functional.pad(summary, (0, room)).view(count, rows, width)
-        packed = torch.cat([hidden, padded], dim=1)
+        packed = pack(hidden, summary)
         if not pipeline.config.force_zeros_for_empty_prompt:
             return packed
         return packed.masked_fill(is_empty[:, None, None], 0)
 
 
-FAMILIES: tuple[type[Family], ...] = (StableDiffusion, StableDiffusionXL)
+@dataclass(frozen=True)
+class StableDiffusion3:
+    """A transformer that predicts a velocity, told by three text encoders (Esser et al. 2024, arXiv:2403.03206).
+
+    A conditioning is what its pipeline makes of two CLIPs and T5, zeros in the place of T5 where there is none, and
+    behind it the summaries of both CLIPs as for XL. Texts are encoded once only.
+
+    Args:
+        summary_width: Of both summaries together.
+    """
+
+    summary_width: int
+
+    title: ClassVar[str] = "Stable Diffusion 3 and 3.5"
+    pipeline_class: ClassVar[str] = "StableDiffusion3Pipeline"
+    loading: ClassVar[Mapping[str, Any]] = {}
+    text_encoders: ClassVar[tuple[str, ...]] = ("text_encoder", "text_encoder_2", "text_encoder_3")
+    tokenizers: ClassVar[tuple[str, ...]] = ("tokenizer", "tokenizer_2", "tokenizer_3")
+    prompt_arguments: ClassVar[tuple[str, ...]] = _WITH_SUMMARY
+    encoding: ClassVar[Mapping[str, Any]] = {"prompt_2": None, "prompt_3": None}
+    has_fragile_vae: ClassVar[bool] = False
+    denoiser: ClassVar[str] = TRANSFORMER
+    learns_texts: ClassVar[bool] = False
+
+    @classmethod
+    def of(cls, pipeline: DiffusionPipeline) -> StableDiffusion3:
+        """The widths of a pipeline."""
+        return cls(pipeline.transformer.config.pooled_projection_dim)
+
+    def embed(self, pipeline: DiffusionPipeline, texts: Sequence[str]) -> torch.Tensor:
+        """See `Family`."""
+        hidden, _, summary, _ = pipeline.encode_prompt(
+            prompt=list(texts),
+            device=pipeline.text_encoder.device,
+            num_images_per_prompt=1,
+            do_classifier_free_guidance=False,
+            **self.encoding,
+        )
+        return pack(hidden, summary)
+
+    def tokenize(self, pipeline: DiffusionPipeline, texts: Sequence[str]) -> torch.Tensor:
+        """See `Family`; nothing asks for them, as `learns_texts` says."""
+        raise NotImplementedError
+
+    def encode(self, pipeline: DiffusionPipeline, ids: torch.Tensor) -> torch.Tensor:
+        """See `Family`; as `tokenize`."""
+        raise NotImplementedError
+
+    def predict(
+        self, denoiser: torch.nn.Module, x_t: torch.Tensor, t: torch.Tensor, text: torch.Tensor
+    ) -> torch.Tensor:
+        """See `Family`."""
+        hidden, summary = unpack(text, self.summary_width)
+        return denoiser(x_t, hidden, summary, t, return_dict=False)[0]
+
+
+FAMILIES: tuple[type[Family], ...] = (StableDiffusion, StableDiffusionXL, StableDiffusion3)
+
+
+def pack(hidden: torch.Tensor, summary: torch.Tensor) -> torch.Tensor:
+    """One tensor of shape (B, L + R, D) of (B, L, D) and a summary (B, S) in as many rows as it fills."""
+    import torch
+
+    count, _, width = hidden.shape
+    rows = -(-summary.shape[1] // width)
+    padded = torch.nn.functional.pad(summary, (0, rows * width - summary.shape[1])).view(count, rows, width)
+    return torch.cat([hidden, padded], dim=1)
+
+
+def unpack(text: torch.Tensor, summary_width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """What `pack` was given."""
+    rows = -(-summary_width // text.shape[-1])
+    return text[:, :-rows], text[:, -rows:].flatten(1)[:, :summary_width]
 
 
 def find_family(pipeline_class: str | None, where: str) -> type[Family]:
@@ -245,13 +323,15 @@ def family_of(pipeline: DiffusionPipeline) -> Family:
 
 
 def text_encoders_of(pipeline: DiffusionPipeline) -> dict[str, torch.nn.Module]:
-    """The text encoders of a pipeline by name, in their order."""
-    return {name: getattr(pipeline, name) for name in family_of(pipeline).text_encoders}
+    """The text encoders of a pipeline by name, in their order; a T5 may have been left out."""
+    found = {name: getattr(pipeline, name) for name in family_of(pipeline).text_encoders}
+    return {name: encoder for name, encoder in found.items() if encoder is not None}
 
 
 def parts_of(pipeline: DiffusionPipeline) -> dict[str, torch.nn.Module]:
     """All of a pipeline that has weights, by name."""
-    return {"unet": pipeline.unet, "vae": pipeline.vae, **text_encoders_of(pipeline)}
+    denoiser = family_of(pipeline).denoiser
+    return {denoiser: pipeline.unet, "vae": pipeline.vae, **text_encoders_of(pipeline)}
 
 
 def _tokenize(

@@ -247,8 +247,12 @@ class Loop:
         """Weighted squared error of each row, float32 (B,)."""
         with precise(self.batches.device, self.precision):
             text = self.encode(batch.text) if self.encode else batch.text
-            prediction = self.predict(self.unet, batch.x_t, batch.timesteps, text)
-        return batch.weight * (prediction.float() - batch.target).square().mean(dim=(1, 2, 3))
+            parts = [
+                (target, self.predict(self.unet, x_t, batch.timesteps[rows], text[rows]))
+                for rows, x_t, target in batch.by_shape()
+            ]
+        errors = [(answer.float() - target).square().mean(dim=(1, 2, 3)) for target, answer in parts]
+        return batch.weight * batch.in_order(errors)
 
     def probe_loss(self) -> float:
         """Loss over a few fixed batches: the same rows and noise at any time, so that a fall is no luck."""
@@ -257,7 +261,19 @@ class Loop:
     @torch.no_grad()
     def loss_over(self, batches: Batches, count: int) -> float:
         """Mean loss over `count` fixed probes of batches, of this run or of pictures that it does not see."""
-        return float(torch.cat([self.losses(batches.probe(at, PROBE_ROWS)) for at in range(count)]).mean())
+        with self.uncompiled():
+            losses = [self.losses(batches.probe(at, PROBE_ROWS)) for at in range(count)]
+        return float(torch.cat(losses).mean())
+
+    @contextmanager
+    def uncompiled(self) -> Iterator[None]:
+        """Within, the model is not compiled: a few measurements are not worth code of their own, as steps are."""
+        compiled = self.unet
+        self.unet = getattr(compiled, "_orig_mod", compiled)
+        try:
+            yield
+        finally:
+            self.unet = compiled
 
     @staticmethod
     def _refuse_hopeless(row: Mapping[str, Any], norm: float) -> None:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 import torch  # noqa: TID253
 
 from fungal_assets.diffusion.encoding import read_tensors
-from fungal_assets.diffusion.families import text_encoders_of
+from fungal_assets.diffusion.families import TRANSFORMER, UNET, family_of, text_encoders_of
 from fungal_assets.diffusion.inversion import Words
 from fungal_assets.diffusion.original_layout import TEXT_PREFIX
 from fungal_assets.errors import ProvenanceError
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
     from peft import LoraConfig
 
-UNET = "unet"
 LORA_FILE = "lora/pytorch_lora_weights.safetensors"
 _ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 _TRANSFORMER = (*_ATTENTION, "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out")
@@ -47,6 +46,14 @@ UNET_LAYERS = {
     "all": (*_TRANSFORMER, *_RESIDUAL),
 }
 """The layers of a UNet that learn, by the setting `lora_targets`: ends of diffusers' names."""
+_JOINT = (*_ATTENTION, "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
+_JOINT_BLOCKS = (*_JOINT, *(f"{ff}.net.{layer}" for ff in ("ff", "ff_context") for layer in ("0.proj", "2")))
+TRANSFORMER_LAYERS = {
+    "attention": _JOINT,
+    "transformer": _JOINT_BLOCKS,
+    "all": (*_JOINT_BLOCKS, "norm1.linear", "norm1_context.linear"),
+}
+"""The same of a transformer that attends to picture and text together, as Stable Diffusion 3's."""
 _TEXT_ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj")
 _TEXT_TRANSFORMER = (*_TEXT_ATTENTION, "fc1", "fc2")
 TEXT_LAYERS = {"attention": _TEXT_ATTENTION, "transformer": _TEXT_TRANSFORMER, "all": _TEXT_TRANSFORMER}
@@ -97,20 +104,21 @@ class Lora:
                 part.requires_grad_(False)
                 part.add_adapter(self._config(name))
         return {
-            name if part == UNET else f"{part}.{name}": param
+            name if part in (UNET, TRANSFORMER) else f"{part}.{name}": param
             for part, model in parts.items()
             for name, param in model.named_parameters()
             if param.requires_grad
         }
 
     def _parts(self, pipeline: DiffusionPipeline) -> dict[str, torch.nn.Module]:
-        """The models that learn, the UNet first."""
-        return {UNET: pipeline.unet} | (text_encoders_of(pipeline) if self.trains_text_encoder else {})
+        """The models that learn, the denoiser first."""
+        denoiser = {family_of(pipeline).denoiser: pipeline.unet}
+        return denoiser | (text_encoders_of(pipeline) if self.trains_text_encoder else {})
 
     def _config(self, part: str) -> LoraConfig:
         from peft import LoraConfig
 
-        layers = UNET_LAYERS if part == UNET else TEXT_LAYERS
+        layers = {UNET: UNET_LAYERS, TRANSFORMER: TRANSFORMER_LAYERS}.get(part, TEXT_LAYERS)
         return LoraConfig(
             r=self.rank,
             lora_alpha=self.alpha or self.rank,

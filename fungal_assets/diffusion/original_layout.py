@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import torch  # noqa: TID253
 
-from fungal_assets.diffusion.families import text_encoders_of
+from fungal_assets.diffusion.families import UNET as UNET_PART
+from fungal_assets.diffusion.families import family_of, text_encoders_of
 from fungal_assets.errors import InputError
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def to_original(pipeline: DiffusionPipeline) -> Tensors:
 
 def find_unnamed(pipeline: DiffusionPipeline) -> list[str]:
     """The parts that have no name in the original layout, such as `"unet.add_embedding"`; none of Stable Diffusion."""
+    if family_of(pipeline).denoiser != UNET_PART:
+        return [family_of(pipeline).denoiser]
     found: dict[str, None] = {}
     unet, vae = pipeline.unet.state_dict(), pipeline.vae.state_dict()
     for part, names in (("unet", name_unet(unet)), ("vae", name_vae(vae))):

@@ -18,7 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, read_json, resolve_base_model
-from fungal_assets.diffusion.families import StableDiffusionXL, family_of, text_encoders_of
+from fungal_assets.diffusion.families import (
+    TRANSFORMER,
+    UNET,
+    StableDiffusionXL,
+    family_of,
+    text_encoders_of,
+)
 from fungal_assets.diffusion.headers import (
     Architecture,
     Origin,
@@ -41,7 +47,9 @@ if TYPE_CHECKING:
 
 KOHYA_FILE = "lora/kohya_lora_weights.safetensors"
 SINGLE_FILE = "single_file/fungal_assets.safetensors"
-UNET_FILE = "pipeline/unet/diffusion_pytorch_model.safetensors"
+UNET_FILE, TRANSFORMER_FILE = (
+    f"pipeline/{part}/diffusion_pytorch_model.safetensors" for part in (UNET, TRANSFORMER)
+)
 
 
 def prune_weights(
@@ -167,12 +175,13 @@ class _Exports:
     strength: float
 
     def write_pipeline(self, pipeline: DiffusionPipeline) -> None:
-        """The diffusers folder; the tuned parts of it, the UNet and text encoders that learnt, say what they are."""
+        """The diffusers folder; the tuned parts of it, denoiser and text encoders that learnt, say what they are."""
         from fungal_assets.diffusion.encoding import read_tensors, write_tensors
 
         save_pipeline(pipeline, self.folder / "pipeline")
         encoders = text_encoders_of(pipeline) if self.training.get("trains_text_encoder") else {}
-        for name in (UNET_FILE, *(f"pipeline/{part}/model.safetensors" for part in encoders)):
+        denoiser = UNET_FILE if (self.folder / UNET_FILE).is_file() else TRANSFORMER_FILE
+        for name in (denoiser, *(f"pipeline/{part}/model.safetensors" for part in encoders)):
             write_tensors(self.folder / name, read_tensors(self.folder / name), self._texts())
 
     def write_single_file(self, pipeline: DiffusionPipeline) -> str | None:
@@ -199,6 +208,8 @@ class _Exports:
     ) -> None:
         """The adapter under both naming schemes, its second matrices times the strength; a DoRA's as they are.
 
+        kohya's has no names for a transformer here: ComfyUI reads diffusers' of Stable Diffusion 3.
+
         Args:
             tuned: The file that training left.
             method: That tuned it.
@@ -214,6 +225,8 @@ class _Exports:
         half = {name: tensor.half() for name, tensor in scale_second(lora, exports.strength).items()}
         spec = self._spec(is_adapter=True)
         exports._write(method.weights_file, half, spec)
+        if any(name.startswith(TRANSFORMER) for name in half):
+            return
         network = kohya_network(self.training, self.architecture)
         kohya = to_kohya(half, alpha=self.training["lora_rank"], xl_unet=xl_unet, base=base)
         exports._write(KOHYA_FILE, kohya, spec | network)

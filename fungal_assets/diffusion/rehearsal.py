@@ -24,7 +24,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch  # noqa: TID253
 
-from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, read_json, resolve_base_model
+from fungal_assets.diffusion.base_models import (
+    BaseModel,
+    load_pipeline,
+    read_json,
+    resolve_base_model,
+    working_px,
+)
 from fungal_assets.diffusion.devices import deterministic, mixed_precision, pick_device
 from fungal_assets.diffusion.encoding import EMPTY_PROMPT, embed_texts, key_of, read_tensors, write_tensors
 from fungal_assets.diffusion.families import family_of
@@ -97,6 +103,7 @@ def rehearse(
     folder: Path,
     *,
     base_model: str,
+    works_at: str,
     rehearsal_prompts: int,
     num_inference_steps: int,
     guidance_scale: float,
@@ -110,10 +117,11 @@ def rehearse(
         prompts: A complete output.
         folder: Filled with `rehearsal.safetensors`, `rehearsal.json`, a picture per prompt and `rehearsal.webp`.
         base_model: Card name, local folder or hub id.
+        works_at: `"native"`, the side that the base model was made for, or `"partition"`.
         rehearsal_prompts: How many of the prompts of kind rehearsal, the first ones.
         num_inference_steps: Points of each walk.
         guidance_scale: Classifier-free guidance of the walks; 1 is none.
-        size_px: Side of the pictures, a multiple of 8.
+        size_px: The partition's side, a multiple of 8.
         seed: Decides the noise.
         tell: Progress.
 
@@ -124,7 +132,7 @@ def rehearse(
     base, device = resolve_base_model(base_model), pick_device()
     with deterministic(device):
         pipeline = load_pipeline(base.path, device=device, dtype=torch.float32)
-        side = size_px // pipeline.vae_scale_factor
+        side = working_px(base.path, works_at, size_px) // pipeline.vae_scale_factor
         shape = (pipeline.unet.config.in_channels, side, side)
         objective = Objective.of(pipeline.scheduler, 0.0, device)
         walk = Walk(objective, shape, num_inference_steps, guidance_scale, seed)

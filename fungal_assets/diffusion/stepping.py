@@ -2,8 +2,8 @@
 
 What a step learns from is in `batches`, what it asks of the model in `objectives`. Here is what makes it fit the
 machine: rows seen in parts whose gradients are summed, activations computed again instead of kept, the layout of
-tensors, compiled code, arithmetic in bfloat16, and optimisers that remember less. Whatever is chosen but
-compiling, which was not tried, a run that is gone on with is bit-equal to an unbroken one on a CPU.
+tensors, compiled code, arithmetic in bfloat16, and optimisers that remember less. Whatever is chosen, a run that is
+gone on with is bit-equal to an unbroken one on a CPU.
 
 Loads torch inside functions only, so that settings can be checked without it.
 """
@@ -13,8 +13,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import sysconfig
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fungal_assets.diffusion.devices import has_bfloat16_units, mixed_precision
@@ -67,6 +69,9 @@ def _missing_to_compile(device: torch.device) -> str | None:
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None:
         return f"the compiler {compiler!r}"
+    headers = Path(sysconfig.get_path("include"), "Python.h")
+    if not headers.is_file():
+        return f"{headers} (of the package python3-dev)"
     if device.type == "cuda" and importlib.util.find_spec("triton") is None:
         return "the library 'triton'"
     return None
@@ -94,7 +99,18 @@ def arrange(
         unet.enable_gradient_checkpointing()
     if is_channels_last:
         unet.to(memory_format=torch.channels_last)
-    return torch.compile(unet) if compiles else unet
+    return torch.compile(unet, dynamic=False) if compiles else unet
+
+
+def keep_code_in(folder: Path, *, is_main: bool) -> None:
+    """Have torch.compile keep its code in a folder of this run, which the main process empties before.
+
+    In the folder that it shares between runs by itself, a killed run leaves half a library, and the next one that would
+    load it ends: "file too short".
+    """
+    if is_main:
+        shutil.rmtree(folder, ignore_errors=True)
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder.absolute())
 
 
 def make_optimiser(

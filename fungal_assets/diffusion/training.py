@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fungal_assets.dataset.splitting import TEST, TRAIN
-from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, resolve_base_model
+from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, resolve_base_model, working_px
 from fungal_assets.diffusion.curves import write_curves
 from fungal_assets.diffusion.devices import deterministic, pick_device, suit_attention
 from fungal_assets.diffusion.families import family_of, text_encoders_of
 from fungal_assets.diffusion.manifest import Manifest
-from fungal_assets.diffusion.stepping import OPTIMISERS, PRECISIONS, arrange, refuse_impossible
+from fungal_assets.diffusion.stepping import OPTIMISERS, PRECISIONS, arrange, keep_code_in, refuse_impossible
 from fungal_assets.diffusion.watching import Watching, tell_of_looks, too_small
 from fungal_assets.errors import InputError
-from fungal_assets.profiles import LORA_TARGETS
+from fungal_assets.profiles import LORA_TARGETS, NATIVE, WORKS_AT
 from fungal_assets.progress import OnStep, Tell, ignore_step, stay_silent
 from fungal_assets.store import Figures, write_atomically
 
@@ -74,6 +74,8 @@ class Recipe:
         trains_text_encoder: Whether the text encoder learns as well; only for `"lora"`.
         vectors_per_species: How many vectors a species' name has; only for `"textual_inversion"`.
         class_noun: The word that they begin as; only for `"textual_inversion"`.
+        works_at: The size that pictures are learnt at, one of `WORKS_AT`: the one that the base model was made for, to
+            which they are brought, or their own, the partition's.
         rehearsal_share: Share of each batch that is rehearsal, 0 to below 1.
         class_share: Share of the draws from the dataset that come with a wording that says what all species are and no
             name, 0 to below 1.
@@ -104,6 +106,7 @@ class Recipe:
     trains_text_encoder: bool
     vectors_per_species: int
     class_noun: str
+    works_at: str
     rehearsal_share: float
     class_share: float
     name_share: float
@@ -144,6 +147,8 @@ class Recipe:
             )
         if self.lora_targets not in LORA_TARGETS:
             faults.append(f"lora_targets is {self.lora_targets!r}, one of {LORA_TARGETS!r} expected")
+        if self.works_at not in WORKS_AT:
+            faults.append(f"works_at is {self.works_at!r}, one of {WORKS_AT!r} expected")
         faults += others
         if faults:
             raise InputError(f"these settings of fine_tuned_weights cannot be: {'; '.join(faults)}.")
@@ -223,6 +228,7 @@ def tune(
         TrainingError: A row was lost or cannot be read, or training cannot go on.
         ProvenanceError: A shard is missing, damaged, or not the one that the run began with.
     """
+    from fungal_assets.diffusion.encoding import CACHE_NAME
     from fungal_assets.diffusion.estimating import tell_memory
     from fungal_assets.diffusion.events import written_down
     from fungal_assets.diffusion.methods import get_method
@@ -249,6 +255,8 @@ def tune(
         with team.main_first():
             manifest = Manifest.of(data, folder / MANIFEST_NAME)
             ready = _prepare(manifest, rehearsal, folder, base, chosen, recipe, tell)
+            if recipe.compiles:
+                keep_code_in(folder / CACHE_NAME / "code", is_main=team.is_main)
         batches, held_out = ready.batches, ready.held_out
         recipe = _for_every_row(recipe, batches, tell)
         decided_by = [base.sha256, manifest.sha256, ready.rehearsed]
@@ -337,22 +345,26 @@ def _prepare(
         _refuse_rows_without("species", data, "name_share", "grow captioned_dataset again")
     device, cache = pick_device(), folder / CACHE_NAME
     pipeline = load_pipeline(base.path, device=device, dtype=torch.float32)
+    family = family_of(pipeline)
+    if method.learns_texts and not family.learns_texts:
+        raise InputError(
+            f"{family.title} has three text encoders whose words are not learnt here: use method 'lora' without "
+            "trains_text_encoder, or 'full'."
+        )
     how: dict[str, Any] = {
         "base_sha256": base.sha256,
         "cache": cache,
         "tell": tell,
         "has_embeddings": not method.learns_texts,
         "data_sha256": manifest.sha256,
+        "size_px": working_px(base.path, NATIVE, 0) if recipe.works_at == NATIVE else None,
     }
     encoded = encode_dataset(data, pipeline, **how, crops=recipe.crops)
     held_out = _encode_held_out(data, pipeline, how)
     manifest.hold()
     objective = Objective.of(pipeline.scheduler, recipe.min_snr_gamma, device)
-    if points is not None and points.x_t.shape[1:] != encoded.latents.shape[2:]:
-        raise InputError(
-            f"the rehearsed latents are {tuple(points.x_t.shape[1:])} and those of the pictures of {data} "
-            f"{tuple(encoded.latents.shape[2:])}; both of one resolution were expected. Grow both at the same one."
-        )
+    _refuse_other_resolution(points, encoded, data)
+    _tell_shapes(encoded, recipe, tell)
     pipeline.vae.to("cpu")
     pipeline.unet.train()
     suit_attention(pipeline.unet, device)
@@ -414,6 +426,36 @@ def _read_rehearsal(
     return {"rehearsed_prompts": texts, "rehearsal_sha256": about["points_sha256"]}, points
 
 
+def _refuse_other_resolution(points: Rehearsal | None, encoded: EncodedDataset, data: Path) -> None:
+    """Raise where what is rehearsed is of another resolution than the pictures."""
+    from fungal_assets.diffusion.encoding import PX_PER_LATENT
+
+    side = encoded.resolution_px // PX_PER_LATENT
+    expected = (encoded.latents.shape[2], side, side)
+    if points is not None and tuple(points.x_t.shape[1:]) != expected:
+        raise InputError(
+            f"the rehearsed latents are {tuple(points.x_t.shape[1:])} and those of the pictures of {data} {expected}; "
+            "both of one resolution were expected. Give rehearsal.works_at and fine_tuned_weights.works_at the same, "
+            "and grow both."
+        )
+
+
+def _tell_shapes(encoded: EncodedDataset, recipe: Recipe, tell: Tell) -> None:
+    """Say which shapes the pictures have, if there are several.
+
+    Raises:
+        InputError: The model is to be compiled, which would take minutes for every shape and number of rows.
+    """
+    counts = encoded.rows_by_shape()
+    if counts and recipe.compiles:
+        raise InputError(
+            f"fine_tuned_weights.compiles is true, and the pictures have shapes of their own: {counts!r}. The model "
+            "would be compiled for each; set compiles to false, or grow prepared_images with shape=square."
+        )
+    if counts:
+        tell(f"pictures by shape: {', '.join(f'{count} of {shape}' for shape, count in counts.items())}")
+
+
 def _words(encoded: EncodedDataset, data: Path, recipe: Recipe, method: Method) -> Words:
     """The names of the species in the training rows, for a method that learns them, and the class noun.
 
@@ -465,7 +507,7 @@ def _begin_looking(
     from fungal_assets.diffusion.looks import begin_looking
 
     start_s = time.monotonic()
-    size_px = ready.batches.encoded.latents.shape[-1] * 8
+    size_px = ready.batches.encoded.resolution_px
     how: dict[str, Any] = {"seed": seed, "run_key": loop.run_key, "size_px": size_px}
     begun = begin_looking(ready.pipeline, prompts, clusters, folder, watching, **how)
     loop.look = partial(_look, loop, ready.held_out, base_held_out_loss, begun)
@@ -570,11 +612,18 @@ def _record(
         "weights_file": method.weights_file,
         **rehearsed,
         "prediction_type": batches.objective.prediction_type,
-        "resolution_px": batches.encoded.latents.shape[-1] * 8,
+        "resolution_px": batches.encoded.resolution_px,
         "rows_by_shard": dict(batches.encoded.rows_by_shard),
+        **_shapes(batches.encoded),
         "rows_trained_on_by_shard": batches.rows_seen_by_shard(step_kept),
         **settings,
     }
+
+
+def _shapes(encoded: EncodedDataset) -> dict[str, Any]:
+    """How many pictures have which shape, where they are no squares."""
+    counts = encoded.rows_by_shape()
+    return {"rows_by_shape": counts} if counts else {}
 
 
 def _write(folder: Path, progress: Progress, record: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Mapping
 from pathlib import Path
 
-from fungal_assets.exhibition.links import Link, Page, asks_a_host, read_pages, read_sheet_links
+from fungal_assets.exhibition.links import Link, Page, asks_a_host, read_pages, read_scripts, read_sheet_links
 from fungal_assets.verdicts import Verdict, name_some
 
 REMEDY = "Build field_guide again."
@@ -63,6 +63,7 @@ def check_asks_no_other_host(field_guide: Path) -> Verdict:
     foreign += [
         f"a script in {page.name}" for page in pages for script in page.scripts if asks_a_host(script)
     ]
+    foreign += [name for name, script in read_scripts(field_guide).items() if asks_a_host(script)]
     finding = f"{len(pages)} pages with {len(links)} links and references, none to another host."
     if foreign:
         finding = f"{len(foreign)} references ask another host: {name_some(foreign)}. {REMEDY}"

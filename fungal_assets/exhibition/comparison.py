@@ -48,7 +48,8 @@ def compare_weights(
     write_atomically(folder / "comparison.md", write_table_of(comparison))
     site = Site(folder, {"title": "Tuned models beside each other", "partition": "", "plates": []})
     site.write_style()
-    site.write_page("index.html", "comparison.html", comparison=comparison, shown=len(shown))
+    pictures = {"places": "places.png", "beside": "beside.webp"}
+    site.write_page("index.html", "comparison.html", comparison=comparison, pictures=pictures, own_sha256="")
     write_atomically(folder / "comparison.json", json.dumps(comparison.as_json(), indent=1))
     tell(comparison.finding)
     return {"models": len(tuned), "asked_alike": len(alike), "keeps_most": alike[0]["name"]}

@@ -118,6 +118,12 @@ def read_pages(folder: Path) -> list[Page]:
     return [read_page(folder, path) for path in sorted(folder.rglob("*.html"))]
 
 
+def read_scripts(folder: Path) -> dict[str, str]:
+    """The site's script files, by their paths relative to the root."""
+    scripts = sorted(folder.rglob("*.js"))
+    return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in scripts}
+
+
 def read_sheet_links(folder: Path) -> list[Link]:
     """What the site's style sheets refer to."""
     sheets = sorted(folder.rglob("*.css"))

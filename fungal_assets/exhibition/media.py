@@ -7,9 +7,11 @@ Belongs here: files and their names on the site. What is said about them does no
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -17,6 +19,7 @@ from PIL import Image
 from fungal_assets.errors import InputError
 from fungal_assets.exhibition.wording import to_href
 from fungal_assets.morphology.maps import MONTAGE_TILE_PX, ROW_LABEL_PX
+from fungal_assets.store import write_atomically
 
 QUALITY = 90
 THUMB_PX = 16
@@ -49,6 +52,15 @@ class Shelf:
         temporary = target.with_name(f".{target.name}")
         shutil.copyfile(source, temporary)
         temporary.replace(target)
+        return to_href(f"media/{target.name}")
+
+    def put_script(self, values: Mapping[str, Any], variable: str, name: str) -> str:
+        """Write JSON values as `<name>.js`, which adds them to a global variable of the page."""
+        target = self._folder / f"{name}.js"
+        text = json.dumps(values, separators=(",", ":"), ensure_ascii=True)
+        write_atomically(
+            target, f"globalThis.{variable} = Object.assign(globalThis.{variable} || {{}}, {text});\n"
+        )
         return to_href(f"media/{target.name}")
 
 

@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fungal_assets import __version__
 from fungal_assets.exhibition import wording
+from fungal_assets.exhibition.solids import SCRIPTS
 from fungal_assets.store import write_atomically
 
 STYLE_SHEET = "guide.css"
@@ -51,8 +52,16 @@ class Site:
 
     def write_style(self) -> None:
         """Write the style sheet into the root."""
-        source = files("fungal_assets.exhibition") / "templates" / STYLE_SHEET
-        write_atomically(self.folder / STYLE_SHEET, source.read_text(encoding="utf-8"))
+        self._write_file(STYLE_SHEET)
+
+    def write_scripts(self) -> None:
+        """Write the scripts of the object and of the walk into the root."""
+        for name in SCRIPTS:
+            self._write_file(name)
+
+    def _write_file(self, name: str) -> None:
+        source = files("fungal_assets.exhibition") / "templates" / name
+        write_atomically(self.folder / name, source.read_text(encoding="utf-8"))
 
 
 @functools.cache

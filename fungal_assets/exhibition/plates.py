@@ -15,6 +15,7 @@ from PIL import Image
 
 from fungal_assets.exhibition.growth import SpeciesFacts, Wording
 from fungal_assets.exhibition.media import Shelf, choose_typical, open_picture, read_first_frame
+from fungal_assets.exhibition.solids import PAGE_BYTES, list_levels, pick_level, to_text
 from fungal_assets.exhibition.wording import to_href, to_roman, to_sentence_case, to_size
 
 _MESHES = {
@@ -66,6 +67,7 @@ class Plate:
             cluster's medoid; None where there is none of these.
         poster_kind: `"form"`, `"gallery"`, `"specimen"` or `"none"`.
         video: Link of its turntable, or None.
+        solid: Link of the script that carries its mesh, or None.
         first_guess: The picture that its form began as, or None.
         views: Sheet of the views of its form, or None.
         group: A cluster of its individuals, or None.
@@ -82,6 +84,7 @@ class Plate:
     poster: Picture | None
     poster_kind: str
     video: str | None
+    solid: str | None
     first_guess: Picture | None
     views: Picture | None
     group: Picture | None
@@ -111,6 +114,7 @@ def set_plate(facts: SpeciesFacts, number: int, specimens: Sequence[Image.Image]
         poster=poster,
         poster_kind=kind,
         video=shelf.put_copy(video, f"{facts.slug}-turntable") if video else None,
+        solid=_put_solid(facts, shelf),
         first_guess=_put_of_form(facts, "first_guess", f"{name}: the picture that its form began as", shelf),
         views=_put_of_form(facts, "views", f"{name}: its form seen from several sides", shelf),
         group=_put_still(
@@ -168,6 +172,16 @@ def _put_still(folder: Path | None, file_name: str, name: str, alt: str, shelf: 
     """A picture of a folder, if it is there."""
     path = _file_in(folder, file_name)
     return Picture(shelf.put_picture(open_picture(path), name), alt) if path else None
+
+
+def _put_solid(facts: SpeciesFacts, shelf: Shelf) -> str | None:
+    """The mesh that its page shows, in a script."""
+    levels = list_levels(facts.mesh_folder, facts.slug)
+    if not levels:
+        return None
+    return shelf.put_script(
+        {facts.slug: to_text(pick_level(levels, PAGE_BYTES))}, "SOLIDS", f"{facts.slug}-solid"
+    )
 
 
 def _put_downloads(facts: SpeciesFacts, shelf: Shelf) -> list[Download]:

@@ -41,8 +41,12 @@ class Ancestor:
 
     @property
     def parents(self) -> list[tuple[str, str]]:
-        """Name and content hash of each thing that it was made from."""
-        return sorted(self.record.inputs.items()) if self.record else []
+        """Name and content hash of each thing that it was made from.
+
+        Where several outputs of one partition were read, their names end in their fingerprints, which are left out.
+        """
+        inputs = self.record.inputs.items() if self.record else ()
+        return sorted(("/".join(name.split("/")[:2]), content_hash) for name, content_hash in inputs)
 
     @property
     def size_bytes(self) -> int:

@@ -59,7 +59,7 @@ class DiffusionGuide:
         tiny_encoder: AutoencoderTiny | None = None,
     ) -> None:
         self.pipeline = pipeline
-        self.prediction = pipeline.scheduler.config.prediction_type
+        self.prediction = pipeline.scheduler.config.get("prediction_type", "flow")
         if self.prediction not in ("epsilon", "v_prediction", "sample"):
             raise InputError(
                 f"the guide's scheduler predicts {self.prediction!r}; expected 'epsilon', 'v_prediction' or 'sample'. "

@@ -24,6 +24,7 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
+import torch  # noqa: TID253
 from PIL import Image
 
 from fungal_assets.forms.casting import Caster, Lens, places, settle
@@ -32,6 +33,7 @@ from fungal_assets.forms.groups import as_json, compose, place_group, stand
 from fungal_assets.forms.keeping import load_volume
 from fungal_assets.forms.layouts import fit_tile, lay_on_black, lay_out_pyramid, screen_px, tile_px
 from fungal_assets.forms.quilts import Display, cut_quilt, get_display, lay_out_quilt, quilt_lenses
+from fungal_assets.forms.showing import BLACK
 from fungal_assets.forms.video import write_mp4, write_preview
 from fungal_assets.forms.volume import Volume
 from fungal_assets.store import write_atomically
@@ -83,8 +85,9 @@ def turn(
     *,
     elevation_deg: float = 12.0,
     finer: int = 2,
+    ground: tuple[float, float, float] = BLACK,
 ) -> Iterator[np.ndarray]:
-    """One turn of a form on black.
+    """One turn of a form on a plain ground.
 
     Args:
         volume: The form.
@@ -93,6 +96,7 @@ def turn(
         height_px: Of each frame.
         elevation_deg: Of the camera.
         finer: How many times as fine the form's grid is made before.
+        ground: sRGB, 0 to 1.
 
     Yields:
         uint8, shape (height_px, width_px, 3), the camera going round from azimuth 0.
@@ -100,7 +104,8 @@ def turn(
     settled, front = settle(volume, aspect=width_px / height_px, elevation_deg=elevation_deg)
     caster = Caster(settled, finer=finer)
     for index in range(frames):
-        yield photograph(caster, replace(front, azimuth_deg=360 * index / frames), width_px, height_px)
+        lens = replace(front, azimuth_deg=360 * index / frames)
+        yield photograph(caster, lens, width_px, height_px, ground=ground)
 
 
 def photograph_quilts(
@@ -127,11 +132,19 @@ def _set_up_quilt(volume: Volume, display: Display) -> tuple[Caster, list[Lens]]
     return Caster(settled), quilt_lenses(display, places(settled), front)
 
 
-def photograph(caster: Caster, lens: Lens, width_px: int, height_px: int) -> np.ndarray:
-    """A picture on black, exactly black where there is hardly anything: uint8, shape (height_px, width_px, 3)."""
+def photograph(
+    caster: Caster,
+    lens: Lens,
+    width_px: int,
+    height_px: int,
+    *,
+    ground: tuple[float, float, float] = BLACK,
+) -> np.ndarray:
+    """A picture on a plain ground, exactly that where there is hardly anything: uint8, (height_px, width_px, 3)."""
     rgb, alpha = caster.look(lens, width_px, height_px)
     clear = ((alpha - _HAZE).clamp(min=0) / (1 - _HAZE) / alpha.clamp(min=1e-6)).clamp(max=1)
-    return ((rgb * clear).clamp(0, 1) * 255).round().byte().movedim(0, -1).numpy()
+    picture = rgb * clear + (1 - alpha * clear) * torch.tensor(ground)[:, None, None]
+    return (picture.clamp(0, 1) * 255).round().byte().movedim(0, -1).numpy()
 
 
 class _Studio:

@@ -12,10 +12,9 @@ Belongs here: denoising and the PNG with its parameters. What is asked for is in
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from fungal_assets.galleries.planning import Picture
+from fungal_assets.galleries.redrawing import bring_to_size
 
 if TYPE_CHECKING:
     import torch
@@ -42,6 +42,7 @@ def make_pictures(
     settings: Settings,
     *,
     pipeline: DiffusionPipeline | None = None,
+    begun: Path | None = None,
 ) -> Iterator[Picture]:
     """Make pictures with one model and write them; the model is loaded only if there is something to make.
 
@@ -50,10 +51,10 @@ def make_pictures(
         weights: Diffusers folder of the model.
         sha256: Its proven hash, for the pictures' parameters.
         folder: The gallery.
-        settings: What decides a picture beside its prompt and seed, as `parameters_of` takes it. With `again` (0 to
-            1) the pictures begin as those at the paths `first`, enlarged, noised as of the last part of the way, and
-            denoised with as many steps.
+        settings: What decides a picture beside its prompt and seed, as `parameters_of` takes it. With `first_px` it is
+            drawn at that side first, and brought to `width` and `height` then, see `redrawing`.
         pipeline: The model where it is loaded already, by `load_sampler`.
+        begun: The gallery where the first drawings lie already, at the paths `first` of the pictures.
 
     Yields:
         Each picture once it is on disk.
@@ -61,13 +62,13 @@ def make_pictures(
     if not pictures:
         return
     model = pipeline or load_sampler(weights, settings["scheduler"])
-    for picture, image in paint(model, pictures, settings, folder):
+    for picture, image in paint(model, pictures, settings, begun):
         save_picture(folder / picture.path, image, parameters_of(picture, settings, sha256))
         yield picture
 
 
 def paint(
-    pipeline: DiffusionPipeline, pictures: Sequence[Picture], settings: Settings, folder: Path | None = None
+    pipeline: DiffusionPipeline, pictures: Sequence[Picture], settings: Settings, begun: Path | None = None
 ) -> Iterator[tuple[Picture, Image.Image]]:
     """Make pictures with a loaded model, one batch after the other, in memory.
 
@@ -75,25 +76,31 @@ def paint(
         pipeline: The model, with the scheduler that samples.
         pictures: What to make.
         settings: As of `make_pictures`.
-        folder: Where the pictures lie that these begin as; needed with `again` only.
+        begun: As of `make_pictures`.
     """
     embed = lru_cache(_CACHED_PROMPTS)(lambda text: _embed(pipeline, text, settings["negative_prompt"]))
     size = settings["batch_size"]
     for start in range(0, len(pictures), size):
         batch = pictures[start : start + size]
         filled = [*batch, *batch[-1:] * (size - len(batch))]
-        if folder is not None and "again" in settings:
-            images = _denoise_again(pipeline, filled, embed, folder, settings)
+        if "first_px" in settings:
+            images = _draw_first(pipeline, filled, embed, settings, begun)
         else:
             images = _denoise(pipeline, filled, embed, settings)
         yield from zip(batch, images, strict=False)
 
 
 def scheduler_for(pipeline: DiffusionPipeline, name: str) -> Any:
-    """The scheduler of that class of diffusers' for a model; the model keeps its own."""
+    """The scheduler of that class of diffusers' for a model; the model keeps its own.
+
+    Of rectified flow there is one only, whatever the name: none of the others begins and ends where it does.
+    """
     import diffusers
 
-    return getattr(diffusers, name).from_config(pipeline.scheduler.config)
+    from fungal_assets.diffusion.objectives import is_flow
+
+    kind = type(pipeline.scheduler) if is_flow(pipeline.scheduler) else getattr(diffusers, name)
+    return kind.from_config(pipeline.scheduler.config)
 
 
 def load_sampler(weights: Path, scheduler: str) -> DiffusionPipeline:
@@ -129,6 +136,7 @@ def _embed(pipeline: DiffusionPipeline, text: str, negative_prompt: str) -> Embe
 
     from fungal_assets.diffusion.families import family_of
 
+    family = family_of(pipeline)
     with torch.inference_mode():
         embedded = pipeline.encode_prompt(
             prompt=text,
@@ -136,8 +144,9 @@ def _embed(pipeline: DiffusionPipeline, text: str, negative_prompt: str) -> Embe
             num_images_per_prompt=1,
             do_classifier_free_guidance=True,
             negative_prompt=negative_prompt or None,
+            **family.encoding,
         )
-    return dict(zip(family_of(pipeline).prompt_arguments, embedded, strict=True))
+    return dict(zip(family.prompt_arguments, embedded, strict=True))
 
 
 def _denoise(
@@ -151,28 +160,20 @@ def _denoise(
     return pipeline(**_asked(batch, embed, settings), **sides, num_inference_steps=steps).images
 
 
-def _denoise_again(
+def _draw_first(
     pipeline: DiffusionPipeline,
     batch: Sequence[Any],
     embed: Callable[[str], Embeddings],
-    folder: Path,
     settings: Settings,
+    begun: Path | None,
 ) -> list[Image.Image]:
-    """Enlarge the pictures at `first`, and denoise them from part of the way."""
-    from diffusers import AutoPipelineForImage2Image
-
-    again = AutoPipelineForImage2Image.from_pipe(pipeline)
-    again.set_progress_bar_config(disable=True)
-    sides, share = (settings["width"], settings["height"]), settings["again"]
-    firsts = [_open_enlarged(folder / picture.first, sides) for picture in batch]
-    steps = math.ceil(settings["num_inference_steps"] / share)
-    asked = _asked(batch, embed, settings)
-    return again(image=firsts, strength=share, num_inference_steps=steps, **asked).images
-
-
-def _open_enlarged(path: Path, sides: tuple[int, int]) -> Image.Image:
-    with Image.open(path) as image:
-        return image.convert("RGB").resize(sides, Image.Resampling.LANCZOS)
+    """Draw at `first_px`, or open what is drawn already, and bring that to the size that is wanted."""
+    if begun is None:
+        sides = dict.fromkeys(("width", "height"), settings["first_px"])
+        images = _denoise(pipeline, batch, embed, {**settings, **sides})
+    else:
+        images = [Image.open(begun / picture.first) for picture in batch]
+    return bring_to_size(pipeline, images, settings, partial(_asked, batch, lambda _: embed("")))
 
 
 def _asked(

@@ -20,10 +20,11 @@ from fungal_assets.galleries.flaws import (
     MIN_CONTRAST,
     Flaws,
     find_flaws,
+    has_grid,
     shared_grid,
 )
 from fungal_assets.galleries.planning import BASE, TUNED, plan_gallery, read_prompts
-from fungal_assets.galleries.reading import open_picture, read_gallery
+from fungal_assets.galleries.reading import open_as_drawn, open_picture, read_gallery
 from fungal_assets.galleries.recognition import chance_of_at_least
 from fungal_assets.verdicts import Verdict
 
@@ -107,8 +108,7 @@ def check_not_pixelated(sample_galleries: Path) -> Verdict:
     share = len(pixelated) / max(len(flaws), 1)
     shares = _shares_by_prompt(rows, set(pixelated))
     faulty = [name for name, share in shares.items() if share > MAX_PIXELATED_OF_A_PROMPT]
-    tuned = [row for row in rows if row["model"] == TUNED]
-    grid = shared_grid(open_picture(sample_galleries, row) for row in tuned)
+    grid = _worst_grid(sample_galleries, [row for row in rows if row["model"] == TUNED])
     figures = {
         "pictures": len(flaws),
         "pixelated": len(pixelated),
@@ -123,17 +123,23 @@ def check_not_pixelated(sample_galleries: Path) -> Verdict:
         f"{MAX_GRID_EXCESS:g}, or silent lines over {MAX_SILENT_SHARE:g}); at most {MAX_PIXELATED_SHARE:.0%} of "
         f"all and {MAX_PIXELATED_OF_A_PROMPT:.0%} of a prompt's were expected."
     )
-    has_grid = grid is not None and grid > MAX_SHARED_GRID
-    if has_grid:
+    if has_grid(grid):
         finding += (
-            f" The tuned model's pictures all have their edges on one grid: {grid:.2f} of it, at most "
+            f" The tuned model's pictures have their edges on one grid: {grid:.2f} of it, at most "
             f"{MAX_SHARED_GRID:g} expected."
         )
-    if flaws and share <= MAX_PIXELATED_SHARE and not faulty and not has_grid:
+    if flaws and share <= MAX_PIXELATED_SHARE and not faulty and not has_grid(grid):
         return Verdict(True, finding, figures)
     suspects = faulty or pixelated
     named = f": {_name_some(suspects)}" if suspects else ""
     return Verdict(False, f"{finding} Look for enlarged pictures in the source{named}.", figures)
+
+
+def _worst_grid(sample_galleries: Path, rows: Rows) -> float | None:
+    """`shared_grid` of all pictures or of those of species alone, which controls may hide that were rehearsed."""
+    of_species = [row for row in rows if row["kind"] != "control"]
+    grids = (shared_grid(open_as_drawn(sample_galleries, some)) for some in (rows, of_species))
+    return max((grid for grid in grids if grid is not None), default=None)
 
 
 def _shares_by_prompt(rows: Rows, flawed: set[str]) -> dict[str, float]:

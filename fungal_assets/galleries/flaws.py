@@ -101,6 +101,11 @@ def shared_grid(images: Iterable[Image.Image]) -> float | None:
     return _worst_excess([np.sum(of_axis, axis=0) for of_axis in zip(*found, strict=True)])
 
 
+def has_grid(grid: float | None) -> bool:
+    """Whether a `shared_grid` is that of softened blocks."""
+    return grid is not None and grid > MAX_SHARED_GRID
+
+
 def _slopes(luma: np.ndarray) -> list[np.ndarray]:
     return [np.abs(np.diff(luma, axis=axis)) for axis in (0, 1)]
 

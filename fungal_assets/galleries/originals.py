@@ -25,6 +25,7 @@ from fungal_assets.galleries.copies import CANDIDATES, CANDIDATES_BY_LAYOUT, lay
 from fungal_assets.galleries.reading import EMBED_BATCH
 from fungal_assets.morphology.extractors import Extractor
 from fungal_assets.morphology.features import in_batches
+from fungal_assets.previews import middle_square
 from fungal_assets.progress import Tell, Ticker, stay_silent
 from fungal_assets.shards import count_rows, has_shards, read_rows
 
@@ -144,8 +145,8 @@ def _rows(folder: Path) -> Iterator[_Row]:
 
 
 def open_image(row: Mapping[str, Any]) -> Image.Image:
-    """The picture of a row of the dataset, RGB."""
-    return Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB")
+    """The picture of a row of the dataset, RGB; of one that is no square its middle, as pictures of galleries are."""
+    return middle_square(Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB"))
 
 
 def read_images(

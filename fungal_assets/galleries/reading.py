@@ -62,6 +62,14 @@ def open_pictures(sample_galleries: Path, rows: Sequence[Mapping[str, Any]]) -> 
     return (open_picture(sample_galleries, row) for row in rows)
 
 
+def open_as_drawn(sample_galleries: Path, rows: Sequence[Mapping[str, Any]]) -> Iterator[Image.Image]:
+    """The same at the side that they were drawn at, for whoever looks for a grid: enlarging sets one of its own."""
+    drawn_px = read_about(sample_galleries)["settings"].get("first_px")
+    for image in open_pictures(sample_galleries, rows):
+        is_enlarged = drawn_px is not None and image.width > drawn_px
+        yield image.resize((drawn_px, drawn_px), Image.Resampling.LANCZOS) if is_enlarged else image
+
+
 def embed_pictures(
     sample_galleries: Path, rows: Sequence[Mapping[str, Any]], extractor: Extractor
 ) -> np.ndarray:

@@ -1,11 +1,10 @@
 """The gallery of tuned weights: planned, made picture by picture, shown as grids, its species recognised.
 
 Pictures go to disk as they are made and a killed run goes on where it stopped, so memory does not grow with
-the gallery. Which weights are loaded is proven by hash before the first picture. There is no safety checker:
-it is neither part of
-the pocket model nor able to see anything in fungi.
-Belongs here: the order of the work. The plan, the batches, the grids and the recognition have modules of
-their own.
+the gallery. Which weights are loaded is proven by hash before the first picture. There is no safety checker, whatever
+the base model is: the pocket model has none, and that of Stable Diffusion, which blackens what resembles a list of
+phrases, is never loaded. So nothing is hidden, and nothing is filtered either.
+Belongs here: the order of the work. The plan, the batches, the grids and the recognition have modules of their own.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.galleries.grids import write_grids
 from fungal_assets.galleries.planning import BASE, COLUMNS, TUNED, Picture, plan_gallery, read_prompts
 from fungal_assets.galleries.recognition import recognise_species
+from fungal_assets.galleries.redrawing import first_at
 from fungal_assets.galleries.sizes import sample_sizes
 from fungal_assets.progress import Tell, Ticker, stay_silent
 from fungal_assets.shards import write_table
@@ -58,6 +58,7 @@ def sample_gallery(
     folder: Path,
     *,
     base_model: str,
+    works_at: str,
     images_per_prompt: int,
     controls: int,
     num_inference_steps: int,
@@ -77,6 +78,8 @@ def sample_gallery(
         clusters: Folder of the clusters that species are recognised by.
         folder: Where the gallery goes; pictures that are there already and are what is asked for are kept.
         base_model: Id of the model that was tuned.
+        works_at: The size that pictures are drawn at: `"native"`, which the base model was made for, and where the
+            gallery's is another they are brought to it (see `redrawing`); or `"partition"`, the gallery's own.
         images_per_prompt: Pictures per species prompt, and per control prompt and model.
         controls: How many control prompts.
         num_inference_steps: Denoising steps.
@@ -97,6 +100,8 @@ def sample_gallery(
         InputError: A setting is out of range, or an input file is missing.
         ProvenanceError: Weights are not those that `weights.json` names.
     """
+    from fungal_assets.diffusion.base_models import working_px
+
     class_name = _refuse_bad_settings(
         num_inference_steps, guidance_scale, scheduler, batch_size, [size_px, *sizes]
     )
@@ -112,6 +117,7 @@ def sample_gallery(
         "width": size_px,
         "height": size_px,
     }
+    settings = first_at(settings, working_px(weights[BASE].path, works_at, size_px))
     _make_all(plan, weights, folder, settings, tell)
     rows = [picture.as_row(size_px=size_px, model_sha256=weights[picture.model].sha256) for picture in plan]
     write_table(folder / "gallery.parquet", rows, COLUMNS)

@@ -2,9 +2,8 @@
 
 A latent model draws what it draws at the size that it knows. Larger, it has room for the thing twice over; smaller, for
 a part. So above the size of the gallery each picture is made in two ways: `plain`, from noise of that size, and in
-`two passes`: the gallery's own picture enlarged, given noise as of the last `AGAIN` of the way, and denoised there (as
-in Meng et al., "SDEdit: Guided Image Synthesis and Editing with Stochastic Differential Equations", ICLR 2022), so that
-where things stand is decided at the size that the model knows. The same seed gives other noise at another size.
+`two passes`: the gallery's own picture, enlarged and redrawn (see `redrawing`). The same seed gives other noise at
+another size.
 
 Belongs here: which pictures, their table, figures and grid. Denoising is in `batches`.
 """
@@ -24,14 +23,13 @@ from fungal_assets.galleries.grids import MAX_GRID_PICTURES, save_webp
 from fungal_assets.galleries.planning import TUNED, Picture
 from fungal_assets.galleries.reading import open_pictures
 from fungal_assets.galleries.recognition import recognise_species
+from fungal_assets.galleries.redrawing import AGAIN, at_once, first_at
 from fungal_assets.previews import contact_sheet
 from fungal_assets.progress import Tell
 from fungal_assets.shards import write_table
 from fungal_assets.store import write_atomically
 
 PLAIN, TWO_PASSES = "plain", "two passes"
-AGAIN = 0.3
-"""With 0.5 the pocket model, at twice its size, builds second stems and storeys again (docs/log.md, 2026-11-29)."""
 _TILE_PX = 160
 COLUMNS = pa.schema(
     [
@@ -126,7 +124,8 @@ def sample_sizes(
         tell(f"{len(missing)} pictures of {group[0].size_px} px, {group[0].way}")
         if missing:
             pipeline = pipeline or load_sampler(weights, settings["scheduler"])
-            for _ in make_pictures(missing, weights, sha256, folder, how, pipeline=pipeline):
+            begun = folder if "first_px" in how else None
+            for _ in make_pictures(missing, weights, sha256, folder, how, pipeline=pipeline, begun=begun):
                 pass
     rows = [each.as_sized_row() for each in pictures]
     write_table(folder / "sizes.parquet", rows, COLUMNS)
@@ -141,9 +140,9 @@ def _groups(
 ) -> Iterator[tuple[list[SizedPicture], dict[str, Any]]]:
     """The pictures of each size and way, and the settings that they are made with."""
     for size, way in dict.fromkeys((each.size_px, each.way) for each in pictures):
-        how = {**settings, "width": size, "height": size}
+        how = {**at_once(settings), "width": size, "height": size}
         if way == TWO_PASSES:
-            how |= {"first_px": settings["width"], "again": AGAIN}
+            how = first_at(how, settings["width"])
         yield [each for each in pictures if (each.size_px, each.way) == (size, way)], how
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from fungal_assets.galleries.planning import TUNED
 from fungal_assets.galleries.reading import read_gallery
-from fungal_assets.galleries.species_figures import has_grid, is_cause
+from fungal_assets.galleries.species_figures import is_cause
 from fungal_assets.shards import read_table
 from fungal_assets.verdicts import Verdict, name_some
 
@@ -93,33 +93,40 @@ def check_species_new(species_report: Path) -> Verdict:
 
 
 def check_species_varied(species_report: Path) -> Verdict:
-    """No species is drawn the same again and again."""
+    """No species is drawn the same again and again; where that follows from another flaw it is said and not judged."""
     report = _read(species_report)
-    found = [entry for entry in report["species"] if entry["variety"] is not None]
+    found = [entry for entry in report["species"] if entry["is_varied"] is not None]
     alike = [entry for entry in found if not entry["is_varied"]]
     least = min((entry["variety"] for entry in found), default=0.0)
-    figures = {"species": len(found), "alike": len(alike), "least_variety": least}
-    finding = (
-        f"The least varied of {len(found)} species has {least:.0%} of the variety of its real images; "
-        f"{report['min_variety']:.0%} is wanted."
-    )
+    unjudged = [entry for entry in report["species"] if entry["is_varied"] is None]
+    figures = {"species": len(found), "alike": len(alike), "least_variety": least, "unjudged": len(unjudged)}
+    finding = f"{report['min_variety']:.0%} of the variety of real images is wanted."
+    if found:
+        finding = f"The least varied of {len(found)} species has {least:.0%}; {finding}"
+    finding += _tell_unjudged(unjudged, report["min_variety"])
     if not alike:
         return Verdict(True, finding, figures)
     named = [f"{entry['text']!r} {entry['variety']:.0%}" for entry in alike]
     return Verdict(
         False,
-        f"{finding} {len(alike)} have less: {name_some(named, _NAMED)}. {_why_alike(report, alike)}",
+        f"{finding} {len(alike)} have less: {name_some(named, _NAMED)}. {_why_alike(alike)}",
         figures,
     )
 
 
-def _why_alike(report: Mapping[str, Any], alike: Sequence[Mapping[str, Any]]) -> str:
+def _tell_unjudged(unjudged: Sequence[Mapping[str, Any]], min_variety: float) -> str:
+    """Which species are not judged, and for which reason."""
+    said = ""
+    for reason in dict.fromkeys(entry["unjudged"] for entry in unjudged):
+        own = [entry for entry in unjudged if entry["unjudged"] == reason]
+        measured = [entry["variety"] for entry in own if entry["variety"] is not None]
+        less = f"; {sum(each < min_variety for each in measured)} of them have less" if measured else ""
+        said += f" {len(own)} species are not judged, because {reason}{less}."
+    return said
+
+
+def _why_alike(alike: Sequence[Mapping[str, Any]]) -> str:
     """What the want of variety follows from, and what to change."""
-    figures = report["figures"]
-    if figures["copied_share"] > report["max_copied_share"]:
-        return "The model paints training images by heart: lower max_steps of fine_tuned_weights (try half)."
-    if has_grid(figures):
-        return "The pictures are made of blocks: look for enlarged pictures in the source."
     if not any(is_cause(entry, "is_varied") for entry in alike):
         return (
             "They are like other clusters too, which may be one with theirs: lower max_clusters of clusters."

@@ -15,11 +15,13 @@ import numpy as np
 
 from fungal_assets.galleries.copies import Original
 from fungal_assets.galleries.distances import floors, mean_distance, mmd_interval, squared_mmd
-from fungal_assets.galleries.flaws import MAX_SHARED_GRID, Flaws
+from fungal_assets.galleries.flaws import Flaws, has_grid
 from fungal_assets.galleries.novelty import find_neighbour, measure_reaches
 from fungal_assets.galleries.originals import Originals
 from fungal_assets.galleries.recognition import chance_of_at_least, likeness, own_clusters
 
+BY_HEART = "the model paints training images by heart"
+ON_A_GRID = "the model paints blocks"
 CHANCE_LEVEL = 0.05
 MOST_COMPARED = 100
 Floors = tuple[float, float] | None
@@ -43,7 +45,12 @@ class Looked:
 
 
 def measure_species(
-    looked: Sequence[Looked], vectors: np.ndarray, originals: Originals, clusters: Path, min_variety: float
+    looked: Sequence[Looked],
+    vectors: np.ndarray,
+    originals: Originals,
+    clusters: Path,
+    min_variety: float,
+    spoilt_by: str | None,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The figures of every species, the worst first, and what each was taken for.
 
@@ -53,6 +60,7 @@ def measure_species(
         originals: The real images.
         clusters: The clusters.
         min_variety: As of `report_species`.
+        spoilt_by: What is wrong with all pictures, as `find_spoiler` has it, so that none are judged for variety.
     """
     from fungal_assets.morphology.projection import Projection
 
@@ -71,6 +79,7 @@ def measure_species(
     for name in dict.fromkeys(names):
         mine = np.array([each == name for each in names])
         cluster_id, real = numbers[name], originals.vectors[name]
+        flaws = count_flaws([each for each in looked if each.row["species_id"] == name])
         of_real = floors(real, int(mine.sum()), seed=0)
         counts.append(np.bincount(taken_for[mine], minlength=len(centres)).tolist())
         found.append(
@@ -81,9 +90,11 @@ def measure_species(
                 "pictures": int(mine.sum()),
                 **_identity(taken_for[mine], cluster_id, len(centres)),
                 **_novelty(similarity[mine], cluster_id, reaches),
-                **_variety(vectors[mine], real, of_real, min_variety),
+                **_variety(
+                    vectors[mine], real, of_real, min_variety, spoilt_by or _spoiler_of(flaws, mine.sum())
+                ),
                 **_kid(vectors[mine], name, of_real, originals.vectors),
-                **count_flaws([each for each in looked if each.row["species_id"] == name]),
+                **flaws,
             }
         )
     confusion = {
@@ -108,9 +119,27 @@ def is_cause(entry: Mapping[str, Any], key: str) -> bool:
     return is_faulty(entry, key) and not (key == "is_varied" and is_faulty(entry, "is_new"))
 
 
-def has_grid(figures: Mapping[str, Any]) -> bool:
-    """Whether the edges of all pictures stand on one grid, as those of softened blocks do."""
-    return figures["shared_grid"] != "undefined" and figures["shared_grid"] > MAX_SHARED_GRID
+def find_spoiler(copied_share: float, max_copied_share: float, grid: float | None) -> str | None:
+    """A flaw of the model that makes pictures of one name alike; None of a model whose want of variety is its own.
+
+    Only the surest copies are told (`copies`). A model that paints some for sure paints others by heart too, so that
+    what follows from it is not told of single species.
+    """
+    if copied_share > max_copied_share:
+        return BY_HEART
+    return ON_A_GRID if has_grid(grid) else None
+
+
+def _spoiler_of(flaws: Mapping[str, int], pictures: int) -> str | None:
+    """A flaw of most pictures of one species, whose figures then are those of the flaw."""
+    return next(
+        (
+            f"most of its pictures are {FAULTS[key]}"
+            for key in ("pixelated", "blank")
+            if flaws[key] > pictures / 2
+        ),
+        None,
+    )
 
 
 def _identity(taken_for: np.ndarray, own: int, clusters: int) -> dict[str, Any]:
@@ -144,14 +173,19 @@ def _novelty(similarity: np.ndarray, own: int, reaches: Mapping[int, float]) -> 
     }
 
 
-def _variety(painted: np.ndarray, real: np.ndarray, of_real: Floors, min_variety: float) -> dict[str, Any]:
+def _variety(
+    painted: np.ndarray, real: np.ndarray, of_real: Floors, min_variety: float, spoilt_by: str | None
+) -> dict[str, Any]:
+    """How varied; where that follows from another flaw it is measured and not judged."""
     if len(painted) < 2 or len(real) < 2:
-        return {"variety": None, "variety_floor": None, "is_varied": None}
+        too_few = "there are too few pictures"
+        return {"variety": None, "variety_floor": None, "is_varied": None, "unjudged": too_few}
     variety = mean_distance(painted) / max(mean_distance(real), 1e-9)
     return {
         "variety": round(variety, 4),
         "variety_floor": round(of_real[1], 4) if of_real else None,
-        "is_varied": variety >= min_variety,
+        "is_varied": None if spoilt_by else variety >= min_variety,
+        "unjudged": spoilt_by,
     }
 
 

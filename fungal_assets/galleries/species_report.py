@@ -18,11 +18,23 @@ import pyarrow as pa
 
 from fungal_assets.errors import InputError
 from fungal_assets.galleries.copies import SIDE_PX, find_original, layouts
-from fungal_assets.galleries.flaws import MAX_SHARED_GRID, find_flaws, shared_grid
+from fungal_assets.galleries.flaws import MAX_SHARED_GRID, find_flaws, has_grid, shared_grid
 from fungal_assets.galleries.originals import Originals, read_images, read_originals
 from fungal_assets.galleries.planning import TUNED
-from fungal_assets.galleries.reading import embed_pictures, open_picture, open_pictures, read_gallery
-from fungal_assets.galleries.species_figures import Looked, count_flaws, has_grid, is_cause, measure_species
+from fungal_assets.galleries.reading import (
+    embed_pictures,
+    open_as_drawn,
+    open_picture,
+    open_pictures,
+    read_gallery,
+)
+from fungal_assets.galleries.species_figures import (
+    Looked,
+    count_flaws,
+    find_spoiler,
+    is_cause,
+    measure_species,
+)
 from fungal_assets.galleries.species_sheets import draw_confusion, draw_originals, draw_species
 from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.shards import write_table
@@ -97,6 +109,7 @@ def report_species(
     originals = read_originals(captioned_dataset, vectors, laid_out, extractor, shown=SHOWN_REAL, tell=tell)
     _refuse_other_species(named, originals, captioned_dataset)
     looked = _look(sample_galleries, captioned_dataset, rows, originals)
+    flaws, grid = count_flaws(looked), shared_grid(open_as_drawn(sample_galleries, rows))
     is_named = np.array([row["kind"] == "species" for row in rows])
     found, confusion = measure_species(
         [each for each in looked if each.row["kind"] == "species"],
@@ -104,9 +117,9 @@ def report_species(
         originals,
         clusters,
         min_variety,
+        find_spoiler(flaws["copies"] / len(looked), max_copied_share, grid),
     )
-    grid = shared_grid(open_pictures(sample_galleries, rows))
-    report = _summarise(found, confusion, looked, originals, grid, min_variety, max_copied_share)
+    report = _summarise(found, confusion, len(looked), flaws, originals, grid, min_variety, max_copied_share)
     write_table(folder / "pictures.parquet", [_as_row(each) for each in looked], PICTURES)
     draw_confusion(confusion, report["chance"], folder / "confusion.webp")
     draw_species(
@@ -149,25 +162,24 @@ def _look(
 def _summarise(
     found: Sequence[dict[str, Any]],
     confusion: Mapping[str, Any],
-    looked: Sequence[Looked],
+    pictures: int,
+    flaws: Mapping[str, int],
     originals: Originals,
     grid: float | None,
     min_variety: float,
     max_copied_share: float,
 ) -> dict[str, Any]:
-    flaws = count_flaws(looked)
-    holds = {
-        key: sum(entry[key] is not False for entry in found) for key in ("is_itself", "is_new", "is_varied")
-    }
+    holds = {key: sum(bool(entry[key]) for entry in found) for key in ("is_itself", "is_new", "is_varied")}
     kids = [entry["kid"] for entry in found if entry["kid"] is not None]
     figures = {
         "species": len(found),
-        "pictures": len(looked),
+        "pictures": pictures,
         "themselves": holds["is_itself"],
         "new": holds["is_new"],
         "varied": holds["is_varied"],
+        "judged_for_variety": sum(entry["is_varied"] is not None for entry in found),
         "copies": flaws["copies"],
-        "copied_share": round(flaws["copies"] / len(looked), 4),
+        "copied_share": round(flaws["copies"] / pictures, 4),
         "pixelated": flaws["pixelated"],
         "blank": flaws["blank"],
         "shared_grid": "undefined" if grid is None else round(grid, 4),
@@ -176,8 +188,8 @@ def _summarise(
     }
     return {
         "figures": figures,
-        "verdict": _phrase(figures),
-        "advice": _advise(figures, found),
+        "verdict": _phrase(figures, grid),
+        "advice": _advise(figures, found, has_grid(grid)),
         "min_variety": min_variety,
         "max_copied_share": max_copied_share,
         "chance": round(1 / confusion["clusters"], 4),
@@ -186,24 +198,30 @@ def _summarise(
     }
 
 
-def _phrase(figures: Mapping[str, Any]) -> str:
+def _phrase(figures: Mapping[str, Any], grid: float | None) -> str:
     """What was found, in a sentence or two."""
+    judged = figures["judged_for_variety"]
+    varied = f"{figures['varied']} are varied"
+    if judged < figures["species"]:
+        varied = (
+            f"{figures['varied']} of {judged} judged are varied" if judged else "none is judged for variety"
+        )
     said = (
         f"Of {figures['species']} species {figures['themselves']} are themselves, {figures['new']} are unlike every "
-        f"other cluster and {figures['varied']} are varied; of {figures['pictures']} pictures {figures['copies']} are "
+        f"other cluster and {varied}; of {figures['pictures']} pictures {figures['copies']} are "
         f"copies of training images, {figures['pixelated']} are made of blocks and {figures['blank']} are blank."
     )
-    if has_grid(figures):
+    if has_grid(grid):
         said += (
-            f" All have their edges on one grid, {figures['shared_grid']:.2f} of it where at most {MAX_SHARED_GRID:g} "
+            f" All have their edges on one grid, {grid:.2f} of it where at most {MAX_SHARED_GRID:g} "
             "was expected: blocks, painted softly."
         )
     return said
 
 
-def _advise(figures: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> str:
+def _advise(figures: Mapping[str, Any], found: Sequence[Mapping[str, Any]], is_on_a_grid: bool) -> str:
     """The one setting to change: of what is wrong and follows from nothing else, that which spoils most."""
-    wrong = {**figures, "pixelated": figures["pixelated"] or has_grid(figures)}
+    wrong = {**figures, "pixelated": figures["pixelated"] or is_on_a_grid}
     for key, advice in ADVICE.items():
         if wrong[key] if key in wrong else any(is_cause(entry, key) for entry in found):
             return advice

@@ -112,11 +112,7 @@ class EfficientNetLite0:
         return total, np.einsum("no,nohw->nhw", weights, evidence)
 
     def _run(self, outputs: Sequence[str], squares: Sequence[Image.Image]) -> list[Vectors]:
-        pixels = np.zeros((len(squares), self.input_px, self.input_px, 3), np.float32)
-        for index, square in enumerate(squares):
-            pixels[index] = np.asarray(square)
-        scaled = np.ascontiguousarray(((pixels - 127) / 128).transpose(0, 3, 1, 2))
-        return self._session.run(list(outputs), {"pixels": scaled})
+        return self._session.run(list(outputs), {"pixels": scale_pixels(squares)})
 
     @property
     def _session(self) -> onnxruntime.InferenceSession:
@@ -145,6 +141,15 @@ def centre_square(image: Image.Image, side_px: int) -> Image.Image:
     if image.mode == "RGB" and image.size == (side_px, side_px):
         return image
     return ImageOps.fit(image.convert("RGB"), (side_px, side_px), Image.Resampling.LANCZOS)
+
+
+def scale_pixels(squares: Sequence[Image.Image]) -> np.ndarray:
+    """The network's input of RGB squares of 224 px: float32, shape (n, 3, 224, 224), about -1 to 1."""
+    side_px = EfficientNetLite0.input_px
+    pixels = np.zeros((len(squares), side_px, side_px, 3), np.float32)
+    for index, square in enumerate(squares):
+        pixels[index] = np.asarray(square)
+    return np.ascontiguousarray(((pixels - 127) / 128).transpose(0, 3, 1, 2))
 
 
 def _unit(vectors: Vectors) -> Vectors:

@@ -1,6 +1,7 @@
 """What turns pictures into feature vectors: one small interface, and how an extractor is found by its name.
 
     efficientnet-lite0      1280 numbers, from PyPI, by onnxruntime; the default (`efficientnet`)
+    efficientnet-lite0-int8 1280 numbers, in the package, in whole numbers of 8 bits (`efficientnet_int8`)
     vgg16-fc2               4096 numbers, from the hub; what the artist's tutorial had (`vgg`)
     dinov2-small            384 numbers, from the hub (`vision_transformers`)
     clip-vit-base-patch32   512 numbers, from the hub (`vision_transformers`)
@@ -27,10 +28,13 @@ from fungal_assets.diffusion.base_models import read_json
 from fungal_assets.diffusion.cards import Card, cards_of, find_card
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets.morphology.efficientnet import EfficientNetLite0
+from fungal_assets.morphology.efficientnet_int8 import EfficientNetLite0Int8
 from fungal_assets.morphology.vgg import ARCHITECTURE, load_vgg16
 from fungal_assets.morphology.vision_transformers import KINDS, load_vision_transformer
 
 ABOUT_NAME = "extractor.json"
+OWN_KINDS = (EfficientNetLite0, EfficientNetLite0Int8)
+"""Those that need no hub; the default comes first."""
 _HUB_PATTERNS = [
     "config.json",
     "preprocessor_config.json",
@@ -74,8 +78,9 @@ def find_extractor(name: str) -> Extractor:
     Raises:
         InputError: It is none of these, its folder is not whole, or the hub did not give it.
     """
-    if name == EfficientNetLite0.name:
-        return EfficientNetLite0()
+    for kind in OWN_KINDS:
+        if name == kind.name:
+            return kind()
     card = find_card(name, role="extractor")
     if card is not None:
         return _load_folder(card.name, _fetch(card))
@@ -89,7 +94,7 @@ def find_extractor(name: str) -> Extractor:
 
 def list_extractors() -> list[str]:
     """The names of all extractors, the default first."""
-    return [EfficientNetLite0.name, *(card.name for card in cards_of("extractor"))]
+    return [*(kind.name for kind in OWN_KINDS), *(card.name for card in cards_of("extractor"))]
 
 
 def licences_of(name: str) -> list[str]:

@@ -62,7 +62,7 @@ def extract_features(
         folder: Where `vectors.parquet` and `extractor.json` go, and what `twins.link_twins` writes. Parts that a
             stopped run of the same extractor left there are kept.
         extractor: What makes the vectors, by name (`extractors.find_extractor`). The probability is
-            EfficientNet-Lite0's whatever it is.
+            EfficientNet-Lite0's whatever it is, in 8 bits where that is asked for.
         batch_size: Pictures that go through the network at once; does not change the vectors.
         tell: Told how far it is.
 

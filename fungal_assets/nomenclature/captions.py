@@ -112,7 +112,7 @@ def caption_images(
         species: The `species` output that names the clusters.
         feature_vectors: The `feature_vectors` output, by any extractor.
         folder: Where the files go.
-        class_noun: What every species is, such as `"mushroom"`; empty to say the name alone.
+        class_noun: What every species is whose form is not sure, such as `"mushroom"`; empty to say the name alone.
         cluttered_opening: First words of the caption of a picture full of clutter, instead of `OPENING`; no comma in
             it, and empty for no other.
         wordings: How many distinct wordings each picture has, its caption among them, 1 to `MOST_WORDINGS`.
@@ -162,10 +162,10 @@ def _caption_row(
     image_id = row["image_id"]
     told = word_place(habitat=row.get("habitat"), substrate=row.get("substrate"))
     said = replace(found, habitat=told or found.habitat)
-    opening, seed = manner.opening(said), manner.seed
+    opening, seed, class_noun = manner.opening(said), manner.seed, own.class_noun(manner.class_noun)
     texts = word_image(
         own.common_name,
-        manner.class_noun,
+        class_noun,
         said,
         image_id,
         opening=opening,
@@ -173,9 +173,7 @@ def _caption_row(
         seed=seed,
         described=described,
     )
-    nameless = word_class(
-        manner.class_noun, said, image_id, opening=opening, count=manner.class_wordings, seed=seed
-    )
+    nameless = word_class(class_noun, said, image_id, opening=opening, count=manner.class_wordings, seed=seed)
     return {
         "image_id": image_id,
         "species_id": own.species_id,

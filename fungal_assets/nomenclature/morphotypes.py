@@ -3,7 +3,7 @@
 A cluster's mean feature vector is compared with that of each of sixteen morphotypes, measured on pictures that the
 project's own generator rendered. All pictures of a source have something in common that is no form (they are renders,
 or photographs, or soft); it is taken away on both sides. Belongs here: the comparison. The words for a form stand in
-`words.csv`; the vectors are made by `python -m fungal_assets.pocket references`.
+`words.csv` and `form_nouns.csv`; the vectors are made by `python -m fungal_assets.pocket references`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+
+from fungal_assets.nomenclature.tables import form_nouns
 
 REFERENCES_PATH = Path(__file__).with_name("morphotypes.npz")
 
@@ -45,6 +47,24 @@ def likely_morphotypes(vectors: Mapping[int, np.ndarray], *, least_share: float)
         cluster_id: [
             names[form] for form in np.argsort(-row, kind="stable") if _is_like(row, form, least_share)
         ]
+        for cluster_id, row in zip(vectors, likeness, strict=True)
+    }
+
+
+def sure_nouns(vectors: Mapping[int, np.ndarray], *, min_likeness: float) -> dict[int, str | None]:
+    """What clusters are called by a form that they surely have, such as `"cup fungus"`.
+
+    Args:
+        vectors: By cluster, the feature vectors of its members, float, shape (n, 1280).
+        min_likeness: Least cosine to the form, -1 to 1.
+
+    Returns:
+        By cluster, its noun, or None where no form is that like.
+    """
+    names, likeness = likeness_to_morphotypes(np.stack([rows.mean(axis=0) for rows in vectors.values()]))
+    nouns = form_nouns()
+    return {
+        cluster_id: nouns[names[row.argmax()]] if row.max() >= min_likeness else None
         for cluster_id, row in zip(vectors, likeness, strict=True)
     }
 

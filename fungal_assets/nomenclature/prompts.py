@@ -73,7 +73,7 @@ def write_prompts(
         species: A `species` output.
         name_lexicon: A `name_lexicon` output.
         folder: Where the file goes.
-        class_noun: What every species is, as in its captions; empty to say the name alone.
+        class_noun: What every species is whose form is not sure, as in its captions; empty to say the name alone.
         mutants: How many mutants to make, 0 or more; fewer come out where the names have too few words.
         view_words: What the base model calls the views 'front', 'side', 'back', 'angled' (from halfway up), 'above'
             and 'below'; one that is left out has no word.
@@ -98,7 +98,10 @@ def write_prompts(
         *(write.of("species", one.common_name, one) for one in kinds),
         *(write.of("form", one.common_name, one) for one in kinds if of_kind(lines, "form")),
         *(write.of("subspecies", name, one) for name, one in _subspecies(kinds, lexicon, rng, lines)),
-        *(write.of("mutant", name) for name in _mutants(kinds, lexicon, mutants, rng, lines)),
+        *(
+            write.of("mutant", name, one, is_mutant=True)
+            for name, one in _mutants(kinds, lexicon, mutants, rng, lines)
+        ),
         *(write.in_context(line, one) for line, one in _contexts(kinds, contexts, rng)),
         *controls,
     ]
@@ -210,31 +213,33 @@ class _Writer:
 
     Args:
         templates: The lines.
-        class_noun: What every species is.
+        class_noun: What every species is whose form is not sure.
     """
 
     def __init__(self, templates: Sequence[Template], class_noun: str):
         self._templates, self._class_noun = templates, class_noun
 
-    def of(self, kind: str, name: str, species: Species | None = None) -> Prompt:
-        """The prompt of a kind that has one template."""
+    def of(self, kind: str, name: str, species: Species, *, is_mutant: bool = False) -> Prompt:
+        """The prompt of a kind that has one template; a mutant is what the species is, and none of its own."""
         template = of_kind(self._templates, kind)
         assert template is not None, kind
-        return self._fill(template, name, species, name)
+        return self._fill(template, name, species, name, is_mutant=is_mutant)
 
     def in_context(self, template: Template, species: Species) -> Prompt:
         """A species in a context."""
         name = species.common_name
         return self._fill(template, name, species, f"{name} {template.ending or template.group}")
 
-    def _fill(self, template: Template, name: str, species: Species | None, told: str) -> Prompt:
-        colours = " and ".join(species.colour_names) if species else ""
-        subject = depict(name, self._class_noun, opening="").strip()
+    def _fill(
+        self, template: Template, name: str, species: Species, told: str, *, is_mutant: bool = False
+    ) -> Prompt:
+        colours, place = (" and ".join(species.colour_names), species.habitat or "")
+        subject = depict(name, species.class_noun(self._class_noun), opening="").strip()
         return {
             "prompt_id": f"{template.kind}-{slug_of(told)}",
             "kind": template.kind,
-            "species_id": species.species_id if species else None,
-            "text": template.fill(subject, colours, (species and species.habitat) or ""),
+            "species_id": None if is_mutant else species.species_id,
+            "text": template.fill(subject, *(("", "") if is_mutant else (colours, place))),
             "purpose": template.purpose,
         }
 
@@ -253,8 +258,8 @@ def _subspecies(
 
 def _mutants(
     kinds: Sequence[Species], lexicon: Lexicon, count: int, rng: Random, templates: Sequence[Template]
-) -> Iterator[str]:
-    """New names out of the describing words and head nouns of two or three species."""
+) -> Iterator[tuple[str, Species]]:
+    """New names out of the words of two or three species, each with the one that its head noun is of."""
     taken = KnownNames([*(name.common_name for name in lexicon.names), *(one.common_name for one in kinds)])
     made: list[str] = []
     own = KnownNames(made)
@@ -270,7 +275,7 @@ def _mutants(
         if is_new and reads_well(name.split()):
             made.append(name)
             own = KnownNames(made)
-            yield name
+            yield name, kinds[last]
 
 
 def _contexts(

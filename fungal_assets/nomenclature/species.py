@@ -27,7 +27,7 @@ from fungal_assets.nomenclature.colours import COLOUR_TERMS, colour_shares, main
 from fungal_assets.nomenclature.grammar import coin_common_name, reads_well
 from fungal_assets.nomenclature.latin import Genera, coin_binomial, fits, may_be_said
 from fungal_assets.nomenclature.lexicon import Lexicon, read_lexicon
-from fungal_assets.nomenclature.morphotypes import likely_morphotypes
+from fungal_assets.nomenclature.morphotypes import likely_morphotypes, sure_nouns
 from fungal_assets.nomenclature.novelty import KnownNames
 from fungal_assets.nomenclature.persistence import match_clusters
 from fungal_assets.nomenclature.places import word_place
@@ -63,6 +63,7 @@ class Species:
         colour_names: Its main colours, basic terms, the greatest first.
         size: How many specimens it has.
         habitat: Where most of them are, such as `"in moss"`; None where they are in several places or that is not sure.
+        form_noun: What it is called by its form, such as `"cup fungus"`; None where its form is not sure.
     """
 
     species_id: str
@@ -74,6 +75,15 @@ class Species:
     colour_names: list[str]
     size: int
     habitat: str | None = None
+    form_noun: str | None = None
+
+    def class_noun(self, of_all: str) -> str:
+        """What it is, said after its name: by its form where that is sure, else what all species are.
+
+        Args:
+            of_all: What all species are; empty to say the name alone, whatever its form is.
+        """
+        return (of_all and self.form_noun) or of_all
 
 
 @dataclass(frozen=True)
@@ -104,6 +114,7 @@ def name_species(
     name_lexicon: Path,
     folder: Path,
     *,
+    min_form_likeness: float,
     seed: int,
     earlier: Path | None = None,
     tell: Tell = stay_silent,
@@ -116,6 +127,7 @@ def name_species(
         feature_vectors: The `feature_vectors` output that the clusters were found in.
         name_lexicon: A `name_lexicon` output.
         folder: Where the files go.
+        min_form_likeness: How like a form a cluster must be to be called by it, a cosine.
         seed: Decides the new names.
         earlier: An earlier `species` output whose species keep their names; None names all anew.
         tell: Progress.
@@ -129,7 +141,9 @@ def name_species(
     assignments, lexicon = read_table(clusters / "assignments.parquet"), read_lexicon(name_lexicon)
     members = _nearest_members(assignments)
     shares, habitats = _measure(raw_images, members, tell)
-    likely = likely_morphotypes(_vectors_of(members, feature_vectors, raw_images), least_share=_KEPT_LIKENESS)
+    vectors = _vectors_of(members, feature_vectors, raw_images)
+    likely = likely_morphotypes(vectors, least_share=_KEPT_LIKENESS)
+    nouns = sure_nouns(vectors, min_likeness=min_form_likeness)
     forms = {cluster: own[0] for cluster, own in likely.items()}
     persisting = find_persisting(earlier, _members_by(assignments, "cluster_id")) if earlier else {}
     real = RealNames.of(lexicon)
@@ -139,7 +153,9 @@ def name_species(
         if _still_holds(one, shares[cluster], likely[cluster], lexicon, real)
     }
     species = _name_all(found, shares, forms, lexicon, real, seed, kept)
-    species = [replace(one, habitat=habitats[one.cluster_id]) for one in species]
+    species = [
+        replace(one, habitat=habitats[one.cluster_id], form_noun=nouns[one.cluster_id]) for one in species
+    ]
     write_atomically(
         folder / "species.json", json.dumps({"species": [asdict(one) for one in species]}, indent=1)
     )
@@ -149,6 +165,7 @@ def name_species(
         "species": len(species),
         "names_kept": len(kept),
         "head_words": len({one.common_name.split()[-1] for one in species}),
+        "called_by_form": sum(one.form_noun is not None for one in species),
         "specimens": sum(one.size for one in species),
     }
 
@@ -172,7 +189,7 @@ def count_shared_images(earlier: Iterable[Path], clusters: Path) -> list[int]:
 
 
 def read_species(species: Path) -> list[Species]:
-    """Read a `species` output back, in the order of the clusters; older code wrote other fields and no habitat."""
+    """Read a `species` output back, in the order of the clusters; older code wrote other fields and fewer."""
     rows = json.loads((species / "species.json").read_text())["species"]
     names = [field.name for field in fields(Species)]
     return [Species(**{name: row[name] for name in names if name in row}) for row in rows]

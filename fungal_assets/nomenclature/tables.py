@@ -121,6 +121,12 @@ def shipped_names() -> tuple[Name, ...]:
 
 
 @cache
+def form_nouns() -> dict[str, str]:
+    """What a fungus of each form is called, such as `"cup fungus"`, by morphotype."""
+    return {row["morphotype"]: row["noun"] for row in _shipped("form_nouns.csv", "morphotype", "noun")}
+
+
+@cache
 def shipped_words() -> dict[str, Word]:
     """The words of `words.csv`, by word."""
     rows = _shipped("words.csv", "word", "part", "colours", "morphotypes", "source")

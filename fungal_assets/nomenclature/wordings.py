@@ -2,10 +2,10 @@
 
 A model that reads one template learns the template. So each picture is told in several ways: as a list, with the colour
 before the name or after it, with the place first, as a sentence, in short. The first wording says all that is surely
-known; the others leave parts away. The noun after the name is what all species are: a base model that has never heard
-the name still knows that, and begins there (Ruiz et al. 2022, arXiv:2208.12242). A picture full of clutter opens as "a
-snapshot of" in every wording: what a caption says, the name need not carry, so that a prompt without it asks for the
-species in a calm place.
+known; the others leave parts away. The noun after the name is what the species is, by its form or as all are: a base
+model that has never heard the name still knows that, and begins there (Ruiz et al. 2022, arXiv:2208.12242). A picture
+full of clutter opens as "a snapshot of" in every wording: what a caption says, the name need not carry, so that a
+prompt without it asks for the species in a calm place.
 
 A class wording says the same of "a mushroom" or "a fungus", without the invented name, and ties that to what the base
 model knows. Belongs here: patterns and the draw of them. What is measured (`attributes`) and the table do not.
@@ -81,7 +81,7 @@ class Term:
 
     @classmethod
     def of(cls, name: str, class_noun: str) -> Term:
-        """A species by its name and what all species are, its name kept whole in both numbers."""
+        """A species by its name and what it is, its name kept whole in both numbers."""
         noun = _with_noun(name, class_noun)
         plural = plural_of(noun)
         return cls(noun, plural if name in plural else None)
@@ -124,7 +124,7 @@ def word_image(
 
     Args:
         name: Of the species.
-        class_noun: What every species is; empty to say the name alone.
+        class_noun: What the species is; empty to say the name alone.
         attributes: What was measured or told.
         image_id: Of the picture.
         opening: First words, such as `OPENING`.
@@ -146,10 +146,10 @@ def word_image(
 def word_class(
     class_noun: str, attributes: Attributes, image_id: str, *, opening: str, count: int, seed: int
 ) -> list[str]:
-    """Wordings that say what all species are and what was measured, without a name: "a fungus in moss".
+    """Wordings that say what the species is and what was measured, without its name: "a fungus in moss".
 
     Args:
-        class_noun: What every species is; where it is empty, "fungus" is said.
+        class_noun: What the species is; where it is empty, "fungus" is said.
         attributes: What was measured or told.
         image_id: Of the picture.
         opening: First words, such as `OPENING`.
@@ -173,7 +173,9 @@ def _nearness(attributes: Attributes) -> str | None:
 
 
 def _with_noun(name: str, class_noun: str) -> str:
-    return name if class_noun in ("", name.split()[-1]) else f"{name} {class_noun}"
+    """A name and what it is, no word twice: of "royal coral" and "coral fungus" a "royal coral fungus"."""
+    last, nouns = name.split()[-1], class_noun.split()
+    return " ".join([name, *(nouns[nouns.index(last) + 1 :] if last in nouns else nouns)])
 
 
 def _choose(attributes: Attributes, rng: Random) -> list[str]:

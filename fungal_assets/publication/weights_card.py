@@ -51,6 +51,8 @@ def weights_card(
         "",
         *_lora_lines(load_lora, origin["id"], base),
         *_single_file_lines(about["single_file_sha256"]),
+        "There is no safety checker in it: whoever shows its pictures to others looks at them first.",
+        "",
         "## What it still knows",
         "",
         f"Retention {_figure(retention, 'retention')} (interval {_figure(retention, 'retention_low')} to "

@@ -9,7 +9,7 @@ from PIL import Image
 
 from fungal_assets.ancestors.dcgan_presets import Recipe
 from fungal_assets.ancestors.dcgan_training import train_dcgan
-from fungal_assets.collection.preparation import SQUARES
+from fungal_assets.collection.preparation import SCHEMA
 from fungal_assets.shards import ShardWriter
 
 SIDE_PX = 64
@@ -47,7 +47,7 @@ def blob(number: int) -> Image.Image:
 
 def write_squares(folder: Path, count: int = PICTURES) -> Path:
     """Prepared pictures in two shards."""
-    with ShardWriter(folder, SQUARES, shards=2, stem="images") as writer:
+    with ShardWriter(folder, SCHEMA, shards=2, stem="images") as writer:
         for number in range(count):
             buffer = io.BytesIO()
             blob(number).save(buffer, "PNG")

@@ -93,15 +93,15 @@ def test_a_session_killed_before_its_first_grid_begins_it(copy, store):
 def test_a_creature_turns(copy, store):
     key = store[1][1]["creatures"][0]["key"]
     session = Session(copy / "breeding" / "spring")
-    data = session.turning(key)
-    with Image.open(session.folder / "turning" / f"{key}.webp") as film:
+    data = session.shown(key)
+    with Image.open(session.folder / "shown" / f"{key}.webp") as film:
         frames = []
         for number in range(film.n_frames):
             film.seek(number)
             frames.append(np.asarray(film.convert("RGB")).astype(int))
     assert len(frames) == 12 and max(frame.max() for frame in frames) > 60
     assert np.abs(frames[0] - frames[3]).mean() > 0.1
-    assert session.turning(key) == data
+    assert session.shown(key) == data
 
 
 def test_a_saved_child_is_a_form_with_its_lineage(store):
@@ -119,7 +119,7 @@ def test_a_saved_child_is_a_form_with_its_lineage(store):
     ("words", "said"),
     [
         (("../x", []), "is no name for a folder"),
-        (("spring", ["fungarium:morel"]), "the session 'spring' has other ancestors"),
+        (("spring", ["fungarium:morel"]), "the session 'spring' began with others"),
     ],
 )
 def test_a_session_that_cannot_be_is_refused(copy, words, said):

@@ -3,15 +3,17 @@
 import json
 import os
 import threading
+from contextlib import contextmanager
 
 import pytest
 
 pytest.importorskip("websockets")
 
+from fungal_assets.ancestors.breeding import PICTURE_NOTES
 from fungal_assets.ancestors.keeping import read_genome
 from fungal_assets.ancestors.serving import BreedingServer
-from fungal_assets.ancestors.sessions import list_saved, open_session
-from fungal_assets_tests.ancestors.browser import CHROMIUM, Browser
+from fungal_assets.ancestors.sessions import list_saved, open_pictures, open_session
+from fungal_assets_tests.browser import CHROMIUM, Browser
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed on this machine")
 
@@ -24,16 +26,22 @@ BROKEN = "[...document.images].filter((one) => one.complete && !one.naturalWidth
 UNNAMED = "[...document.images].filter((one) => !one.alt).length"
 
 
-@pytest.fixture
-def page(tmp_path):
-    session = open_session(str(tmp_path), "page", ["fungarium:bolete"], None, seed=2)
+@contextmanager
+def opened(session):
     server = BreedingServer(session)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with Browser() as browser:
         browser.open(server.url)
-        yield browser, server, tmp_path
+        yield browser, server
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def page(tmp_path):
+    session = open_session(str(tmp_path), "page", ["fungarium:bolete"], None, seed=2)
+    with opened(session) as (browser, server):
+        yield browser, server, tmp_path
 
 
 def test_three_generations_a_reload_and_a_saved_child(page):
@@ -92,3 +100,28 @@ def test_nothing_can_be_bred_before_a_choice_and_the_page_says_so(page):
     browser.press("n")
     assert browser.run("document.getElementById('said').textContent") == "Choose at least one parent first."
     assert browser.run("document.getElementById('said').getAttribute('aria-live')") == "polite"
+
+
+def test_pictures_are_bred_reloaded_and_saved_on_the_same_page(tmp_path):
+    with opened(open_pictures(str(tmp_path), "pictures", None, seed=1)) as (browser, server):
+        browser.wait_for(f"{TITLE} === 'Generation 0 · Breeding'")
+        browser.wait_for(SEEN)
+        assert browser.run("document.getElementById('title').textContent") == "Breeding pictures"
+        assert browser.run("document.querySelector('#grid img').alt").startswith("Picture 1: ")
+        for generation in (1, 2, 3):
+            browser.run("document.querySelectorAll('.creature')[7].click()")
+            browser.press("n")
+            browser.wait_for(f"{TITLE} === 'Generation {generation} · Breeding'")
+            if generation == 2:
+                browser.open(server.url)
+                browser.wait_for(f"{TITLE} === 'Generation 2 · Breeding'")
+        browser.run("document.querySelectorAll('.creature')[2].click()")
+        key = browser.run(CHOSEN)[0]
+        browser.press("s")
+        browser.wait_for("document.querySelectorAll('#saved li').length === 1")
+        (saved,) = list_saved(str(tmp_path), PICTURE_NOTES)
+        assert json.loads((saved / PICTURE_NOTES).read_text())["key"] == key
+        assert [one["generation"] for one in read_genome(saved / "genome.json")[0].descent][-3:] == [1, 2, 3]
+        browser.wait_for(SEEN)
+        if path := os.environ.get("FUNGAL_SCREENSHOT_OF_PICTURES"):
+            browser.screenshot(path)

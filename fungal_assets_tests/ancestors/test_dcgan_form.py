@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
+from fungal_assets.ancestors.bodies import read_body
 from fungal_assets.ancestors.dcgan_form import VIEW_PX, VIEWS, draw_form
 
 
@@ -22,8 +23,10 @@ def test_the_picture_with_an_upright_subject_is_turned(tmp_path):
     assert pixels.shape[1] > (2 + VIEWS) * VIEW_PX
     views = pixels[:VIEW_PX, -VIEWS * VIEW_PX :]
     assert (views[..., 0].astype(int) - views[..., 1] > 60).any(), "the cap is red from every side"
+    body = read_body(tmp_path / "form.glb")
+    assert not body.repairs, "a mesh that cppn_forms and forms_3d take as it is"
 
 
 def test_pictures_without_a_subject_begin_nothing(tmp_path):
     assert draw_form([Image.new("RGB", (64, 64), "#304020")], tmp_path / "form.webp") is None
-    assert not (tmp_path / "form.webp").exists()
+    assert not list(tmp_path.iterdir())

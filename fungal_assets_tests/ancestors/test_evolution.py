@@ -8,6 +8,7 @@ from fungal_assets.ancestors.bodies import mend
 from fungal_assets.ancestors.evolution import evolve
 from fungal_assets.ancestors.fields import measure_field
 from fungal_assets.ancestors.fitness import Fitness
+from fungal_assets.ancestors.genomes import form_stock
 from fungal_assets.ancestors.judging import FungusJudge
 from fungal_assets_tests.ancestors.solids import ball, body_of, toadstool
 
@@ -16,7 +17,9 @@ POPULATION, GENERATIONS = 10, 5
 
 def run(fields, folder, *, seed=1, generations=GENERATIONS, **fitness):
     score = Fitness(fields, **({"kind": "novelty", "grid_size": 16} | fitness))
-    return evolve(len(fields), score, folder, population=POPULATION, generations=generations, seed=seed)
+    return evolve(
+        form_stock(len(fields)), score, folder, population=POPULATION, generations=generations, seed=seed
+    )
 
 
 def files(folder):

@@ -14,6 +14,7 @@ from fungal_assets.ancestors.genomes import (
     OUTPUTS,
     Lineage,
     drawn_from,
+    form_stock,
     from_json,
     input_names,
     neat_config,
@@ -31,7 +32,7 @@ from fungal_assets_tests.ancestors.solids import ball, box, ring, toadstool, wit
 
 
 def config_of(ancestors):
-    config = neat_config(ancestors, 8)
+    config = neat_config(form_stock(ancestors), 8)
     config.genome_config.innovation_tracker = InnovationTracker()
     return config
 
@@ -39,12 +40,12 @@ def config_of(ancestors):
 def mutants(ancestors, count, seed=0):
     """Genomes mutated 0, 1, 2 ... times."""
     config = config_of(ancestors)
-    genomes = [seed_genome(key, key % ancestors, config) for key in range(count)]
+    genomes = [seed_genome(key % ancestors, key, config) for key in range(count)]
     with drawn_from(seed):
         for rounds, genome in enumerate(genomes):
             for _ in range(rounds):
                 genome.mutate(config.genome_config)
-            settle(genome)
+            settle(genome, config)
     return genomes, config
 
 
@@ -63,7 +64,7 @@ def test_a_form_of_the_fungarium_is_reproduced_at_first():
 
 def test_a_genome_of_another_ancestor_is_not_this_one(ball_field, toadstool_field):
     config = config_of(2)
-    grown = express([seed_genome(1, number, config) for number in (0, 1)], [ball_field, toadstool_field], 24)
+    grown = express([seed_genome(number, 1, config) for number in (0, 1)], [ball_field, toadstool_field], 24)
     matter = grown.density > 0
     assert (matter[0] != matter[1]).any()
     distance = ball_field.distance_at(grid_points(24)).view(24, 24, 24)
@@ -73,9 +74,9 @@ def test_a_genome_of_another_ancestor_is_not_this_one(ball_field, toadstool_fiel
 def test_the_union_of_two_is_where_either_is(ball_field, toadstool_field):
     config = config_of(2)
     pair = [
-        seed_genome(1, 0, config),
-        seed_genome(2, 1, config),
-        seed_chimera(3, (0, 1), config, is_union=True),
+        seed_genome(0, 1, config),
+        seed_genome(1, 2, config),
+        seed_chimera((0, 1), 3, config, is_union=True),
     ]
     first, second, union = express(pair, [ball_field, toadstool_field], 24).density > 0
     assert (union == (first | second)).float().mean() > 0.9999
@@ -112,7 +113,7 @@ def test_a_genome_grows_the_same_after_it_was_written_down(toadstool_field):
 
 
 def test_what_is_no_genome_is_refused():
-    with pytest.raises(ProvenanceError, match="this is no genome of a form: its format is 99, expected 1"):
+    with pytest.raises(ProvenanceError, match="this is no genome: its format is 99, expected 1"):
         from_json({"format": 99})
 
 
@@ -157,7 +158,7 @@ def test_mutations_are_told_in_words():
     child, _ = from_json(to_json(parent, Lineage((), 0, ())))
     child.add_connection(settings, -1, 0, 0.3, True)
     child.connections[-10, 0].weight = 0.7
-    assert tell_mutations(child, [parent], 1) == ("x to density", "1 weights")
+    assert tell_mutations(child, [parent], form_stock(1)) == ("x to density", "1 weights")
 
 
 def test_chance_is_seeded_and_left_as_it_was():

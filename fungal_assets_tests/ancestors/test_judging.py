@@ -2,9 +2,8 @@
 
 import pytest
 
-from fungal_assets.ancestors.expression import grow_form
+from fungal_assets.ancestors.expression import grow_seed
 from fungal_assets.ancestors.fields import measure_field
-from fungal_assets.ancestors.genomes import neat_config, seed_genome
 from fungal_assets.ancestors.judging import FungusJudge, photograph
 from fungal_assets.ancestors.origins import read_origin
 from fungal_assets_tests.ancestors.solids import ball, body_of, box
@@ -16,11 +15,7 @@ def judge():
 
 
 def views_of(name, body):
-    from neat.innovation import InnovationTracker
-
-    config = neat_config(1, 2)
-    config.genome_config.innovation_tracker = InnovationTracker()
-    return photograph(grow_form(seed_genome(1, 0, config), [measure_field(name, body, cells=64)], 40))
+    return photograph(grow_seed(measure_field(name, body, cells=64), 40))
 
 
 @pytest.mark.parametrize("morphotype", ["fly_agaric", "morel", "coral"])

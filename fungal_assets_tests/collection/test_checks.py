@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from fungal_assets.collection.admission import SPECIMENS, admit_images
-from fungal_assets.collection.checks import check_ids_match_bytes, check_nothing_is_lost, check_squares
-from fungal_assets.collection.preparation import SQUARES, prepare_images
+from fungal_assets.collection.checks import check_ids_match_bytes, check_nothing_is_lost, check_prepared
+from fungal_assets.collection.preparation import SCHEMA, prepare_images
 from fungal_assets.shards import ShardWriter, read_rows
 from fungal_assets_tests.collection.drawing import LENIENT, encode, picture, write_pictures
 
@@ -29,10 +29,10 @@ def _rewrite(folder, schema, rows):
 
 def test_a_whole_collection_passes(raw_images, tmp_path):
     (tmp_path / "out").mkdir()
-    prepare_images(raw_images, tmp_path / "out", size_px=64, jpeg_quality=95, larger=None)
+    prepare_images(raw_images, tmp_path / "out", size_px=64, jpeg_quality=95, shape="square", larger=None)
     assert check_nothing_is_lost(raw_images, candidates=5).passed
     assert check_ids_match_bytes(raw_images).passed
-    assert check_squares(tmp_path / "out", raw_images, size_px=64).passed
+    assert check_prepared(tmp_path / "out", raw_images, size_px=64, shape="square").passed
 
 
 def test_a_lost_candidate_is_found(raw_images):
@@ -60,8 +60,8 @@ def test_every_fault_of_squares_is_found(raw_images, tmp_path):
     rows = [
         {"image": {"bytes": data, "path": None}, "image_id": image_id} for image_id, data in squares.items()
     ]
-    _rewrite(tmp_path / "out", SQUARES, [*rows, rows[2]])
-    verdict = check_squares(tmp_path / "out", raw_images, size_px=64)
+    _rewrite(tmp_path / "out", SCHEMA, [*rows, rows[2]])
+    verdict = check_prepared(tmp_path / "out", raw_images, size_px=64, shape="square")
     assert not verdict.passed
     assert verdict.figures == {"missing": 1, "foreign": 1, "repeated": 1, "misshapen": 1, "blank": 1}
     assert ids[3] in verdict.finding

@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from fungal_assets.collection.admission import admit_images
+from fungal_assets.collection.checks import check_prepared
 from fungal_assets.collection.preparation import prepare_images
+from fungal_assets.errors import InputError
 from fungal_assets.shards import read_rows
 from fungal_assets_tests.collection.drawing import LENIENT, encode, picture, write_pictures
 
@@ -21,9 +23,9 @@ def raw_images(tmp_path):
     return tmp_path / "raw"
 
 
-def _prepare(raw_images, folder, size_px):
+def _prepare(raw_images, folder, size_px, *, shape="square", larger=None):
     folder.mkdir()
-    return prepare_images(raw_images, folder, size_px=size_px, jpeg_quality=95, larger=None)
+    return prepare_images(raw_images, folder, size_px=size_px, jpeg_quality=95, shape=shape, larger=larger)
 
 
 @pytest.mark.parametrize("size_px, upscaled", [(64, 0), (96, 0), (128, 5), (256, 6)])
@@ -37,7 +39,7 @@ def test_every_specimen_becomes_a_square_and_enlarged_ones_are_counted(
         (size_px, size_px)
     }
     assert (figures["images"], figures["upscaled"], figures["size_px"]) == (6, upscaled, size_px)
-    assert (tmp_path / "out" / "contact_sheet.webp").exists()
+    assert (tmp_path / "out" / "contact_sheet.jpg").exists()
 
 
 def test_a_square_of_the_same_size_shows_the_original(raw_images, tmp_path):
@@ -55,7 +57,7 @@ def test_squares_scaled_down_from_larger_ones_are_those_from_the_originals(raw_i
     _prepare(raw_images, tmp_path / "large", 96)
     direct = _prepare(raw_images, tmp_path / "direct", 32)
     (tmp_path / "derived").mkdir()
-    options = {"size_px": 32, "jpeg_quality": 95, "larger": tmp_path / "large"}
+    options = {"size_px": 32, "jpeg_quality": 95, "shape": "square", "larger": tmp_path / "large"}
     derived = prepare_images(raw_images, tmp_path / "derived", **options)
     assert {key: derived[key] for key in ("images", "size_px", "upscaled")} == {
         key: direct[key] for key in ("images", "size_px", "upscaled")
@@ -86,3 +88,32 @@ def test_squares_have_full_chroma(raw_images, tmp_path):
     row = next(iter(read_rows(tmp_path / "out")))
     with Image.open(io.BytesIO(row["image"]["bytes"])) as image:
         assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3
+
+
+def _sizes(folder):
+    rows = {row["image_id"]: row["image"]["bytes"] for row in read_rows(folder)}
+    return {image_id: Image.open(io.BytesIO(data)) for image_id, data in rows.items()}
+
+
+def test_in_buckets_each_specimen_has_its_shape_and_smaller_ones_are_had_from_larger_ones(
+    raw_images, tmp_path
+):
+    figures = _prepare(raw_images, tmp_path / "out", 256, shape="buckets")
+    assert figures["upscaled"] == 5, "the wide one of 400 x 200 is cut to 7:4 and made smaller"
+    wide = {row["image_id"] for row in read_rows(raw_images) if row["width"] == 400}
+    for image_id, image in _sizes(tmp_path / "out").items():
+        assert image.size == ((336, 192) if image_id in wide else (256, 256))
+    assert check_prepared(tmp_path / "out", raw_images, size_px=256, shape="buckets").passed
+    assert not check_prepared(tmp_path / "out", raw_images, size_px=256, shape="square").passed
+    how = {"shape": "buckets"}
+    _prepare(raw_images, tmp_path / "direct", 128, **how)
+    _prepare(raw_images, tmp_path / "derived", 128, larger=tmp_path / "out", **how)
+    direct, derived = _sizes(tmp_path / "direct"), _sizes(tmp_path / "derived")
+    for image_id, image in direct.items():
+        assert image.size == derived[image_id].size
+        assert np.abs(np.asarray(image, float) - np.asarray(derived[image_id], float)).mean() < 3
+
+
+def test_buckets_below_128_px_are_refused(raw_images, tmp_path):
+    with pytest.raises(InputError, match="expected a multiple of 128.*shape=square"):
+        _prepare(raw_images, tmp_path / "out", 64, shape="buckets")

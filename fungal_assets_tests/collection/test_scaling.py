@@ -31,7 +31,7 @@ BOXES = {"left": (0, 0, 220, 220), "middle": (40, 0, 260, 220), "inside": (31, 1
 @pytest.mark.parametrize("box", BOXES.values(), ids=BOXES)
 def test_both_ways_of_scaling_are_one(image, box, size_px):
     with single_thread():
-        found = scale_by_torch(image, box, size_px)
+        found = scale_by_torch(image, box, (size_px, size_px))
     expected = image.crop(box).resize((size_px, size_px), Image.Resampling.LANCZOS)
     apart = np.abs(np.asarray(found, int) - np.asarray(expected, int))
     assert (found.mode, found.size) == ("RGB", (size_px, size_px))
@@ -58,13 +58,13 @@ def test_a_square_is_that_of_the_formula(image, scale, size_px):
     weights = weigh(right - left, size_px)
     expected = np.clip(np.einsum("yj,xk,jkc->yxc", weights, weights, square), 0, 255)
     with single_thread():
-        found = np.asarray(scale(image, BOXES["inside"], size_px), float)
+        found = np.asarray(scale(image, BOXES["inside"], (size_px, size_px)), float)
     apart = np.abs(found - expected)[4:-4, 4:-4]
     assert apart.max() <= 2 and apart.mean() < 0.4
 
 
 def test_what_is_scaled_down_far_is_left_to_pillow(image):
-    assert scale_by_torch(image, BOXES["left"], 40) == scale_by_pillow(image, BOXES["left"], 40)
+    assert scale_by_torch(image, BOXES["left"], (40, 40)) == scale_by_pillow(image, BOXES["left"], (40, 40))
 
 
 def test_threads_inside_have_one_thread_of_torch_each_and_all_are_back_afterwards():

@@ -66,3 +66,14 @@ def test_squares_of_other_settings_are_no_source(grow, opened):
     grow(prepared_images, "128", jpeg_quality=60)
     opened.clear()
     assert grow(prepared_images, "64").record.figures["images"] == len(opened) == 4
+
+
+def test_other_shapes_are_had_from_larger_ones_of_these_shapes_alone(grow, opened):
+    (grow.source / "wide.png").write_bytes(encode(textured(7).crop((0, 0, 160, 100))))
+    grow(raw_images)
+    grow(prepared_images, "256", shape="buckets")
+    opened.clear()
+    assert grow(prepared_images, "128", shape="buckets").record.figures["images"] == 5
+    assert not opened
+    grow(prepared_images, "128")
+    assert len(opened) == 5

@@ -31,6 +31,7 @@ SETTINGS = {
     "trains_text_encoder": False,
     "vectors_per_species": 2,
     "class_noun": "mushroom",
+    "works_at": "native",
     "rehearsal_prompts": 2,
     "rehearsal_share": 0.25,
     "class_share": 0.2,
@@ -152,7 +153,13 @@ def rehearse(prompts: Path, base_model: str, count: int) -> Path:
     folder = prompts / f".rehearsal-{key_of(base_model, count)}"
     if (folder / rehearsal.ABOUT_FILE).is_file():
         return folder
-    how = {"num_inference_steps": 12, "guidance_scale": 3.0, "size_px": SIDE_PX, "seed": SETTINGS["seed"]}
+    how = {
+        "works_at": "native",
+        "num_inference_steps": 12,
+        "guidance_scale": 3.0,
+        "size_px": SIDE_PX,
+        "seed": SETTINGS["seed"],
+    }
     rehearsal.rehearse(prompts, folder, base_model=base_model, rehearsal_prompts=count, **how)
     return folder
 

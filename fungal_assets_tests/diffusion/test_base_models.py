@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fungal_assets.diffusion import devices
-from fungal_assets.diffusion.base_models import load_pipeline, resolve_base_model
+from fungal_assets.diffusion.base_models import load_pipeline, resolve_base_model, working_px
 from fungal_assets.diffusion.cards import PACKAGE_DIR, cards_of, find_card, licences_of, read_cards
 from fungal_assets.diffusion.devices import deterministic, mixed_precision, pick_device
 from fungal_assets.errors import InputError
@@ -25,6 +25,17 @@ def test_a_pipeline_loads_with_the_weights_that_were_saved(base_dir, pipeline):
     for name, values in pipeline.unet.state_dict().items():
         assert torch.equal(loaded.unet.state_dict()[name], values)
     assert load_pipeline(str(base_dir), device="cpu", dtype=torch.float16).unet.dtype == torch.float16
+
+
+def test_a_model_works_at_the_size_that_it_was_made_for_or_at_the_partitions(base_dir, tmp_path):
+    assert working_px(MODEL_DIR, "native", 256) == 128 and working_px(base_dir, "native", 256) == 64
+    assert working_px(MODEL_DIR, "partition", 256) == 256
+    with pytest.raises(InputError, match="works_at is 'own'; one of"):
+        working_px(MODEL_DIR, "own", 256)
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet" / "config.json").write_text("{}")
+    with pytest.raises(InputError, match=r"sample_size of its UNet is None.*Set works_at to 'partition'"):
+        working_px(tmp_path, "native", 256)
 
 
 @pytest.mark.parametrize("name", ["nowhere", "./a/b", "/no/such", "a/b/c"])

@@ -10,6 +10,7 @@ from PIL import Image
 
 from fungal_assets.diffusion.encoding import (
     Choices,
+    bring_to_side,
     count_truncated,
     embed_texts,
     encode_dataset,
@@ -218,3 +219,21 @@ def test_counting_long_captions_holds_few_of_them_as_tokens(pipeline):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2e6
+
+
+def test_pictures_are_learnt_at_another_size_than_theirs_where_one_is_asked_for(pipeline, tmp_path):
+    dataset = write_dataset(tmp_path / "dataset", 3)
+    how = {"base_sha256": "b", "cache": tmp_path, "tell": stay_silent, "has_embeddings": False, "crops": 1}
+    own = encode_dataset(dataset / "data", pipeline, **how)
+    same = encode_dataset(dataset / "data", pipeline, **how, size_px=64)
+    small = encode_dataset(dataset / "data", pipeline, **how, size_px=32)
+    assert torch.equal(own.latents, same.latents) and small.latents.shape == (3, 4, 4, 4, 4)
+    row = next(iter(read_rows(dataset / "data")))
+    with Image.open(io.BytesIO(row["image"]["bytes"])) as image:
+        pixels = torch.from_numpy(np.asarray(image.convert("RGB")) / np.float32(127.5) - 1).permute(2, 0, 1)
+    reduced = bring_to_side(pixels, 32)
+    assert reduced.shape == (3, 32, 32)
+    torch.testing.assert_close(
+        reduced.mean(dim=(1, 2)), pixels.mean(dim=(1, 2)), atol=5e-3, rtol=0, msg="its colours stay"
+    )
+    torch.testing.assert_close(small.latents[0, :2], encode_pixels(pipeline, reduced[None])[0])

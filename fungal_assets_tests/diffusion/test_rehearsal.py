@@ -37,7 +37,7 @@ from fungal_assets_tests.diffusion.conftest import rehearse as rehearsed
 
 TEXTS = ["hamburger", "flower", "girl holding a basket"]
 STEPS = 12
-HOW = {"num_inference_steps": 3, "guidance_scale": 3.0, "size_px": SIDE_PX, "seed": 0}
+HOW = {"works_at": "native", "num_inference_steps": 3, "guidance_scale": 3.0, "size_px": SIDE_PX, "seed": 0}
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path
@@ -195,7 +195,7 @@ def test_the_rehearsal_of_another_base_model_is_refused_with_both_hashes(
 def test_a_rehearsal_of_another_size_is_refused(base_dir, dataset_dir, prompts_dir, tmp_path):
     from fungal_assets.diffusion import training
 
-    large = {**HOW, "size_px": 2 * SIDE_PX, "rehearsal_prompts": 1}
+    large = {**HOW, "works_at": "partition", "size_px": 2 * SIDE_PX, "rehearsal_prompts": 1}
     rehearse(prompts_dir, tmp_path / "large", base_model=str(base_dir), **large)
     settings = {name: SETTINGS[name] for name in SETTINGS.keys() - {"method", "rehearsal_prompts"}}
     every_s = settings.pop("checkpoint_every_s")
@@ -210,6 +210,14 @@ def test_a_rehearsal_of_another_size_is_refused(base_dir, dataset_dir, prompts_d
             watching=UNWATCHED,
             checkpoint_every_s=every_s,
         )
+
+
+def test_at_the_native_size_every_partition_rehearses_the_same(base_dir, prompts_dir, tmp_path):
+    few = {**HOW, "rehearsal_prompts": 1}
+    for name, size_px in (("own", SIDE_PX), ("large", 2 * SIDE_PX)):
+        rehearse(prompts_dir, tmp_path / name, base_model=str(base_dir), **few | {"size_px": size_px})
+    own, large = (read_about(tmp_path / name) for name in ("own", "large"))
+    assert own == large and own["latent_shape"] == [4, SIDE_PX // 8, SIDE_PX // 8]
 
 
 def test_prompts_to_rehearse_come_in_order_and_no_more_than_wanted(prompts_dir):

@@ -258,6 +258,12 @@ def test_what_this_machine_lacks_is_refused_with_what_to_type(monkeypatch):
     monkeypatch.setattr(stepping, "has_bfloat16_units", lambda: False)
     with pytest.raises(InputError, match="cpu has no units for it .*Set fine_tuned_weights.precision=auto"):
         refuse_impossible(CPU, **can | {"precision": "bfloat16"})
+    monkeypatch.setattr(stepping.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(stepping.sysconfig, "get_path", lambda name: "/nowhere")
+    with pytest.raises(InputError, match="/nowhere/Python.h .of the package python3-dev. was not found"):
+        refuse_impossible(CPU, **can | {"compiles": True})
+    monkeypatch.undo()
+    monkeypatch.setattr(stepping, "has_bfloat16_units", lambda: False)
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(InputError, match="'no-such-compiler' was not found.*compiles=false"):
         refuse_impossible(CPU, **can | {"compiles": True})

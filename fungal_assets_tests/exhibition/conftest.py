@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
 
+from fungal_assets.forms.gltf import write_glb, write_textured_glb
 from fungal_assets.morphology.maps import draw_montage
 from fungal_assets.shards import write_table
 from fungal_assets.store import Output, Store
@@ -24,6 +27,8 @@ NAMES = (
     ('witch\'s <b>"ear"</b> & cup', "Otidella œdipus", "witchs-ear"),
     ("élan's coral", "Ramarina élani", "élans-coral"),
 )
+RED, BLUE = (225, 25, 20), (20, 40, 225)
+BOLLARD_M = 0.2
 Paint = Callable[[str, int, int], Image.Image]
 Film = Callable[[Path, int], None]
 
@@ -51,6 +56,31 @@ def write_film(path: Path, frames: list[Image.Image]) -> None:
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_image(frame)))
         container.mux(stream.encode())
+
+
+def write_bollard(path: Path, name: str, *, sides: int, is_textured: bool) -> None:
+    """A mesh of a round post, red towards +z and blue towards -z; by a texture or by its vertices' colours."""
+    turns = np.linspace(0, 2 * np.pi, sides + 1)
+    rim = np.stack([np.sin(turns), np.zeros_like(turns), np.cos(turns)], 1).astype("f4")
+    up = np.array([0, 1, 0], "f4")
+    rings = [0.3 * BOLLARD_M * rim + level * BOLLARD_M * up for level in (0, 1)] + [0 * rim + BOLLARD_M * up]
+    quads = [(row * (sides + 1) + i, row * (sides + 1) + i + 1) for row in (0, 1) for i in range(sides)]
+    faces = [face for a, b in quads for face in ((a, b, b + sides + 1), (a, b + sides + 1, a + sides + 1))]
+    is_front = np.tile(np.cos(turns) > 0, 3)
+    mesh = SimpleNamespace(
+        vertices=np.concatenate(rings).astype("f4"),
+        normals=np.concatenate([rim, rim, 0 * rim + up]),
+        faces=np.array(faces),
+        colours=np.where(is_front[:, None], RED, BLUE) / 255,
+        uvs=np.stack([np.where(is_front, 0.25, 0.75), np.full(len(is_front), 0.5)], 1),
+    )
+    mesh.cut = lambda: mesh
+    if not is_textured:
+        return write_glb(path, mesh, name=name, extras={})
+    halves = np.repeat(np.array([[RED, BLUE]], np.uint8), 16, axis=1).repeat(32, axis=0)
+    picture = io.BytesIO()
+    Image.fromarray(halves).save(picture, "JPEG", quality=95)
+    write_textured_glb(path, mesh, picture=picture.getvalue(), name=name, extras={})
 
 
 class GrowthWriter:
@@ -90,6 +120,7 @@ class GrowthWriter:
         )
         self.paint, self.film = paint, film
         self.outputs: dict[str, Output] = {}
+        self.seed = 0
 
     def write(self) -> dict[str, Output]:
         self._make(
@@ -112,12 +143,20 @@ class GrowthWriter:
                 "captioned_dataset",
                 ["prepared_images", "captions", "species", "raw_images", "feature_vectors"],
             ),
-            ("fine_tuned_weights", ["captioned_dataset", "prompts", "clusters"]),
-            ("pruned_weights", ["fine_tuned_weights"]),
         ):
             self._make(asset, inputs, lambda folder, name=asset: (folder / "x.txt").write_text(name))
+        return self.tune(seed=0)
+
+    def tune(self, *, seed: int) -> dict[str, Output]:
+        """Weights of that seed, and all that is made with them."""
+        self.seed = seed
+        self._make("fine_tuned_weights", ["captioned_dataset", "prompts", "clusters"], self._weights)
+        self._make(
+            "pruned_weights", ["fine_tuned_weights"], lambda folder: (folder / "x.txt").write_text(str(seed))
+        )
         self._make("sample_galleries", ["pruned_weights", "prompts", "clusters"], self._gallery)
-        self._make("forgetting_report", ["sample_galleries"], self._report)
+        read = ["sample_galleries", "pruned_weights", "fine_tuned_weights"]
+        self._make("forgetting_report", read, self._report)
         self._make(
             "species_report",
             ["sample_galleries", "pruned_weights", "captioned_dataset", "clusters"],
@@ -129,7 +168,7 @@ class GrowthWriter:
         return self.outputs
 
     def _make(self, asset: str, inputs: list[str], fill: Callable[[Path], object], licences=()) -> None:
-        grown = (*GROWN, "fine_tuned_weights", "pruned_weights")
+        grown = (*GROWN, "fine_tuned_weights", "pruned_weights", "resolution_atlas")
         partition = (
             PARTITION if asset in grown else "128" if asset.startswith(("prepared", "captioned")) else None
         )
@@ -142,7 +181,7 @@ class GrowthWriter:
             asset,
             partition,
             inputs=[self.outputs[name] for name in inputs],
-            config={"seed": 0, "learning_rate": 1e-3, "species_names": []},
+            config={"seed": self.seed, "learning_rate": 1e-3, "species_names": []},
             code_version="1",
             build=build,
             licences=licences,
@@ -276,6 +315,81 @@ class GrowthWriter:
         summary = {"species_recognised": 0.75, "chance": 0.33, "pictures": 6, "species": entries}
         _write_json(folder / "recognition.json", summary)
 
+    def _weights(self, folder: Path) -> None:
+        training = {
+            "base_model": {"id": "pocket", "sha256": "cd" * 32},
+            "method": "lora",
+            "rows_trained_on": 24,
+            "held_out_rows": 3,
+            "held_out_loss_after": 0.2031,
+            "steps": 300,
+            "step_kept": 150,
+            "rehearsal_share": 0.25,
+            "watched_looks": 3,
+            "stopped_because": "",
+            "seed": self.seed,
+        }
+        _write_json(folder / "training.json", training)
+        self.paint("control", 0, 0).resize((256, 256)).save(folder / "curves.png")
+
+    def write_asked_for(self) -> tuple[Output, Output]:
+        """The atlas and the comparison of these weights, as `fungal atlas` and `fungal compare` make them."""
+        self._make("resolution_atlas", ["pruned_weights", "prompts"], self._atlas)
+        read = ("forgetting_report", "sample_galleries", "pruned_weights", "fine_tuned_weights")
+        outputs = [self.outputs[name] for name in read]
+        self.outputs["weights_comparison"] = self.store.make(
+            "weights_comparison",
+            "128",
+            inputs=[],
+            config={"most_models": 4},
+            code_version="1",
+            build=self._comparison,
+            sources={f"{each.name}/{each.record.fingerprint}": each.record.content_hash for each in outputs},
+        ).output
+        return self.outputs["resolution_atlas"], self.outputs["weights_comparison"]
+
+    def _atlas(self, folder: Path) -> None:
+        about = {
+            "native_px": 128,
+            "sizes_px": [64, 128, 256],
+            "model": {
+                "id": "pocket tuned by lora",
+                "sha256": self.outputs["pruned_weights"].record.content_hash,
+            },
+            "prompts": ["hamburger", 'a photo of a <b>"bonnet"</b>'],
+            "seeds": [1, 2],
+            "settings": {"num_inference_steps": 4, "guidance_scale": 2.0, "scheduler": "DDIM"},
+            "findings": [
+                "At the first step, 64 px is like 128 px by 0.59.",
+                "They part most in up_blocks.1.",
+            ],
+        }
+        _write_json(folder / "atlas.json", about)
+        for name in ("atlas", "pictures"):
+            self.paint("control", 1, len(name)).resize((512, 256)).save(folder / f"{name}.webp")
+
+    def _comparison(self, folder: Path) -> dict:
+        told = {
+            "retention": 0.8,
+            "interval": [0.7, 0.9],
+            "retention_by_text": None,
+            "fungal": 0.1,
+            "copies": 0,
+        }
+        told |= {"species_recognised": 0.5, "themselves": 2, "species": 3, "step_kept": 150, "strength": 0.6}
+        own = self.outputs["fine_tuned_weights"].record.content_hash
+        rows = [
+            {"name": "base cdcdcdcd", "partition": "", "tuned_sha256": None, "differs": {}},
+            {"name": "lora abababab", "partition": PARTITION, "tuned_sha256": own, "differs": {"seed": 0}},
+            {"name": "full efefefef", "partition": "full|128", "tuned_sha256": "ef" * 32, "differs": {}},
+        ]
+        rows = [row | told | {"asked": "1234"} for row in rows]
+        comparison = {"finding": "lora abababab keeps most.", "asked": ["1234"], "rows": rows}
+        _write_json(folder / "comparison.json", comparison)
+        self.paint("control", 2, 0).resize((256, 128)).save(folder / "places.png")
+        self.paint("control", 2, 1).resize((256, 512)).save(folder / "beside.webp")
+        return {}
+
     def _report(self, folder: Path) -> None:
         rows = [
             {
@@ -400,11 +514,13 @@ class GrowthWriter:
         _write_json(folder / "forms.json", {"forms": forms})
 
     def _meshes(self, folder: Path) -> None:
-        for _, _, slug in self.names[: self.grown]:
+        for common, _, slug in self.names[: self.grown]:
             (folder / slug).mkdir()
-            for suffix in ("glb", "usdz"):
-                (folder / slug / f"{slug}_LOD0.{suffix}").write_bytes(b"glTF" + bytes(2000))
-        _write_json(folder / "meshes.json", {"meshes": [], "failed": []})
+            write_bollard(folder / slug / f"{slug}_LOD0.glb", common, sides=24, is_textured=True)
+            write_bollard(folder / slug / f"{slug}_LOD1.glb", common, sides=6, is_textured=False)
+            (folder / slug / f"{slug}_LOD0.usdz").write_bytes(bytes(2000))
+        made = [{"slug": slug, "height_m": BOLLARD_M} for _, _, slug in self.names[: self.grown]]
+        _write_json(folder / "meshes.json", {"meshes": made, "failed": []})
 
     def _videos(self, folder: Path) -> None:
         for number, (_, _, slug) in enumerate(self.names[: self.grown]):
@@ -414,7 +530,18 @@ class GrowthWriter:
                 shutil.copyfile(folder / slug / "turntable.mp4", folder / slug / f"{name}.mp4")
             for name in ("group", "quilt_qs8x6a0.75"):
                 self.paint(name, number, 0).save(folder / slug / f"{name}.png")
-            _write_json(folder / slug / "group.json", {"individuals": []})
+            alone = {
+                "x": 0,
+                "z": 0,
+                "turn_deg": 0,
+                "scale": 1,
+                "spread": 1,
+                "lean": 0,
+                "lean_deg": 0,
+                "age": 1,
+            }
+            young = alone | {"x": 0.8, "scale": 0.5, "lean": 0.2, "lean_deg": 90, "age": 0.2}
+            _write_json(folder / slug / "group.json", {"individuals": [alone, young]})
         (folder / "pyramid_template.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
         _write_json(folder / "videos.json", {"videos": []})
 
@@ -424,8 +551,8 @@ def _write_json(path: Path, content: object) -> None:
 
 
 def guide_inputs(outputs: dict[str, Output]) -> list[Path]:
-    """The folders that the guide reads, in the order of its arguments."""
-    return [outputs[name].path for name in (*WHOLE, *GROWN)]
+    """The folders that every guide reads, in the order of its arguments."""
+    return [outputs[name].path for name in (*WHOLE, *GROWN, "fine_tuned_weights")]
 
 
 @pytest.fixture(scope="session")

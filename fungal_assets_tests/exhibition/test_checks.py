@@ -84,3 +84,10 @@ def test_a_page_that_asks_another_host_is_found(built, planted):
     verdict = check_asks_no_other_host(built)
     assert not verdict.passed
     assert "forgetting.html" in verdict.finding
+
+
+def test_a_script_file_that_asks_another_host_is_found(built):
+    script = built / "solids.js"
+    script.write_text(script.read_text() + "fetch('data.json');")
+    verdict = check_asks_no_other_host(built)
+    assert not verdict.passed and "solids.js" in verdict.finding

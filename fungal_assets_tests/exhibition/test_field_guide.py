@@ -4,8 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from fungal_assets.errors import InputError, ProvenanceError
+from fungal_assets.exhibition.checks import check_asks_no_other_host, check_links_resolve
 from fungal_assets.exhibition.field_guide import build_field_guide
 from fungal_assets.exhibition.links import read_page, read_pages
 from fungal_assets_tests.exhibition.conftest import NAMES, GrowthWriter, guide_inputs
@@ -13,9 +15,10 @@ from fungal_assets_tests.exhibition.conftest import NAMES, GrowthWriter, guide_i
 TITLE = 'Guide to "nothing" & <more>'
 
 
-def build(inputs, folder: Path, title: str = TITLE):
+def build(inputs, folder: Path, *asked_for: Path, title: str = TITLE):
+    """The guide, with the atlas and the comparison if they are given."""
     folder.mkdir(exist_ok=True)
-    return build_field_guide(*inputs, folder, title=title)
+    return build_field_guide(*inputs, folder, *asked_for, title=title)
 
 
 def hashes(folder: Path) -> dict[str, bytes]:
@@ -26,7 +29,7 @@ def test_figures_count_what_is_in_the_folder(inputs, tmp_path):
     figures = build(inputs, tmp_path)
     assert figures["species"] == 3
     assert figures["forms"] == 1
-    assert figures["pages"] == len(list(tmp_path.rglob("*.html"))) == 7
+    assert figures["pages"] == len(list(tmp_path.rglob("*.html"))) == 9
     assert figures["pictures"] == len(list((tmp_path / "media").glob("*.webp")))
     assert figures["size_mb"] == pytest.approx(sum(map(len, hashes(tmp_path).values())) / 1e6, abs=1e-3)
 
@@ -165,7 +168,7 @@ def test_the_index_for_machines_names_files_that_are_there(built):
     index = json.loads((built / "guide.json").read_text())
     assert [entry["common_name"] for entry in index["species"]] == [name for name, _, _ in NAMES]
     assert index["headline"]["retention"] == 0.7778
-    assert len(index["inputs"]) == 10
+    assert len(index["inputs"]) == 11
     assert set(index["pages"]) == {page.name for page in read_pages(built)}
 
 
@@ -189,6 +192,65 @@ def test_a_report_of_one_judge_on_a_training_that_nobody_looked_at_makes_a_page_
     build(inputs, tmp_path / "guide")
     text = (tmp_path / "guide" / "forgetting.html").read_text()
     assert "by two judges" not in text and "When it went" not in text
+
+
+def test_the_training_has_its_curves_and_tells_which_step_was_kept(built):
+    text = (built / "training.html").read_text()
+    assert 'src="media/training-curves.webp"' in text and (built / "media/training-curves.webp").is_file()
+    assert "those of step 150, before the last" in text and "Rehearsal loss" in text and "0.2031" in text
+    assert 'href="training.html"' in (built / "index.html").read_text()
+
+
+def test_what_nobody_asked_for_has_no_page_and_no_link(built):
+    assert not (built / "sizes.html").exists() and not (built / "comparison.html").exists()
+    text = (built / "index.html").read_text()
+    assert "sizes.html" not in text and "comparison.html" not in text
+
+
+def test_the_atlas_and_the_comparison_have_pages_that_every_page_leads_to(tmp_path):
+    growth = GrowthWriter(tmp_path / "store", grown=0)
+    inputs, asked_for = guide_inputs(growth.write()), growth.write_asked_for()
+    build(inputs, tmp_path / "guide", *(output.path for output in asked_for))
+    assert (
+        check_links_resolve(tmp_path / "guide").passed and check_asks_no_other_host(tmp_path / "guide").passed
+    )
+    for page in read_pages(tmp_path / "guide"):
+        assert {"sizes.html", "comparison.html"} <= {link.path.split("/")[-1] for link in page.links}, (
+            page.name
+        )
+    sizes = (tmp_path / "guide" / "sizes.html").read_text()
+    assert (
+        "a photo of a &lt;b&gt;&#34;bonnet&#34;&lt;/b&gt;" in sizes
+        and "They part most in up_blocks.1." in sizes
+    )
+    weights = (tmp_path / "guide" / "comparison.html").read_text()
+    own = re.findall(r'<tr class="own"><th scope="row">([a-z]+ [a-f]+)<', weights)
+    assert own == ["lora abababab"], "the guide's own weights alone are marked"
+    provenance = (tmp_path / "guide" / "provenance.html").read_text()
+    assert "its record does not lie beside" not in provenance
+    assert all(output.record.content_hash in provenance for output in asked_for)
+
+
+def test_a_gallery_with_other_sizes_shows_them_without_an_atlas(growth, tmp_path):
+    copy = tmp_path / "sample_galleries"
+    shutil.copytree(growth["sample_galleries"].path, copy)
+    (copy / "grids").mkdir()
+    Image.new("RGB", (320, 160)).save(copy / "grids" / "sizes.webp")
+    inputs = [copy if "sample_galleries" in str(path) else path for path in guide_inputs(growth)]
+    build(inputs, tmp_path / "guide")
+    text = (tmp_path / "guide" / "sizes.html").read_text()
+    assert "The gallery at other sizes" in text and "Block by block" not in text
+    assert 'href="sizes.html"' in (tmp_path / "guide" / "index.html").read_text()
+    assert check_links_resolve(tmp_path / "guide").passed
+
+
+def test_an_atlas_of_other_weights_is_refused(tmp_path):
+    growth = GrowthWriter(tmp_path / "store", grown=0)
+    growth.write()
+    atlas, _ = growth.write_asked_for()
+    inputs = guide_inputs(growth.tune(seed=1))
+    with pytest.raises(InputError, match=r"resolution_atlas tells of other weights than the gallery's"):
+        build(inputs, tmp_path / "guide", atlas.path)
 
 
 def test_undefined_retention_is_said_not_shown_as_a_number(growth, tmp_path):

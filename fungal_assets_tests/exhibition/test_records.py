@@ -10,7 +10,7 @@ def test_ancestors_are_found_in_the_store_back_to_the_first_each_before_its_chil
     assert all(each.record for each in ancestors)
     for each in ancestors:
         assert all(names.index(parent) < names.index(each.name) for parent, _ in each.parents)
-    assert sum(each.is_input for each in ancestors) == 10
+    assert sum(each.is_input for each in ancestors) == 11
 
 
 def test_licences_of_all_that_went_in_are_gathered(inputs):

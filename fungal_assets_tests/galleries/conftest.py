@@ -17,6 +17,7 @@ SIDE_PX = 64
 CLUSTERS = 3
 CONTROLS = ("hamburger", "girl holding a basket", "flower")
 SETTINGS = {
+    "works_at": "native",
     "images_per_prompt": 2,
     "controls": 2,
     "num_inference_steps": 2,

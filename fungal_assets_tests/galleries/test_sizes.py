@@ -8,7 +8,8 @@ from fungal_assets.errors import InputError
 from fungal_assets.galleries import sizes
 from fungal_assets.galleries.batches import load_sampler, read_parameters, save_picture
 from fungal_assets.galleries.planning import plan_gallery
-from fungal_assets.galleries.sizes import AGAIN, PLAIN, TWO_PASSES, plan_sizes
+from fungal_assets.galleries.redrawing import AGAIN
+from fungal_assets.galleries.sizes import PLAIN, TWO_PASSES, plan_sizes
 from fungal_assets.shards import read_table
 from fungal_assets.store import hash_file
 from fungal_assets_tests.galleries.conftest import CLUSTERS, SIDE_PX, draw

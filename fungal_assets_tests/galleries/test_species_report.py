@@ -7,7 +7,9 @@ from PIL import Image, ImageFilter, ImageOps
 
 from fungal_assets.errors import InputError
 from fungal_assets.galleries.checks import check_not_pixelated
-from fungal_assets.galleries.flaws import MAX_SHARED_GRID
+from fungal_assets.galleries.flaws import MAX_SHARED_GRID, shared_grid
+from fungal_assets.galleries.planning import COLUMNS
+from fungal_assets.galleries.reading import open_pictures, read_gallery
 from fungal_assets.galleries.species_checks import (
     check_every_species_told,
     check_no_copies,
@@ -16,7 +18,7 @@ from fungal_assets.galleries.species_checks import (
 )
 from fungal_assets.galleries.species_report import PICTURES, report_species
 from fungal_assets.previews import MAX_SHEET_BYTES, sheet
-from fungal_assets.shards import read_table
+from fungal_assets.shards import read_table, write_table
 from fungal_assets_tests.galleries.specimens import (
     KINDS,
     PAINTED,
@@ -47,6 +49,7 @@ PLANTED = {
     "one picture again and again": ([[images[0]] * PAINTED for images in SOUND], {"hardly varied"}),
     "names exchanged": ([SOUND[1], SOUND[0], SOUND[2]], {"not itself", "like another cluster"}),
     "blocks": ([[pixelated(each) for each in images] for images in SOUND], {"made of blocks"}),
+    "blocks again and again": ([[pixelated(images[0])] * PAINTED for images in SOUND], {"made of blocks"}),
     "one picture of another": (
         [[SOUND[1][0]] * PAINTED, [SOUND[0][0]] * PAINTED, SOUND[2]],
         {"not itself", "like another cluster", "hardly varied"},
@@ -94,6 +97,7 @@ def test_each_planted_fault_is_named_and_no_other(reported, name):
         ("one picture again and again", {"varied"}),
         ("names exchanged", {"new"}),
         ("blocks", set()),
+        ("blocks again and again", set()),
     ],
 )
 def test_each_check_fails_for_its_own_fault(reported, name, failing):
@@ -108,14 +112,15 @@ def test_each_check_fails_for_its_own_fault(reported, name, failing):
     assert all("try half" in verdicts[each].finding or each == "new" for each in failing)
 
 
+def softly(image):
+    """In blocks of 8 px, softened as an autoencoder softens them."""
+    small = image.resize((SIDE_PX // 8,) * 2, Image.Resampling.BOX)
+    return small.resize(image.size, Image.Resampling.NEAREST).filter(ImageFilter.BoxBlur(2))
+
+
 def test_blocks_that_no_picture_shows_alone_are_told_of_all_together(world, tmp_path):
-    """Blocks of 8 px, softened as an autoencoder softens them."""
-
-    def softly(image):
-        small = image.resize((SIDE_PX // 8,) * 2, Image.Resampling.BOX)
-        return small.resize(image.size, Image.Resampling.NEAREST).filter(ImageFilter.BoxBlur(2))
-
-    gallery = paint_gallery(tmp_path / "gallery", [[softly(each) for each in images] for images in SOUND])
+    painted = [[softly(each) for each in SOUND[0]], *([softly(each[0])] * PAINTED for each in SOUND[1:])]
+    gallery = paint_gallery(tmp_path / "gallery", painted)
     report_species(gallery, world.clusters, world.dataset, tmp_path, **SETTINGS)
     found = read(tmp_path)
     assert found["figures"]["pixelated"] == 0
@@ -123,6 +128,26 @@ def test_blocks_that_no_picture_shows_alone_are_told_of_all_together(world, tmp_
     assert "blocks, painted softly" in found["verdict"] and "enlarged pictures" in found["advice"]
     verdict = check_not_pixelated(gallery)
     assert not verdict.passed and "edges on one grid" in verdict.finding
+    varied = check_species_varied(tmp_path)
+    assert varied.passed and "because the model paints blocks; 2 of them have less" in varied.finding
+    assert (found["figures"]["varied"], found["figures"]["judged_for_variety"]) == (0, 0)
+
+
+def test_blocks_of_species_are_seen_beside_controls_that_have_none(tmp_path):
+    """Controls that were rehearsed stay sound; what the species report calls blocks is flagged all the same."""
+    soft = paint_gallery(tmp_path / "soft", [[softly(each) for each in images] for images in SOUND])
+    controls = [[*images, *trained(kind)[:8]] for kind, images in zip(KINDS, SOUND, strict=True)]
+    sound = paint_gallery(tmp_path / "sound", controls)
+    rows = read_gallery(soft)
+    for row in read_gallery(sound):
+        path = row["path"].replace("pictures/", "pictures/control-")
+        (soft / path).parent.mkdir(exist_ok=True)
+        (sound / row["path"]).rename(soft / path)
+        rows.append({**row, "path": path, "prompt_id": f"control-{row['prompt_id']}", "kind": "control"})
+    assert shared_grid(open_pictures(soft, rows)) < MAX_SHARED_GRID
+    write_table(soft / "gallery.parquet", rows, COLUMNS)
+    verdict = check_not_pixelated(soft)
+    assert not verdict.passed and verdict.figures["shared_grid"] > MAX_SHARED_GRID
 
 
 def test_sound_pictures_share_no_grid(reported):
@@ -159,12 +184,35 @@ def test_the_advice_mends_what_the_other_faults_follow_from(reported, name, sett
     assert verdict.passed or setting in verdict.finding
 
 
-def test_what_is_the_same_again_and_again_since_it_is_copied_is_told_so(world, tmp_path):
-    by_heart = [[trained(kind)[0]] * PAINTED for kind in KINDS]
+def test_what_is_alike_since_it_is_painted_by_heart_is_flagged_as_copies_and_by_nothing_else(world, tmp_path):
+    """The third species' picture is not told as a copy, as soft ones of a model that copies are not."""
+    by_heart = [[trained(kind)[0]] * PAINTED for kind in KINDS[:2]] + [[SOUND[2][0]] * PAINTED]
     gallery = paint_gallery(tmp_path / "gallery", by_heart)
     report_species(gallery, world.clusters, world.dataset, tmp_path, **SETTINGS)
-    assert "by heart: lower max_steps" in check_species_varied(tmp_path).finding
+    assert not check_no_copies(tmp_path).passed
+    varied = check_species_varied(tmp_path)
+    assert varied.passed and varied.figures["unjudged"] == 3
+    assert "3 species are not judged, because the model paints training images by heart" in varied.finding
+    assert {fault for entry in read(tmp_path)["species"] for fault in entry["faults"]} == {"copied"}
+    assert "none is judged for variety" in read(tmp_path)["verdict"]
     assert read(tmp_path)["advice"].startswith("Pictures are training images again")
+
+
+def test_what_copies_no_more_than_it_may_is_judged_for_variety(world, tmp_path):
+    one_copy = [[*SOUND[0][:3], trained(KINDS[0])[0]], *([images[0]] * PAINTED for images in SOUND[1:])]
+    gallery = paint_gallery(tmp_path / "gallery", one_copy)
+    report_species(gallery, world.clusters, world.dataset, tmp_path, **SETTINGS | {"max_copied_share": 0.1})
+    varied = check_species_varied(tmp_path)
+    assert not varied.passed and (varied.figures["alike"], varied.figures["unjudged"]) == (2, 0)
+
+
+def test_blank_pictures_are_flagged_as_blank_and_not_as_alike(world, tmp_path):
+    grey = [Image.new("RGB", (SIDE_PX, SIDE_PX), "grey")] * PAINTED
+    gallery = paint_gallery(tmp_path / "gallery", [grey, *SOUND[1:]])
+    report_species(gallery, world.clusters, world.dataset, tmp_path, **SETTINGS)
+    first = next(entry for entry in read(tmp_path)["species"] if entry["species_id"] == "species-00")
+    assert first["unjudged"] == "most of its pictures are blank"
+    assert "blank" in first["faults"] and "hardly varied" not in first["faults"]
 
 
 def test_real_pictures_are_as_near_and_as_varied_as_real_pictures_are(reported):
@@ -240,7 +288,7 @@ def test_one_picture_of_each_has_no_variety_and_no_kid_but_may_be_a_copy(world, 
     first = next(entry for entry in read(tmp_path)["species"] if entry["species_id"] == "species-00")
     assert (first["variety"], first["kid"], first["is_varied"], first["copies"]) == (None, None, None, 1)
     assert check_every_species_told(tmp_path, gallery).passed
-    assert check_species_varied(tmp_path).passed
+    assert "3 species are not judged" in check_species_varied(tmp_path).finding
 
 
 def test_a_report_that_leaves_something_out_is_not_whole(reported, tmp_path):
@@ -250,8 +298,6 @@ def test_a_report_that_leaves_something_out_is_not_whole(reported, tmp_path):
     content["species"][0]["kid"] = math.nan
     (tmp_path / "report.json").write_text(json.dumps(content))
     rows = read_table(report / "pictures.parquet")
-    from fungal_assets.shards import write_table
-
     write_table(tmp_path / "pictures.parquet", rows[1:], PICTURES)
     verdict = check_every_species_told(tmp_path, gallery)
     assert not verdict.passed

@@ -16,17 +16,24 @@ from fungal_assets.morphology.extractors import (
 from fungal_assets.profiles import PROFILES
 from fungal_assets_tests.morphology.models import save_dinov2
 
-NAMES = ["efficientnet-lite0", "vgg16-fc2", "dinov2-small", "clip-vit-base-patch32"]
+NAMES = [
+    "efficientnet-lite0",
+    "efficientnet-lite0-int8",
+    "vgg16-fc2",
+    "dinov2-small",
+    "clip-vit-base-patch32",
+]
 
 
-def test_there_are_four_names_and_the_profiles_take_one_of_them():
+def test_there_are_five_names_and_the_profiles_take_one_of_them():
     assert list_extractors() == NAMES
     assert {row.settings["feature_vectors"]["extractor"] for row in PROFILES.values()} <= set(NAMES)
     assert isinstance(find_extractor("efficientnet-lite0"), EfficientNetLite0)
 
 
 def test_licences_are_those_of_the_extractor_and_of_the_classifier():
-    assert licences_of("efficientnet-lite0") == licences_of("/some/folder") == ["Apache-2.0"]
+    for name in ("efficientnet-lite0", "efficientnet-lite0-int8", "/some/folder"):
+        assert licences_of(name) == ["Apache-2.0"]
     assert licences_of("vgg16-fc2") == ["Apache-2.0", "BSD-3-Clause"]
 
 
@@ -36,7 +43,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones(name):
         find_extractor(name)
 
 
-@pytest.mark.parametrize("name", NAMES[1:])
+@pytest.mark.parametrize("name", NAMES[2:])
 def test_without_the_hub_one_error_says_what_to_do(name, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))

@@ -21,6 +21,7 @@ from fungal_assets.shards import ShardWriter, image_schema, write_table
 
 KINDS = (("brown", (120, 74, 40), "snow"), ("red", (200, 30, 24), "moss"), ("white", (244, 240, 232), "dark"))
 CLASS_NOUN = "mushroom"
+MIN_FORM_LIKENESS = 0.5
 CLUTTERED_OPENING = "a snapshot of"
 WORDED = {"wordings": 4, "class_wordings": 2, "captioner": ""}
 VIEW_WORDS = {"side": "side view", "above": "seen from above"}
@@ -88,6 +89,15 @@ def grow(root: Path, *, per_cluster: int = 4, seed: int = 7) -> Growth:
     return folders
 
 
+def call_by_form(species: Path, folder: Path, noun: str) -> Path:
+    """The same species, in a folder of one's own, all called by a form."""
+    document = json.loads((species / "species.json").read_text())
+    folder.mkdir()
+    called = [one | {"form_noun": noun} for one in document["species"]]
+    (folder / "species.json").write_text(json.dumps({"species": called}))
+    return folder
+
+
 def name_growth(folders: Growth, folder: Path, *, seed: int, earlier: Path | None = None) -> None:
     """Name the clusters of a growth, into a folder of one's own."""
     name_species(
@@ -96,6 +106,7 @@ def name_growth(folders: Growth, folder: Path, *, seed: int, earlier: Path | Non
         folders.feature_vectors,
         folders.name_lexicon,
         folder,
+        min_form_likeness=MIN_FORM_LIKENESS,
         seed=seed,
         earlier=earlier,
     )

@@ -13,7 +13,7 @@ from fungal_assets.nomenclature.captions import Manner, caption_images
 from fungal_assets.nomenclature.species import read_species
 from fungal_assets.nomenclature.wordings import OPENING, depict, word_caption
 from fungal_assets.shards import ShardWriter, image_schema, read_rows, read_table, write_table
-from fungal_assets_tests.nomenclature.growths import CLASS_NOUN, CLUTTERED_OPENING, WORDED
+from fungal_assets_tests.nomenclature.growths import CLASS_NOUN, CLUTTERED_OPENING, WORDED, call_by_form
 
 DISC = np.hypot(*(np.indices((128, 128)) - 64)) < 36
 FULL = Attributes(("brown", "white"), "small", "in moss", "a group", "from afar", "in dim light", False)
@@ -21,13 +21,25 @@ BARE = Attributes(("red",), None, None, None, None, "in soft light", False)
 
 
 def test_every_specimen_is_captioned_with_its_species_name(growth):
-    names = {one.species_id: one.common_name for one in read_species(growth.species)}
     rows = read_table(growth.captions / "captions.parquet")
     assert {row["image_id"] for row in rows} == {
         row["image_id"] for row in read_rows(growth.raw_images, ["image_id"])
     }
-    subjects = {species_id: depict(name, CLASS_NOUN) for species_id, name in names.items()}
+    subjects = {
+        one.species_id: depict(one.common_name, one.class_noun(CLASS_NOUN))
+        for one in read_species(growth.species)
+    }
     assert all(row["caption"].startswith(f"{subjects[row['species_id']]}, ") for row in rows)
+
+
+def test_a_species_of_a_sure_form_is_called_by_it_with_its_name_and_without(growth, tmp_path):
+    species = call_by_form(growth.species, tmp_path / "species", "cup fungus")
+    settings = {"class_noun": CLASS_NOUN, "cluttered_opening": CLUTTERED_OPENING, **WORDED, "seed": 7}
+    caption_images(growth.raw_images, growth.clusters, species, growth.feature_vectors, tmp_path, **settings)
+    rows = list(read_table(tmp_path / "captions.parquet"))
+    nameless = [text for row in rows for text in row["class_wordings"]]
+    assert all("cup fung" in text for row in rows for text in row["wordings"])
+    assert all(CLASS_NOUN not in text for text in nameless) and any("cup fung" in text for text in nameless)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +52,13 @@ def test_every_specimen_is_captioned_with_its_species_name(growth):
             "widow's russet mushroom", "mushroom", "a photo of a widow's russet mushroom", id="once"
         ),
         pytest.param("old moor cup", "", "a photo of an old moor cup", id="none"),
+        pytest.param(
+            "old moor goblet", "cup fungus", "a photo of an old moor goblet cup fungus", id="by form"
+        ),
+        pytest.param(
+            "old moor cup", "cup fungus", "a photo of an old moor cup fungus", id="form in the name"
+        ),
+        pytest.param("pale fungus", "cup fungus", "a photo of a pale fungus", id="class in the name"),
     ],
 )
 def test_an_opening_says_the_name_and_what_all_species_are(name, class_noun, opening):

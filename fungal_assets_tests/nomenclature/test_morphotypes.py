@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 from fungal_assets.morphology.extractors import EfficientNetLite0
-from fungal_assets.nomenclature.morphotypes import REFERENCES_PATH, likely_morphotypes
+from fungal_assets.nomenclature.morphotypes import REFERENCES_PATH, likely_morphotypes, sure_nouns
+from fungal_assets.nomenclature.tables import form_nouns
 from fungal_assets.pocket import SPECIMENS_DIR
+from fungal_assets.pocket.fungarium import MORPHOTYPE_TABLE
 
 EACH = 5
 
@@ -39,6 +41,20 @@ def test_clusters_of_the_specimens_get_their_hidden_morphotype(specimens):
 def test_there_is_one_reference_per_morphotype():
     with np.load(REFERENCES_PATH) as arrays:
         assert len(np.unique(arrays["morphotype"])) == len(arrays["vectors"]) == 16
+
+
+def test_the_specimens_are_called_by_the_forms_that_they_surely_have_and_their_mixture_is_not(specimens):
+    mixed = np.concatenate([vectors[:2] for vectors in specimens.values()])
+    clusters = dict(enumerate([*specimens.values(), mixed]))
+    *found, of_mixture = sure_nouns(clusters, min_likeness=0.5).values()
+    right = [form_nouns()[name] for name in specimens]
+    assert of_mixture is None
+    assert all(noun in (None, own) for noun, own in zip(found, right, strict=True))
+    assert np.mean([noun is not None for noun in found]) >= 0.75
+
+
+def test_each_form_has_the_noun_that_the_pocket_model_learnt_it_by():
+    assert form_nouns() == {name: kind.words[0] for name, kind in MORPHOTYPE_TABLE.items()}
 
 
 def test_a_lone_cluster_has_a_form(specimens):

@@ -20,7 +20,8 @@ from fungal_assets.nomenclature.templates import KINDS
 from fungal_assets.nomenclature.wordings import depict
 from fungal_assets.pocket.world import WORLD_CONCEPTS
 from fungal_assets.profiles import PROFILES
-from fungal_assets_tests.nomenclature.growths import ASKED, CLASS_NOUN, VIEW_WORDS
+from fungal_assets.words import with_article
+from fungal_assets_tests.nomenclature.growths import ASKED, CLASS_NOUN, VIEW_WORDS, call_by_form
 
 LEARNT_THINGS = 100
 """How many of the world's things the shipped model was taught (README, Limits)."""
@@ -47,13 +48,28 @@ def test_every_species_has_its_five_kinds_of_prompts(growth):
     found = _prompts(growth)["prompts"]
     for one in read_species(growth.species):
         own = {prompt["kind"]: prompt["text"] for prompt in found if prompt["species_id"] == one.species_id}
-        colours = " and ".join(one.colour_names)
-        assert own["form"] == f"{depict(one.common_name, CLASS_NOUN)}, {colours}"
+        colours, subject = " and ".join(one.colour_names), depict(one.common_name, one.class_noun(CLASS_NOUN))
+        assert own["form"] == f"{subject}, {colours}"
         assert own["species"] == f"{own['form']}, {one.habitat}"
-        assert own["subspecies"].endswith(
-            depict(one.common_name, CLASS_NOUN).split(maxsplit=4)[-1] + f", {colours}, {one.habitat}"
-        )
+        assert own["subspecies"].endswith(subject.split(maxsplit=4)[-1] + f", {colours}, {one.habitat}")
         assert own["context"].startswith(f"{own['form']}, ")
+
+
+@pytest.mark.parametrize(("class_noun", "ending"), [("mushroom", " cup fungus"), ("", "")])
+def test_species_and_mutants_of_a_sure_form_are_called_by_it_unless_names_are_said_alone(
+    class_noun, ending, growth, tmp_path
+):
+    species = call_by_form(growth.species, tmp_path / "species", "cup fungus")
+    asked = {"class_noun": class_noun, "mutants": 2, "view_words": VIEW_WORDS, "seed": 1, **ASKED}
+    write_prompts(species, growth.name_lexicon, tmp_path, **asked)
+    prompts = json.loads((tmp_path / "prompts.json").read_text())["prompts"]
+    for one in read_species(species):
+        subject = f"a photo of {with_article(one.common_name)}{ending}"
+        own = [text["text"] for text in prompts if text["prompt_id"] == f"form-{one.slug}"]
+        assert own == [f"{subject}, {' and '.join(one.colour_names)}"]
+    mutants = [one["text"] for one in prompts if one["kind"] == "mutant"]
+    assert len(mutants) == 2
+    assert all(text.endswith("fungus") == bool(ending) for text in mutants)
 
 
 def test_mutants_are_new_names_of_words_that_species_have(growth):

@@ -2,6 +2,7 @@
 
 import csv
 
+import pytest
 from PIL import Image
 from sklearn.metrics import adjusted_rand_score
 
@@ -68,8 +69,12 @@ def test_the_collection_catches_the_trouble_and_admits_every_specimen(tmp_path):
     assert upright > fallen
 
 
-def test_clusters_match_the_hidden_morphotypes(tmp_path):
-    """By the settings of the profile, which know nothing of their number."""
+@pytest.mark.parametrize(
+    ("extractor", "search"),
+    [("efficientnet-lite0", {}), ("efficientnet-lite0-int8", {"min_clusters": 12, "max_clusters": 12})],
+)
+def test_clusters_match_the_hidden_morphotypes(tmp_path, extractor, search):
+    """By the settings of the profile, which know nothing of their number; in 8 bits, for time's sake, given it."""
     settings = PROFILES["pocket"].settings
     raw_images, vectors, clusters = (
         tmp_path / name for name in ("raw_images", "feature_vectors", "clusters")
@@ -77,8 +82,8 @@ def test_clusters_match_the_hidden_morphotypes(tmp_path):
     for folder in (raw_images, vectors, clusters):
         folder.mkdir()
     admit_images(raw_images, **settings["raw_images"])
-    extract_features(raw_images, vectors, **settings["feature_vectors"])
-    figures = find_clusters(vectors, raw_images, clusters, **settings["clusters"])
+    extract_features(raw_images, vectors, **settings["feature_vectors"] | {"extractor": extractor})
+    figures = find_clusters(vectors, raw_images, clusters, **settings["clusters"] | search)
     assert figures["clusters"] == 12
     hidden = {
         row["file_name"]: row["hidden_morphotype"]

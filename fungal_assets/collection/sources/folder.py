@@ -115,8 +115,8 @@ class FolderSource:
 
     def _find_fault(self, path: Path) -> Fault | None:
         """What keeps a file from being read, as far as can be told without opening it; containers have any size."""
-        real = Path(os.path.realpath(path))  # which, other than Path.resolve, bears a link to itself
-        if path.is_symlink() and not real.is_relative_to(self._bounds):
+        # os.path.realpath, other than Path.resolve, bears a link to itself.
+        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(self._bounds):
             return Fault("outside_source", "a link that leads out of the source folder is not followed")
         if path.is_dir():
             return Fault(

@@ -174,8 +174,14 @@ def _load(weights: Path, scheduler: str) -> DiffusionPipeline:
 
     from fungal_assets.diffusion.base_models import load_pipeline
     from fungal_assets.diffusion.devices import pick_device
+    from fungal_assets.diffusion.families import UNET, family_of
 
     pipeline = load_pipeline(weights, device=pick_device(), dtype=torch.float32)
+    family = family_of(pipeline)
+    if family.denoiser != UNET:
+        raise InputError(
+            f"an atlas follows the blocks of a UNet; {family.title} has none. Tune another base model."
+        )
     pipeline.scheduler = scheduler_for(pipeline, scheduler)
     return pipeline
 

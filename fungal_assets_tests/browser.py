@@ -14,15 +14,24 @@ from pathlib import Path
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
-class Browser:
-    """One page in a browser of its own."""
+SOFTWARE_GPU = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 
-    def __init__(self):
+
+class Browser:
+    """One page in a browser of its own.
+
+    Args:
+        flags: How it draws: without any GPU, or as `SOFTWARE_GPU` says, for WebGL.
+        size_px: Of the window.
+    """
+
+    def __init__(self, *flags, size_px=(1100, 1200)):
         from websockets.sync.client import connect
 
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"]
-        command += ["--no-first-run", "--disable-dev-shm-usage", "--window-size=1100,1200"]
+        command = [CHROMIUM, "--headless=new", "--no-sandbox", "--remote-debugging-port=0"]
+        command += ["--no-first-run", "--disable-dev-shm-usage", "--window-size={},{}".format(*size_px)]
+        command += flags or ("--disable-gpu",)
         command += [f"--user-data-dir={self._folder.name}", "about:blank"]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
@@ -32,6 +41,7 @@ class Browser:
             self._end()
             raise
         self._numbers = itertools.count(1)
+        self.events = []
 
     def __enter__(self):
         return self
@@ -69,6 +79,8 @@ class Browser:
             if told.get("id") == number:
                 assert "error" not in told, told
                 return told["result"]
+            if "method" in told:
+                self.events.append(told)
 
     def run(self, script):
         """The value of a JavaScript expression on the page."""
@@ -93,12 +105,34 @@ class Browser:
     def press(self, *keys):
         """Press keys, one after the other, as a keyboard would."""
         for key in keys:
-            text = {"Enter": "\r", "Space": " "}.get(key, key if len(key) == 1 else "")
-            name = " " if key == "Space" else key
-            code = {"Enter": 13, "Space": 32, "Tab": 9}.get(key, 0)
-            event = {"key": name, "text": text, "windowsVirtualKeyCode": code}
-            self.call("Input.dispatchKeyEvent", type="keyDown", **event)
-            self.call("Input.dispatchKeyEvent", type="keyUp", **event)
+            self.hold(key)
+            self.release(key)
+
+    def hold(self, key):
+        """Press a key down."""
+        self._send_key("keyDown", key)
+
+    def release(self, key):
+        """Let a key go."""
+        self._send_key("keyUp", key)
+
+    def _send_key(self, kind, key):
+        text = {"Enter": "\r", "Space": " "}.get(key, key if len(key) == 1 else "")
+        name = " " if key == "Space" else key
+        code = {"Enter": 13, "Space": 32, "Tab": 9}.get(key, 0)
+        event = {"key": name, "text": text, "windowsVirtualKeyCode": code}
+        self.call("Input.dispatchKeyEvent", type=kind, **event)
+
+    def drag(self, start, end, steps=4):
+        """Drag the mouse from one place of the window to another, in CSS pixels."""
+        moves = [
+            [a + (b - a) * step / steps for a, b in zip(start, end, strict=True)] for step in range(steps + 1)
+        ]
+        button = {"button": "left", "buttons": 1, "clickCount": 1}
+        self.call("Input.dispatchMouseEvent", type="mousePressed", x=moves[0][0], y=moves[0][1], **button)
+        for x, y in moves[1:]:
+            self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y, button="left", buttons=1)
+        self.call("Input.dispatchMouseEvent", type="mouseReleased", x=moves[-1][0], y=moves[-1][1], **button)
 
     def screenshot(self, path):
         """Keep what is seen as a PNG file."""
