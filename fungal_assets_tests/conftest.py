@@ -10,6 +10,9 @@ LONGEST_FIRST = (
     "defs/test_tuning.py",
     "diffusion/test_lora.py",
     "diffusion/test_looks.py",
+    "ancestors/test_breeding_page.py",
+    "exhibition/test_viewing.py",
+    "diffusion/test_compiling.py",
     "pocket/test_specimens.py",
 )
 

@@ -35,7 +35,11 @@ class Forms3dConfig(StageConfig):
         ge=1,
         description="How many are chosen where none is named; those that are there stay beside them.",
     )
-    iterations: int | None = Field(default=None, ge=1, description="Steps of score distillation per species.")
+    iterations: int | None = Field(
+        default=None,
+        ge=1,
+        description="Steps of score distillation per species; a form that was lifted from a picture takes a tenth.",
+    )
     grid_size: int | None = Field(default=None, ge=8, le=512, description="Voxels along a side, at the end.")
     view_size_px: int | None = Field(
         default=None, ge=16, le=1024, description="Side of a rendered view, pixels."
@@ -47,12 +51,18 @@ class Forms3dConfig(StageConfig):
         description="Plain grounds that forms are shown on: what the base model calls each, and its lightness from "
         "0 to 1. Two that differ much keep forms from being glassy.",
     )
+    first_guess: str | None = Field(
+        default=None,
+        pattern="^(lifted|revolved|egg)$",
+        description="What a form begins as: a painted picture of its species, lifted into a volume by the network that "
+        "the package ships, or its silhouette, turned about its axis; or an egg.",
+    )
     first_guesses: int | None = Field(
         default=None,
         ge=0,
         le=64,
-        description="Pictures of a species on each ground that are painted first: its form begins as the best "
-        "silhouette among them and is shown before what is behind them; 0 to begin with an egg before plain grounds.",
+        description="Pictures of a species on each ground that are painted first: its form begins as the best of them "
+        "and is shown before what is behind them; 0 to begin with an egg before plain grounds.",
     )
     guess_guidance_scale: float | None = Field(
         default=None, ge=1, le=50, description="Classifier-free guidance of those pictures."

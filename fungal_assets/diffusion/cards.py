@@ -19,13 +19,13 @@ class Card:
 
     Args:
         name: The card's key, such as `"pocket"`.
-        role: `"base"`, `"judge"` of one that paints nothing, `"extractor"` of one that makes feature vectors, or
-            `"captioner"` of one that describes pictures.
+        role: `"base"`, `"judge"` of one that paints nothing, `"lifter"` of one that makes volumes of pictures,
+            `"extractor"` of one that makes feature vectors, or `"captioner"` of one that describes pictures.
         hub_id: Its repository on the Hugging Face hub, or None.
         path: Its folder inside the package, POSIX, or None.
         revision: Pinned commit of the hub repository, or None.
         licence: SPDX id or the hub's licence tag.
-        family: Architecture, `"sd1"`, `"sdxl"`, `"clip"`, `"dinov2"`, `"vgg16"` or `"blip"`.
+        family: Architecture, `"sd1"`, `"sdxl"`, `"clip"`, `"vrn"`, `"dinov2"`, `"vgg16"` or `"blip"`.
         native_px: Side of the pictures that it was trained on, or looks at, pixels.
     """
 

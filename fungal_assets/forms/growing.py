@@ -14,8 +14,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fungal_assets import compute
 from fungal_assets.errors import InputError
 from fungal_assets.forms.planning import (
@@ -31,16 +29,17 @@ from fungal_assets.progress import Tell, stay_silent
 from fungal_assets.store import Figures, write_atomically
 
 if TYPE_CHECKING:
-    import torch
+    import numpy as np
     from PIL import Image
 
     from fungal_assets.forms.distillation import Recipe
-    from fungal_assets.forms.guidance import DiffusionGuide
-    from fungal_assets.forms.revolving import Silhouette
     from fungal_assets.forms.volume import Volume
 
 _FROM_GUESS: Mapping[str, Any] = {"start": 0.55, "density_rate": 0.04, "colour_rate": 0.004}
 """What a first guess changes of the recipe: most of it is kept, its edges move slowly and its colours hardly."""
+_FROM_LIFTED: Mapping[str, Any] = {"start": 0.3, "density_rate": 0.04, "colour_rate": 0.002}
+_LIFTED_SHARE = 0.1
+"""Of the iterations: what was lifted has its form already, and distillation only makes its sides agree."""
 SHEET_NAME = "forms.webp"
 _TILE_PX, _SMALL_PX, _NAME_PX = 160, 96, 84
 _SHEET_VIEWS = ((0, 10), (45, 10), (90, 10), (135, 10), (180, 10), (270, 10), (30, 50), (30, -5))
@@ -61,6 +60,7 @@ def grow_forms(
     views_per_step: int,
     guidance_scale: float,
     grounds: Mapping[str, float],
+    first_guess: str,
     first_guesses: int,
     guess_guidance_scale: float,
     distillation: str,
@@ -89,9 +89,10 @@ def grow_forms(
         views_per_step: Views per step.
         guidance_scale: Of classifier-free guidance, in distillation.
         grounds: Grounds that the views are shown on: what is said of each after the prompt, and its lightness, 0 to 1.
-        first_guesses: Pictures of each species on each ground that the guide paints first. The best silhouette among
-            them is what the form begins as (`revolving`), and what is behind them is what it is shown before; 0 to
-            begin with an egg and show it before plain grounds.
+        first_guess: What a form begins as: 'lifted' or 'revolved' from a picture (`lifting`, `revolving`), or an 'egg'.
+        first_guesses: Pictures of each species on each ground that the guide paints first. The best of them becomes the
+            first guess, and what is behind them is what the form is shown before; 0 to begin with an egg and show it
+            before plain grounds.
         guess_guidance_scale: Of classifier-free guidance, in painting them.
         distillation: See `distillation.Recipe`; so `shaded_share` and `warm_up`.
         shaded_share: Share of the steps under a lamp.
@@ -120,6 +121,7 @@ def grow_forms(
         views_per_step=views_per_step,
         guidance_scale=guidance_scale,
         grounds=grounds,
+        first_guess=first_guess,
         first_guesses=first_guesses,
         guess_guidance_scale=guess_guidance_scale,
         distillation=distillation,
@@ -182,8 +184,8 @@ def grow_form(guide_folder: Path, folder: Path, growth: Growth) -> dict[str, Any
         return json.loads((place / NOTES_NAME).read_text())
     from fungal_assets.diffusion.devices import pick_device
     from fungal_assets.forms.distillation import Recipe, distill
+    from fungal_assets.forms.guessing import find_guess
     from fungal_assets.forms.guidance import load_guide
-    from fungal_assets.forms.revolving import revolve
     from fungal_assets.forms.solid import tidy
     from fungal_assets.forms.uploads import load_upload
     from fungal_assets.forms.views import view_prompts
@@ -194,14 +196,15 @@ def grow_form(guide_folder: Path, folder: Path, growth: Growth) -> dict[str, Any
     guide = load_guide(
         guide_folder, negative_prompt=growth.negative_prompt, tiny_encoder=encoder, device=device
     )
-    guess, backdrops = _find_guess(guide, growth, resume_path.with_suffix(".npz"))
-    began_as = "mesh" if upload else "silhouette" if guess else "egg"
-    recipe = Recipe(**{**growth.recipe, **_changes_of(began_as, is_painted=not upload or upload.is_painted)})
+    guess, backdrops = find_guess(guide, growth, resume_path.with_suffix(".npz"))
+    began_as = "mesh" if upload else guess.road if guess else "egg"
+    changes = _changes_of(growth, began_as, is_painted=not upload or upload.is_painted)
+    recipe = Recipe(**{**growth.recipe, **changes})
     embeddings = []
     for ground in growth.grounds:
         texts = view_prompts(", ".join(filter(None, (growth.prompt, ground))), growth.view_words)
         embeddings.append(dict(zip(texts, guide.embed(list(texts.values())), strict=True)))
-    first = upload.volume if upload else revolve(guess, recipe.grid_size) if guess else None
+    first = upload.volume if upload else guess.volume if guess else None
     grown = distill(
         guide, embeddings, recipe, first=first, backdrops=backdrops, resume_path=resume_path, device=device
     )
@@ -213,57 +216,20 @@ def grow_form(guide_folder: Path, folder: Path, growth: Growth) -> dict[str, Any
     except InputError as error:
         return {name: growth.species[name] for name in ("common_name", "slug")} | {"fault": str(error)}
     notes = _notes(growth, recipe, volume) | {"began_as": began_as}
-    kept = _keep(place, volume, notes, guess if began_as == "silhouette" else None)
+    kept = _keep(place, volume, notes, None if upload or not guess else guess.picture)
     for path in (resume_path, resume_path.with_suffix(".npz")):
         path.unlink(missing_ok=True)
     return kept
 
 
-def _changes_of(began_as: str, *, is_painted: bool) -> dict[str, Any]:
+def _changes_of(growth: Growth, began_as: str, *, is_painted: bool) -> dict[str, Any]:
     """What a form's beginning changes of the recipe; colours that nobody chose may change as from an egg."""
+    if began_as == "lifted":
+        return dict(_FROM_LIFTED) | {"iterations": max(1, round(_LIFTED_SHARE * growth.recipe["iterations"]))}
     kept = {} if began_as == "egg" else dict(_FROM_GUESS)
     if not is_painted:
         del kept["colour_rate"]
     return kept
-
-
-def _find_guess(
-    guide: DiffusionGuide, growth: Growth, path: Path
-) -> tuple[Silhouette | None, list[torch.Tensor]]:
-    """The best silhouette among the guide's own pictures of the species from its side, and what is behind them.
-
-    It is sought on the first ground, and on the next only where there is none: in light a cast shadow is easily taken
-    for a foot. The pictures are kept at `path`, so that a growth which is gone on with has the same guess.
-
-    Returns:
-        The silhouette, or None; and the backdrop of every ground, none at all where no pictures were asked for.
-    """
-    from fungal_assets.forms.revolving import best_silhouette, find_backdrop
-
-    if not growth.first_guesses:
-        return None, []
-    if path.exists():
-        with np.load(path, allow_pickle=False) as kept:
-            pictures = [kept[f"ground_{index}"] for index in range(len(growth.grounds))]
-    else:
-        side, first = growth.view_words.get("side"), growth.recipe["seed"]
-        seeds = range(first, first + growth.first_guesses)
-        texts = [", ".join(filter(None, (growth.prompt, ground, side))) for ground in growth.grounds]
-        pictures = [
-            np.stack(guide.paint(text, seeds, guidance_scale=growth.guess_guidance_scale)) for text in texts
-        ]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}")
-        np.savez(temporary, **{f"ground_{index}": part for index, part in enumerate(pictures)})
-        temporary.replace(path)
-    found = (best_silhouette(list(part)) for part in pictures)
-    guess = next((shape for shape in found if shape), None)
-    shift = guess.middle_shift if guess else 0.0
-    lightness = growth.recipe["grounds"]
-    return guess, [
-        find_backdrop(list(part), lightness=light, shift=shift)
-        for part, light in zip(pictures, lightness, strict=True)
-    ]
 
 
 def _notes(growth: Growth, recipe: Recipe, volume: Volume) -> dict[str, Any]:
@@ -276,15 +242,16 @@ def _notes(growth: Growth, recipe: Recipe, volume: Volume) -> dict[str, Any]:
         named
         | {"scientific_name": growth.species.get("scientific_name", "")}
         | {"prompt": growth.prompt, "guide_sha256": growth.guide_sha256, "work_sha256": growth.work_sha256}
-        | {"first_guesses": growth.first_guesses, "guess_guidance_scale": growth.guess_guidance_scale}
+        | {"first_guess": growth.first_guess, "first_guesses": growth.first_guesses}
+        | {"guess_guidance_scale": growth.guess_guidance_scale, "lifter_sha256": growth.lifter_sha256}
         | {"first_mesh_sha256": growth.first_mesh_sha256, "tiny_encoder_sha256": growth.tiny_encoder_sha256}
         | asdict(recipe)
         | {name: round(value, 4) for name, value in figures.items()}
     )
 
 
-def _keep(folder: Path, volume: Volume, notes: Mapping[str, Any], guess: Silhouette | None) -> dict[str, Any]:
-    """Write volume, sheet, the guess, and the notes last; returns the notes as written."""
+def _keep(folder: Path, volume: Volume, notes: Mapping[str, Any], guess: np.ndarray | None) -> dict[str, Any]:
+    """Write volume, sheet, the picture that it began as, and the notes last; returns the notes as written."""
     from PIL import Image
 
     from fungal_assets.forms.keeping import save_volume
@@ -292,8 +259,8 @@ def _keep(folder: Path, volume: Volume, notes: Mapping[str, Any], guess: Silhoue
     folder.mkdir(parents=True, exist_ok=True)
     save_volume(folder / "form.npz", volume, notes)
     _save_sheet(folder / "views.webp", volume)
-    if guess:
-        _save_picture(folder / "first_guess.webp", Image.fromarray(guess.picture))
+    if guess is not None:
+        _save_picture(folder / "first_guess.webp", Image.fromarray(guess))
     write_atomically(folder / NOTES_NAME, json.dumps(notes, indent=1))
     return dict(notes)
 

@@ -18,9 +18,10 @@ from types import MappingProxyType
 from typing import Any
 
 from fungal_assets.errors import InputError
+from fungal_assets.pocket import LIFTER_PATH
 from fungal_assets.store import hash_file, hash_folder
 
-WORK_VERSION = "8"
+WORK_VERSION = "9"
 """Of the code that grows a form; the asset's code version is the same."""
 NOTES_NAME, LIST_NAME = "form.json", "forms.json"
 _FEW = 2 / 3
@@ -38,6 +39,7 @@ class Growth:
         view_words: Words by view name.
         negative_prompt: What to lead away from.
         guide_sha256: Proven hash of the tuned pipeline.
+        first_guess: What the form begins as, 'lifted', 'revolved' or 'egg'.
         first_guesses: Pictures per ground that the first guess is chosen from; 0 for none.
         guess_guidance_scale: Guidance at which they are painted.
         recipe: Settings of `distillation.Recipe`.
@@ -45,6 +47,8 @@ class Growth:
         first_mesh_sha256: Its hash, which with the rest decides the form; empty text where there is none.
         tiny_encoder: Path of the folder of a tiny autoencoder that encodes views, or empty text.
         tiny_encoder_sha256: Its hash.
+        lifter: Path of the weights that lift the first guess, or empty text where none is lifted.
+        lifter_sha256: Their hash.
     """
 
     species: Mapping[str, Any]
@@ -53,6 +57,7 @@ class Growth:
     view_words: Mapping[str, str]
     negative_prompt: str
     guide_sha256: str
+    first_guess: str
     first_guesses: int
     guess_guidance_scale: float
     recipe: Mapping[str, Any]
@@ -60,6 +65,8 @@ class Growth:
     first_mesh_sha256: str = ""
     tiny_encoder: str = ""
     tiny_encoder_sha256: str = ""
+    lifter: str = ""
+    lifter_sha256: str = ""
 
     @property
     def work_sha256(self) -> str:
@@ -71,11 +78,14 @@ class Growth:
             dict(self.view_words),
             self.negative_prompt,
             self.guide_sha256,
+            self.first_guess,
+            self.species.get("morphotype"),
             self.first_guesses,
             self.guess_guidance_scale,
             dict(self.recipe),
             self.first_mesh_sha256,
             self.tiny_encoder_sha256,
+            self.lifter_sha256,
         ]
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
@@ -91,6 +101,7 @@ def plan_growths(
     views_per_step: int,
     guidance_scale: float,
     grounds: Mapping[str, float],
+    first_guess: str,
     first_guesses: int,
     guess_guidance_scale: float,
     distillation: str,
@@ -123,6 +134,8 @@ def plan_growths(
     }
     meshes = _first_meshes(rows, first_meshes)
     encoder_sha256 = _hash_encoder(tiny_encoder)
+    lifter = LIFTER_PATH if first_guess == "lifted" else None
+    lifter_sha256 = hash_file(lifter) if lifter else ""
     return [
         Growth(
             species=row,
@@ -131,6 +144,7 @@ def plan_growths(
             view_words=wording["view_words"],
             negative_prompt=wording.get("negative_prompt", ""),
             guide_sha256=guide_sha256,
+            first_guess=first_guess,
             first_guesses=first_guesses,
             guess_guidance_scale=guess_guidance_scale,
             recipe=settings | {"seed": species_seed(seed, row["slug"])},
@@ -138,6 +152,8 @@ def plan_growths(
             first_mesh_sha256=meshes.get(row["slug"], ("", ""))[1],
             tiny_encoder=tiny_encoder,
             tiny_encoder_sha256=encoder_sha256,
+            lifter=str(lifter or ""),
+            lifter_sha256=lifter_sha256,
         )
         for row in rows
     ]

@@ -34,13 +34,13 @@ _BRIDGE = np.ones((7, 3), dtype=bool)
 _FAINTEST = 0.1
 """Of the strongest contrast: a dark cap on a white stem is a subject too, a lit floor is not."""
 _SHARE = (0.04, 0.6)
-_LEAST_MERIT = 0.55
+LEAST_MERIT = 0.55
 _WAIST = 0.2
 """Share of its convex hull that a cap on a stem leaves out."""
 _BLUR_PX = 4.0
 _FOV_DEG = 29.0
-_PX_PER_UNIT = SIZE_PX / (2 * Camera.radius * math.tan(math.radians(_FOV_DEG) / 2))
-_DENSEST, _THINNEST = 2.5, -7.0
+PX_PER_UNIT = SIZE_PX / (2 * Camera.radius * math.tan(math.radians(_FOV_DEG) / 2))
+DENSEST, THINNEST = 2.5, -7.0
 _AT_ONCE = 1 << 17
 """Samples whose distances to all balls are in memory together."""
 _MIN_COLOUR = 0.03
@@ -135,7 +135,7 @@ def best_silhouette(pictures: Sequence[np.ndarray]) -> Silhouette | None:
         pictures: uint8, each (H, W, 3), sRGB, of one subject on a plain ground, from its side.
     """
     found = [shape for picture in pictures if (shape := find_silhouette(picture))]
-    fit = [shape for shape in found if shape.merit >= _LEAST_MERIT]
+    fit = [shape for shape in found if shape.merit >= LEAST_MERIT]
     return max(fit, key=lambda shape: shape.appeal, default=None)
 
 
@@ -165,18 +165,18 @@ def revolve(shape: Silhouette, grid_size: int) -> Volume:
     """
     line = torch.linspace(-1, 1, grid_size)
     z, y, x = torch.meshgrid(line, line, line, indexing="ij")
-    row = shape.middle_px - y * _PX_PER_UNIT
+    row = shape.middle_px - y * PX_PER_UNIT
     from_axis = (x.square() + z.square()).sqrt()
-    to_core = from_axis - _at_rows(torch.from_numpy(_even_radii(shape)), row) / _PX_PER_UNIT
+    to_core = from_axis - _at_rows(torch.from_numpy(_even_radii(shape)), row) / PX_PER_UNIT
     distance = torch.minimum(to_core, _distance_to_balls(shape, x, y, z))
     cells = -distance * (grid_size - 1) / 2
-    density = cells.clamp(-1, 1) * (_DENSEST - _THINNEST) / 2 + (_DENSEST + _THINNEST) / 2
+    density = cells.clamp(-1, 1) * (DENSEST - THINNEST) / 2 + (DENSEST + THINNEST) / 2
     reach = _at_rows(torch.from_numpy(_radii(shape)), row).clamp(min=1)
     around = torch.atan2(x, z)
     folded = torch.asin(torch.sin(2 * around)) / 2
-    sideways = torch.minimum(from_axis * _PX_PER_UNIT, 0.9 * math.sqrt(2) * reach) * torch.sin(folded)
+    sideways = torch.minimum(from_axis * PX_PER_UNIT, 0.9 * math.sqrt(2) * reach) * torch.sin(folded)
     places = torch.stack([shape.axis_px + sideways, row], -1) * 2 / (SIZE_PX - 1) - 1
-    painted = _spread(shape.picture, shape.mask)
+    painted = spread(shape.picture, shape.mask)
     flat = F.grid_sample(
         painted[None], places.reshape(1, -1, 1, 2), align_corners=True, padding_mode="border"
     )
@@ -226,11 +226,11 @@ def _distance_to_balls(shape: Silhouette, x: torch.Tensor, y: torch.Tensor, z: t
     """Signed distance to the balls of the mask's medial axis in each of its planes; below 0 inside."""
     axis, radius_px = medial_axis(shape.mask, return_distance=True, rng=0)
     rows, columns = np.nonzero(axis)
-    out, up = (columns - shape.axis_px) / _PX_PER_UNIT, (shape.middle_px - rows) / _PX_PER_UNIT
+    out, up = (columns - shape.axis_px) / PX_PER_UNIT, (shape.middle_px - rows) / PX_PER_UNIT
     angles = np.radians(_BRANCHES_DEG)
     planes = [np.stack([out * math.cos(angle), up, -out * math.sin(angle)], 1) for angle in angles]
     centres = torch.from_numpy(np.concatenate(planes)).float()
-    radii = torch.from_numpy(np.tile(radius_px[rows, columns], len(planes)) / _PX_PER_UNIT).float()
+    radii = torch.from_numpy(np.tile(radius_px[rows, columns], len(planes)) / PX_PER_UNIT).float()
     parts = torch.stack([x, y, z], -1).reshape(-1, 3).split(_AT_ONCE)
     return torch.cat([(torch.cdist(part, centres) - radii).amin(1) for part in parts]).reshape(x.shape)
 
@@ -243,7 +243,7 @@ def _at_rows(values: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
     return torch.where((row >= 0) & (row <= len(values) - 1), inside, -2.0)
 
 
-def _spread(picture: np.ndarray, mask: np.ndarray) -> torch.Tensor:
+def spread(picture: np.ndarray, mask: np.ndarray) -> torch.Tensor:
     """The picture with the subject's colours carried on beyond its edge: float32 (3, H, W), 0 to 1."""
     inner = ndimage.binary_erosion(mask, iterations=2)
     inner = inner if inner.any() else mask

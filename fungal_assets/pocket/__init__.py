@@ -9,3 +9,4 @@ from pathlib import Path
 MODEL_DIR = Path(__file__).parent / "model"
 SPECIMENS_DIR = Path(__file__).parent / "specimens"
 JUDGE_DIR = Path(__file__).parent / "judge"
+LIFTER_PATH = Path(__file__).parent / "lifter" / "lifter.safetensors"

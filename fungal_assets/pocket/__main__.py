@@ -1,4 +1,4 @@
-"""The recipe as a command: `python -m fungal_assets.pocket specimens | model | judge | references | score`.
+"""The recipe as a command: `python -m fungal_assets.pocket specimens | model | judge | lifter | references | score`.
 
 It needs the extra `recipe` and, the first time, npm for the drawings. What it makes goes into the package.
 """
@@ -119,7 +119,7 @@ def model(
 @work_option
 @art_option
 @click.option("--concepts", default=190, show_default=True, help="Size of the world beside fungi.")
-@click.option("--steps", default=3000, show_default=True, help="Optimiser steps.")
+@click.option("--steps", default=2300, show_default=True, help="Optimiser steps.")
 @sheets_option
 def judge(work: Path, art: Path, concepts: int, steps: int, sheets: Path) -> None:
     """Teach the judge and write it; the model comes first, since it reads with the model's tokenizer."""
@@ -131,6 +131,24 @@ def judge(work: Path, art: Path, concepts: int, steps: int, sheets: Path) -> Non
         work, art, MODEL_DIR, settings, contrast, JUDGE_DIR / "clip", sheets=sheets, tell=click.echo
     )
     click.echo("  ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+
+
+@main.command()
+@work_option
+@count_option("--pairs", 1600, "Rendered fungi with their volumes.")
+@click.option("--steps", default=2300, show_default=True, help="Optimiser steps.")
+@click.option("--processes", default=2, show_default=True)
+@sheets_option
+def lifter(work: Path, pairs: int, steps: int, processes: int, sheets: Path) -> None:
+    """Teach what makes a volume of a picture, and write it; the model comes first, since it paints some of them."""
+    from fungal_assets.pocket import LIFTER_PATH
+    from fungal_assets.pocket.lifter_training import LifterSettings, make_lifter
+
+    settings = LifterSettings(pairs=pairs, steps=steps)
+    figures = make_lifter(
+        work, MODEL_DIR, settings, LIFTER_PATH.parent, processes=processes, sheets=sheets, tell=click.echo
+    )
+    click.echo("  ".join(f"{name} {value:.4g}" for name, value in figures["all"].items()))
 
 
 @main.command()

@@ -95,6 +95,63 @@ It was taught on the world of the model that it judges, so `galleries.judging`, 
 of real pictures, stands beside it. It knows nothing outside that world: any picture is named by one of its things.
 """
 
+_LIFTER_CARD = """---
+license: apache-2.0
+tags: [image-to-3d, fungi]
+---
+
+# The lifter of the pocket model of fungal_assets
+
+It makes a volume of one picture of a fungus on a dark ground: occupancy and colours on 32 by 32 by 32 samples, upright,
+facing the camera. A U-Net over the picture whose output channels are the slices of the volume (volumetric regression,
+A. Jackson et al. 2017), {millions:.1f} million parameters, in 8 bits. It loads with
+`fungal_assets.forms.lifting.load_lifter(folder / "{file}")`.
+
+## What it learnt from
+
+{taught} rendered fungi of this project's own generator, all sixteen morphotypes alike, from all sides and from a little
+below to well above, with their distance fields and paint; {painted} of them also as the pocket model paints them over.
+{steps} steps of batch {batch_size}, seed {seed}.
+
+## Figures
+
+Of {pictures} such fungi that it was not taught. `iou`: intersection over union with the true body; `colour error`: mean
+difference of sRGB on the true surface, 0 to 1. `turned`: the picture's silhouette turned about its axis instead
+(`fungal_assets.forms.revolving`).
+
+| form | iou, lifted | iou, turned | colour error, lifted | colour error, turned |
+|---|---|---|---|---|
+{rows}
+
+SHA-256 of the weights: `{sha256}`. `recipe.json` beside this file holds all settings; `python -m fungal_assets.pocket
+lifter` makes another from the same seed; this one was stopped several times, its number of steps changed, while its
+pairs were still being rendered (`docs/log.md`, 2026-11-30).
+
+## Limits
+
+What no picture shows it guesses from what fungi are like; it knows nothing else. Parts thinner than a sample, as teeth
+and the tips of corals, are lost or run together, and what lies behind is the mean of what it might be.
+"""
+
+
+def write_lifter_card(folder: Path, recipe: Mapping[str, Any]) -> None:
+    """Write the lifter's recipe (`settings`, `figures` by form, `counts`, `file`, `weights_sha256`) and its card."""
+    write_atomically(folder / RECIPE_FILE, json.dumps(recipe, indent=1))
+    columns = ("lifted_iou", "revolved_iou", "lifted_colour_error", "revolved_colour_error")
+    rows = [
+        f"| {form.replace('_', ' ')} | " + " | ".join(f"{own[name]:.2f}" for name in columns) + " |"
+        for form, own in recipe["figures"].items()
+    ]
+    text = _LIFTER_CARD.format(
+        **{name: recipe["settings"][name] for name in ("steps", "batch_size", "seed")},
+        **recipe["counts"],
+        millions=count_parameters(folder / recipe["file"]) / 1e6,
+        file=recipe["file"],
+        rows="\n".join(rows),
+        sha256=recipe["weights_sha256"],
+    )
+    write_atomically(folder / "README.md", text)
+
 
 def write_judge_card(folder: Path, recipe: Mapping[str, Any]) -> None:
     """Write the judge's recipe (`settings`, `figures`, `pictures`, `weights_sha256`) and its card into its folder."""
@@ -122,15 +179,17 @@ def write_card(model: Path, recipe: Mapping[str, Any]) -> None:
         recipe: `settings` (nested, as of `RecipeSettings`), `figures` by name, and whatever else is to be kept.
     """
     write_atomically(model / RECIPE_FILE, json.dumps(recipe, indent=1))
-    write_atomically(model / "README.md", card_text(recipe, _parameters(model)))
+    parameters = count_parameters(model / "unet" / "diffusion_pytorch_model.safetensors")
+    write_atomically(model / "README.md", card_text(recipe, parameters))
 
 
 def _bullets(lines: Iterable[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _parameters(model: Path) -> int:
-    with safe_open(model / "unet" / "diffusion_pytorch_model.safetensors", "pt") as file:
+def count_parameters(weights: Path) -> int:
+    """How many numbers a safetensors file holds."""
+    with safe_open(weights, "pt") as file:
         return sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 - not a dict
 
 

@@ -445,7 +445,7 @@ def make_judge(
     tokenizer = CLIPTokenizer.from_pretrained(model / "tokenizer")
     towers = build_towers(tokenizer, contrast, dimensions=lessons.features.shape[1]).to(pick_device())
     teach_judge(towers, tokenizer, lessons, work / "judge", contrast, tell=tell)
-    with _in_place_of(target) as folder:
+    with in_place_of(target) as folder:
         ClipJudge(towers, tokenizer).save(folder)
         judge = ClipJudge.load(folder)
         figures, sheet = score_judge(judge, tarballs)
@@ -559,7 +559,7 @@ def export(
     history: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Write the pipeline in half precision with its recipe beside it, in place of what was there."""
-    with _in_place_of(target) as folder:
+    with in_place_of(target) as folder:
         for part in ("unet", "vae", "text_encoder"):
             getattr(pipeline, part).to("cpu").half()
         save_pipeline(pipeline, folder)
@@ -570,7 +570,7 @@ def export(
 
 
 @contextmanager
-def _in_place_of(target: Path) -> Iterator[Path]:
+def in_place_of(target: Path) -> Iterator[Path]:
     """A folder of a temporary name that takes the place of `target` once it is whole."""
     temporary = target.with_name(f".{target.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from fungal_assets.errors import InputError, ProvenanceError
+from fungal_assets.forms import guessing
 from fungal_assets.forms.checks import check_consistency, check_guide, check_silhouettes, check_solidity
 from fungal_assets.forms.distillation import distill
 from fungal_assets.forms.gltf import write_glb
@@ -29,6 +30,8 @@ from fungal_assets.forms.planning import (
 )
 from fungal_assets.forms.uploads import load_upload
 from fungal_assets.forms.volume import EMPTY, Volume
+from fungal_assets.pocket.corpus import render_pixels
+from fungal_assets.pocket.fungarium import sample_portrait
 from fungal_assets.store import hash_file
 from fungal_assets_tests.forms.shapes import mushroom, toadstool
 
@@ -36,7 +39,7 @@ SETTINGS = {
     "species_names": ["pale wood cup", "dusky oak spike"],
     "iterations": 4, "grid_size": 16, "view_size_px": 16,
     "views_per_step": 1, "guidance_scale": 2.0,
-    "grounds": {"on a black background": 0.0, "in the snow": 0.9}, "first_guesses": 0,
+    "grounds": {"on a black background": 0.0, "in the snow": 0.9}, "first_guess": "revolved", "first_guesses": 0,
     "guess_guidance_scale": 2.0, "distillation": "sds", "shaded_share": 0.0, "warm_up": 0.0,
     "first_meshes": {}, "tiny_encoder": "", "processes": 1, "seed": 5,
 }  # fmt: skip
@@ -158,6 +161,7 @@ def test_one_more_species_drops_none_that_is_there(grown, pruned_weights, named_
     [
         {"iterations": 2},
         {"grounds": {"on white paper": 0.0, "in the snow": 0.9}},
+        {"first_guess": "lifted"},
         {"first_guesses": 1},
         {"seed": 6},
         {"distillation": "ism"},
@@ -204,8 +208,9 @@ def test_a_guide_that_shows_no_free_subject_leaves_the_form_an_egg(pruned_weight
     assert [note["began_as"] for note in notes] == ["egg"] and notes[0]["start"] == 0.9
 
 
-def test_a_form_begins_as_the_silhouette_that_its_guide_paints(
-    pruned_weights, named_world, tmp_path, monkeypatch
+@pytest.mark.parametrize("road", ["lifted", "revolved"])
+def test_a_form_begins_as_a_picture_that_its_guide_paints(
+    road, pruned_weights, named_world, tmp_path, monkeypatch
 ):
     """Killed in the middle, it goes on from the same guess, which is not painted again, to the same form."""
     painted, texts = mushroom(), []
@@ -219,7 +224,7 @@ def test_a_form_begins_as_the_silhouette_that_its_guide_paints(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(DiffusionGuide, "paint", paint)
-    settings = {"first_guesses": 2, "species_names": ["pale wood cup"]}
+    settings = {"first_guess": road, "first_guesses": 2, "species_names": ["pale wood cup"]}
     _grow(pruned_weights, named_world, tmp_path / "whole", **settings)
     assert len(texts) == 2 and "on a black background" in texts[0] and "in the snow" in texts[1]
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -231,9 +236,40 @@ def test_a_form_begins_as_the_silhouette_that_its_guide_paints(
     for name in ("form.npz", "first_guess.webp", "form.json"):
         assert (whole / name).read_bytes() == (broken / name).read_bytes()
     notes = json.loads((whole / "form.json").read_text())
-    assert notes["began_as"] == "silhouette" and notes["start"] == 0.55
-    assert (notes["density_rate"], notes["colour_rate"]) == (0.04, 0.004)
+    decided = [notes[name] for name in ("began_as", "iterations", "start", "density_rate", "colour_rate")]
+    assert decided == [road, *((1, 0.3, 0.04, 0.002) if road == "lifted" else (4, 0.55, 0.04, 0.004))]
     assert not list((tmp_path / "broken" / ".resume").glob("*.npz"))
+
+
+def test_what_loses_a_part_in_being_lifted_is_turned_if_it_is_even_enough(
+    pruned_weights, named_world, monkeypatch
+):
+    growth = _plan(pruned_weights, named_world, first_guess="lifted")[0]
+    upright, leaning = mushroom(), mushroom(lean=40)
+    assert guessing._guess([upright], growth).road == "lifted"
+    monkeypatch.setattr(guessing, "_LEAST_AGREEMENT", 1.01)
+    assert guessing._guess([upright], growth).road == "revolved"
+    assert guessing._guess([leaning], growth).road == "lifted"
+    assert guessing._guess([np.zeros_like(upright)], growth) is None
+
+
+def test_the_picture_that_shows_the_named_form_is_likest():
+    pictures = [render_pixels(sample_portrait(3, morphotype=name)) for name in ("morel", "puffball")]
+    for place, name in enumerate(("morel", "puffball")):
+        likeness = guessing._likeness(pictures, name)
+        assert likeness[place] > 2 * likeness[1 - place]
+    assert guessing._likeness(pictures, None) == [1.0, 1.0]
+
+
+def test_an_egg_is_shown_before_what_is_painted_but_begins_as_none_of_it(
+    pruned_weights, named_world, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(DiffusionGuide, "paint", lambda self, text, seeds, **_: [mushroom()] * len(seeds))
+    settings = {"first_guess": "egg", "first_guesses": 1, "species_names": ["pale wood cup"]}
+    _grow(pruned_weights, named_world, tmp_path, **settings)
+    notes = json.loads((tmp_path / "pale-wood-cup" / "form.json").read_text())
+    assert notes["began_as"] == "egg" and notes["start"] == 0.9
+    assert not (tmp_path / "pale-wood-cup" / "first_guess.webp").exists()
 
 
 def test_other_weights_are_refused_before_anything_is_grown(pruned_weights, named_world, tmp_path):

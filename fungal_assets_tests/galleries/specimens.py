@@ -125,4 +125,5 @@ def paint_gallery(folder: Path, painted: Sequence[Sequence[Image.Image]]) -> Pat
                 }
             )
     write_table(folder / "gallery.parquet", rows, COLUMNS)
+    (folder / "gallery.json").write_text(json.dumps({"models": {}, "settings": {}}))
     return folder

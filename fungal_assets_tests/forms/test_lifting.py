@@ -1,0 +1,110 @@
+"""Lifting: what the network is shown, how its answer lies in the box, and what the one that ships knows."""
+
+import numpy as np
+import pytest
+import torch
+
+from fungal_assets.forms.lifting import (
+    GRID,
+    LOOK_PX,
+    REACH,
+    Lifted,
+    Lifter,
+    as_volume,
+    best_lifted,
+    load_lifter,
+    look,
+    save_lifter,
+    window_about,
+)
+from fungal_assets.forms.revolving import PX_PER_UNIT, find_silhouette
+from fungal_assets.forms.volume import Camera, render
+from fungal_assets.pocket import LIFTER_PATH
+from fungal_assets_tests.forms.shapes import mushroom
+
+RED, BLUE = torch.tensor([0.9, 0.1, 0.1]), torch.tensor([0.1, 0.1, 0.9])
+
+
+def _lifted_block(half_px=40.0):
+    """A block low on the right and near the camera: red in front, blue behind."""
+    occupied = torch.full((GRID, GRID, GRID), -6.0)
+    occupied[16:28, 4:12, 18:30] = 6.0
+    colours = torch.empty(3, GRID, GRID, GRID)
+    colours[:, :22], colours[:, 22:] = (torch.logit(tint)[:, None, None, None] for tint in (BLUE, RED))
+    return Lifted(occupied, colours, half_px, 1.0)
+
+
+def test_a_window_is_a_square_about_the_subject():
+    mask = np.zeros((128, 128), dtype=bool)
+    mask[20:80, 50:70] = True
+    window = window_about(mask)
+    assert window.middle == (60.0, 50.0) and window.half_px == pytest.approx(30 * REACH)
+
+
+def test_the_network_sees_the_subject_in_the_middle_at_one_size_and_nothing_of_its_ground():
+    picture, mask = torch.rand(1, 3, 128, 128), torch.zeros(1, 1, 128, 128)
+    picture[:, :, 20:80, 50:70] = torch.tensor([1.0, 0.5, 0.0])[None, :, None, None]
+    mask[:, :, 20:80, 50:70] = 1
+    window = window_about(mask[0, 0].numpy() > 0)
+    seen = look(picture, mask, torch.tensor([[*window.middle, window.half_px]]))[0]
+    tall = round(LOOK_PX / REACH)
+    assert (
+        seen.shape == (4, LOOK_PX, LOOK_PX) and abs(int((seen[3, :, LOOK_PX // 2] > 0.5).sum()) - tall) <= 1
+    )
+    assert torch.allclose(seen[:3, LOOK_PX // 2, LOOK_PX // 2], torch.tensor([1.0, 0.0, -1.0]), atol=1e-5)
+    assert not seen[:, seen[3] == 0].any()
+
+
+def test_a_lifted_body_stands_in_the_middle_as_large_as_in_its_picture_and_faces_the_camera():
+    volume = as_volume(_lifted_block(), 64)
+    body = (volume.density > 0).nonzero() / 63 * 2 - 1
+    low, high = body.amin(0), body.amax(0)
+    assert torch.allclose(low + high, torch.zeros(3), atol=0.06)
+    cell = 2 * 40.0 / PX_PER_UNIT / (GRID - 1)
+    assert torch.allclose(high - low, cell * torch.tensor([11.0, 7.0, 11.0]), atol=0.09)
+    front, back = (render(volume, Camera(azimuth, 0), 48).rgb[:, 24, 24] for azimuth in (0, 180))
+    assert torch.allclose(front, RED, atol=0.05) and torch.allclose(back, BLUE, atol=0.05)
+
+
+def test_what_is_deeper_than_the_box_is_made_to_fit():
+    lifted = _lifted_block(half_px=60.0)
+    lifted.occupied[:, 8:12, 8:12] = 6.0
+    alpha = as_volume(lifted, 48).cell_alpha()
+    assert max(alpha[side].max() for side in (0, -1)) < 0.01 < alpha[2:-2].max()
+
+
+def test_a_lifter_comes_back_from_its_file_within_half_a_step_of_each_row(tmp_path):
+    lifter = Lifter()
+    save_lifter(tmp_path / "lifter.safetensors", lifter)
+    kept = load_lifter(tmp_path / "lifter.safetensors")
+    for one, two in zip(lifter.parameters(), kept.parameters(), strict=True):
+        steps = one.abs().flatten(1).amax(1) / 127 if one.dim() > 1 else torch.zeros(len(one))
+        apart = (one - two).abs().reshape(len(one), -1).amax(1)
+        assert (apart <= 0.51 * steps + 1e-3 * one.abs().max()).all() and not two.requires_grad
+    assert (tmp_path / "lifter.safetensors").stat().st_size < 1.1 * sum(
+        one.numel() for one in kept.parameters()
+    )
+
+
+def test_the_shipped_lifter_makes_a_cap_on_a_stem_of_a_cap_on_a_stem_from_all_sides():
+    lifted = load_lifter(LIFTER_PATH).lift(find_silhouette(mushroom()))
+    assert lifted.agreement > 0.8
+    volume = as_volume(lifted, 48)
+    for azimuth in (0, 90, 180, 270):
+        view = render(volume, Camera(azimuth, 0, fov_deg=29), 128)
+        rows = (view.alpha.numpy() > 0.5).sum(1)
+        filled = np.flatnonzero(rows)
+        top, bottom = filled[0], filled[-1]
+        cap = rows[top : top + (bottom - top) // 3].max()
+        assert cap > 2 * np.median(rows[bottom - (bottom - top) // 3 : bottom]) > 0, azimuth
+
+
+def test_the_subject_that_is_lifted_best_and_most_alike_is_chosen_and_without_one_none_is():
+    lifter, plain = load_lifter(LIFTER_PATH), np.full((128, 128, 3), 9, dtype=np.uint8)
+    torn = mushroom()
+    torn[62:72] = 4
+    shape, _ = best_lifted(lifter, [plain, torn, mushroom()], [1.0, 1.0, 1.0])
+    assert (shape.picture == mushroom()).all()
+    shape, _ = best_lifted(lifter, [plain, torn, mushroom()], [1.0, 1.0, 0.1])
+    assert (shape.picture == torn).all()
+    assert best_lifted(lifter, [plain], [1.0]) is None
