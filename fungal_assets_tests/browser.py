@@ -36,7 +36,9 @@ class Browser:
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             self._stack = contextlib.ExitStack()
-            self._socket = self._stack.enter_context(connect(self._find_page(), max_size=None, close_timeout=1))
+            self._socket = self._stack.enter_context(
+                connect(self._find_page(), max_size=None, close_timeout=1)
+            )
         except BaseException:
             self._end()
             raise
