@@ -115,12 +115,13 @@ def check_replay(cppn_forms: Path) -> Verdict:
 
     def judge() -> Verdict:
         from fungal_assets.forms.keeping import load_volume
+        from fungal_assets.forms.solid import overlap
 
         found = {}
         for form in _forms(cppn_forms):
             kept = load_volume(cppn_forms / form["slug"] / "form.npz").cell_alpha() > 0.5
             again = _regrow(cppn_forms, form).cell_alpha() > 0.5
-            found[form["common_name"]] = float((kept & again).sum() / max(int((kept | again).sum()), 1))
+            found[form["common_name"]] = overlap(kept, again)
         wrong = [f"{name} ({value:.3f})" for name, value in found.items() if value < LEAST_REPLAYED]
         finding = (
             f"grows something else: {name_some(wrong)}" if wrong else "every genome grows its form again"

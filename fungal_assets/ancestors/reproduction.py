@@ -13,6 +13,7 @@ from fungal_assets.ancestors.expression import express
 from fungal_assets.ancestors.fields import FINE_CELLS, Field, measure_field
 from fungal_assets.ancestors.genomes import lone_seed
 from fungal_assets.forms.crossing import winding_numbers
+from fungal_assets.forms.solid import overlap
 
 _WELL = 0.993
 _SIZE = 72
@@ -34,4 +35,4 @@ def measure_reproduction(field: Field, *, size: int = _SIZE) -> float:
     grown = express([lone_seed()], [field], size).density[0].numpy() > 0
     line = np.linspace(-1, 1, size)
     is_body = winding_numbers(field.body.vertices[field.body.faces], line) > 0
-    return float((grown & is_body).sum() / max((grown | is_body).sum(), 1))
+    return overlap(grown, is_body)

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 import torch  # noqa: TID253
 
-from fungal_assets.forms.volume import Volume
+from fungal_assets.forms.volume import Volume, density_across
 
 if TYPE_CHECKING:
     from fungal_assets.pocket.fungarium.traits import Traits
 
 HALF_SIDE = 0.55
 """Half of the longer side of a known form, in world units: about what a first guess has."""
-_DENSEST, _THINNEST = 2.5, -7.0
 _COLUMNS = 128
 _PROBES = 40
 
@@ -47,9 +46,8 @@ def known_volume(traits: Traits, grid_size: int) -> Volume:
     points = torch.stack([x, y, z], -1).reshape(-1, 3) / scale + (low + high) / 2
     distance = form.distance(points) / form.damping * scale
     cells = -distance * (grid_size - 1) / 2
-    density = cells.clamp(-1, 1) * (_DENSEST - _THINNEST) / 2 + (_DENSEST + _THINNEST) / 2
     colour = torch.full((3, len(points)), 0.5)
     near = (cells > -3).nonzero()[:, 0]
     colour[:, near] = to_srgb(paint_skin(skin, form, points[near])).clamp(0.02, 0.98).T
     shape = (grid_size,) * 3
-    return Volume(density.reshape(shape), torch.logit(colour).reshape(3, *shape))
+    return Volume(density_across(cells).reshape(shape), torch.logit(colour).reshape(3, *shape))

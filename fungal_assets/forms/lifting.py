@@ -22,9 +22,9 @@ import torch.nn.functional as F  # noqa: TID253
 from scipy import ndimage  # noqa: TID253
 from torch import nn  # noqa: TID253
 
-from fungal_assets.forms.revolving import DENSEST, PX_PER_UNIT, THINNEST, Silhouette, find_silhouette, spread
-from fungal_assets.forms.solid import largest_piece
-from fungal_assets.forms.volume import Volume
+from fungal_assets.forms.revolving import PX_PER_UNIT, Silhouette, find_silhouette, spread
+from fungal_assets.forms.solid import largest_piece, overlap
+from fungal_assets.forms.volume import Volume, density_across
 
 GRID = 32
 """Slices, and samples along each side of one."""
@@ -38,8 +38,8 @@ _SURE, _MOST_RAISED = 1.0, 3.0
 """Logit that the likeliest sample behind the mask has at least, and by how much it is raised for that at most."""
 _AGREED = 0.8
 """Agreement from which on more says nothing: lumps agree best."""
-_FINE = 7
-"""Samples across which a picture is blurred: what is finer is its detail."""
+_WIDE = 7
+"""Samples across which means are taken, odd."""
 _SHARPNESS = 0.5
 """Logit at which a sample is as full, or as empty, as any."""
 _MOST = 0.92
@@ -195,22 +195,21 @@ class Lifter(nn.Module):
         mask, window = torch.from_numpy(shape.mask)[None, None].float(), window_about(shape.mask)
         windows = torch.tensor([[*window.middle, window.half_px]])
         seen = look(picture, mask, windows)
-        close = look(spread(shape.picture, shape.mask)[None], torch.ones_like(mask), windows, 2 * LOOK_PX)[
-            0, :3
-        ]
+        whole = spread(shape.picture, shape.mask)[None]
+        close = look(whole, torch.ones_like(mask), windows, 2 * LOOK_PX)[0, :3] / 2 + 0.5
         occupied, colours = (part[0] for part in self(seen))
         occupied, colours = _even_depth(occupied[None])[0], _even_depth(colours)
         sampled = _at_samples(seen)
         shown = sampled[3] > 0.5
         behind = occupied.amax(0)
         missing = ((_SURE - behind).clamp(0, _MOST_RAISED) * shown)[None]
-        occupied = occupied + _blurred(missing, _FINE) / _blurred(shown.float()[None], _FINE).clamp(min=0.05)
+        occupied = occupied + _blurred(missing) / _blurred(shown.float()[None]).clamp(min=0.05)
         is_body = largest_piece((occupied > 0).numpy())
         near = torch.from_numpy(ndimage.binary_dilation(is_body))
         occupied = torch.where(near, occupied, occupied.clamp(max=_CLEAR))
         colours = _row_by_row(occupied, colours, sampled)
-        agreement = _agreement(torch.from_numpy(is_body), shown)
-        return Lifted(occupied, colours, window.half_px, agreement, close / 2 + 0.5)
+        agreement = overlap(torch.from_numpy(is_body).any(0), shown)
+        return Lifted(occupied, colours, window.half_px, agreement, close)
 
 
 def _at_samples(seen: torch.Tensor) -> torch.Tensor:
@@ -228,8 +227,8 @@ def _row_by_row(occupied: torch.Tensor, colours: torch.Tensor, sampled: torch.Te
     nearest = len(occupied) - 1 - (occupied > 0).flip(0).int().argmax(0)
     front = rgb.gather(1, nearest.expand(3, 1, *nearest.shape))[:, 0]
     both = shown * (occupied > 0).any(0)
-    of_rows = _blurred(both, _FINE).sum(2).clamp(min=0.5)
-    missed = _blurred(((picture + 0.5 * shown) - front * shown) * both, _FINE).sum(2) / of_rows
+    of_rows = _blurred(both).sum(2).clamp(min=0.5)
+    missed = _blurred(((picture + 0.5 * shown) - front * shown) * both).sum(2) / of_rows
     return torch.logit((rgb + missed[:, None, :, None]).clamp(0.02, 0.98))
 
 
@@ -254,21 +253,15 @@ def _painted(
     return rgb
 
 
-def _blurred(picture: torch.Tensor, wide: int) -> torch.Tensor:
-    """Each sample the mean of a neighbourhood that wide, odd: float (C, H, W)."""
-    return F.avg_pool2d(picture[None], wide, 1, wide // 2)[0]
+def _blurred(picture: torch.Tensor) -> torch.Tensor:
+    """Each sample the mean of its neighbourhood: float (C, H, W)."""
+    return F.avg_pool2d(picture[None], _WIDE, 1, _WIDE // 2)[0]
 
 
 def _even_depth(fields: torch.Tensor) -> torch.Tensor:
     """Fields (C, D, H, W) with each slice mixed with its neighbours: they are channels, which nothing else ties."""
     padded = torch.cat([fields[:, :1], fields, fields[:, -1:]], 1)
     return 0.25 * padded[:, :-2] + 0.5 * padded[:, 1:-1] + 0.25 * padded[:, 2:]
-
-
-def _agreement(body: torch.Tensor, shown: torch.Tensor) -> float:
-    """Intersection over union of a body's outline from in front, bool (D, H, W), and a mask, bool (H, W)."""
-    outline = body.any(0)
-    return float((outline & shown).sum() / (outline | shown).sum().clamp(min=1))
 
 
 def save_lifter(path: Path, lifter: Lifter) -> None:
@@ -324,16 +317,14 @@ def as_volume(lifted: Lifted, grid_size: int) -> Volume:
     slopes[1] *= _UPWARD
     facing = slopes / slopes.sum(0).clamp(min=1e-3)
     fields = torch.cat([(lifted.occupied / _SHARPNESS).clamp(-1, 1)[None], lifted.colours, facing])[None]
-    occupied, *colours = F.grid_sample(fields, places, align_corners=True, padding_mode="border")[0].split(
-        [1, 3, 3]
-    )
-    inside = torch.where((places[0].abs() <= 1).all(-1), occupied[0], -1.0)
-    colour, facing = colours
+    sampled = F.grid_sample(fields, places, align_corners=True, padding_mode="border")[0]
+    occupied, colour, facing = sampled.split([1, 3, 3])
     if lifted.picture is not None:
         colour = torch.logit(
             _painted(torch.sigmoid(colour), lifted.picture, facing, places[0]).clamp(0.02, 0.98)
         )
-    return Volume(inside * (DENSEST - THINNEST) / 2 + (DENSEST + THINNEST) / 2, colour.clamp(-_VIVID, _VIVID))
+    inside = torch.where((places[0].abs() <= 1).all(-1), occupied[0], -1.0)
+    return Volume(density_across(inside), colour.clamp(-_VIVID, _VIVID))
 
 
 def best_lifted(

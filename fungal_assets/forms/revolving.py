@@ -22,8 +22,8 @@ from scipy import ndimage  # noqa: TID253
 from skimage.filters import threshold_otsu  # noqa: TID253
 from skimage.morphology import convex_hull_image, medial_axis  # noqa: TID253
 
-from fungal_assets.forms.solid import largest_piece
-from fungal_assets.forms.volume import Camera, Volume
+from fungal_assets.forms.solid import largest_piece, overlap
+from fungal_assets.forms.volume import Camera, Volume, density_across
 
 SIZE_PX = 128
 """Side that every picture is brought to first; all pixel counts below are of it."""
@@ -40,7 +40,6 @@ _WAIST = 0.2
 _BLUR_PX = 4.0
 _FOV_DEG = 29.0
 PX_PER_UNIT = SIZE_PX / (2 * Camera.radius * math.tan(math.radians(_FOV_DEG) / 2))
-DENSEST, THINNEST = 2.5, -7.0
 _AT_ONCE = 1 << 17
 """Samples whose distances to all balls are in memory together."""
 _MIN_COLOUR = 0.03
@@ -169,8 +168,7 @@ def revolve(shape: Silhouette, grid_size: int) -> Volume:
     from_axis = (x.square() + z.square()).sqrt()
     to_core = from_axis - _at_rows(torch.from_numpy(_even_radii(shape)), row) / PX_PER_UNIT
     distance = torch.minimum(to_core, _distance_to_balls(shape, x, y, z))
-    cells = -distance * (grid_size - 1) / 2
-    density = cells.clamp(-1, 1) * (DENSEST - THINNEST) / 2 + (DENSEST + THINNEST) / 2
+    density = density_across(-distance * (grid_size - 1) / 2)
     reach = _at_rows(torch.from_numpy(_radii(shape)), row).clamp(min=1)
     around = torch.atan2(x, z)
     folded = torch.asin(torch.sin(2 * around)) / 2
@@ -196,8 +194,7 @@ def _ground_of_rows(pixels: np.ndarray) -> np.ndarray:
 
 
 def _symmetry(mask: np.ndarray, axis_px: float) -> float:
-    other = _mirror(mask, axis_px)
-    return float((mask & other).sum() / (mask | other).sum())
+    return overlap(mask, _mirror(mask, axis_px))
 
 
 def _mirror(pixels: np.ndarray, axis_px: float) -> np.ndarray:

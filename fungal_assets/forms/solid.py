@@ -6,6 +6,7 @@ Belongs here: pieces, haze and the figures of solidity. Torch kernel.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch  # noqa: TID253
@@ -16,6 +17,7 @@ from fungal_assets.errors import InputError
 from fungal_assets.forms.priors import alpha_entropy
 from fungal_assets.forms.volume import EMPTY, Camera, Volume, render
 
+Mask = TypeVar("Mask", np.ndarray, torch.Tensor)
 HALF_OPAQUE = 0.5
 NEARLY_OPAQUE = 0.9
 _LEAST_ALPHA = 0.05
@@ -58,6 +60,11 @@ def find_largest(is_matter: np.ndarray) -> tuple[np.ndarray, float]:
         return is_matter, 0.0
     sizes = np.bincount(pieces.ravel())[1:]
     return pieces == 1 + int(sizes.argmax()), float(sizes.max() / sizes.sum())
+
+
+def overlap(one: Mask, other: Mask) -> float:
+    """Intersection over union of two masks of one shape, 0 to 1; 0 of two that are empty."""
+    return int((one & other).sum()) / max(int((one | other).sum()), 1)
 
 
 def count_pieces(is_matter: np.ndarray, *, least_share: float = 0.01) -> int:

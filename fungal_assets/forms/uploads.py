@@ -24,12 +24,11 @@ from fungal_assets.forms.crossing import winding_numbers
 from fungal_assets.forms.gltf import read_glb, read_glb_texture
 from fungal_assets.forms.srgb import to_srgb
 from fungal_assets.forms.topology import is_closed, weld
-from fungal_assets.forms.volume import DENSITY_SCALE, Volume
+from fungal_assets.forms.volume import DENSEST, DENSITY_SCALE, THINNEST, Volume
 
 HALF_SIDE = 0.62
 """Half of the longest side of an uploaded mesh in the box, in world units: so large are forms from silhouettes."""
 MOST_FACES = 200_000
-_DENSEST, _THINNEST = 2.5, -7.0
 _GREY = 0.5
 
 
@@ -118,7 +117,7 @@ def _fill(vertices: np.ndarray, faces: np.ndarray, rgb: np.ndarray, grid_size: i
     step = 2 / (grid_size - 1)
     cells = np.where(is_inside.reshape(-1), away, -away) / step
     half_opaque = math.log(math.expm1(math.log(2) / (DENSITY_SCALE * step)))
-    density = (half_opaque + cells * (_DENSEST - _THINNEST) / 2).clip(_THINNEST, _DENSEST)
+    density = (half_opaque + cells * (DENSEST - THINNEST) / 2).clip(THINNEST, DENSEST)
     shown = rgb[owner[nearest]].clip(0.03, 0.97)
     shape = (grid_size,) * 3
     return Volume(

@@ -23,6 +23,8 @@ import torch.nn.functional as F  # noqa: TID253
 
 DENSITY_SCALE = 12.0
 EMPTY = -30.0
+DENSEST, THINNEST = 2.5, -7.0
+"""Density of matter and of air, before its activation, in a volume that is made of a surface."""
 Bounds = tuple[tuple[float, float, float], tuple[float, float, float]]
 UNIT_BOUNDS: Bounds = ((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))
 
@@ -56,6 +58,11 @@ class Volume:
     def rgb(self) -> torch.Tensor:
         """Colour of each sample: sRGB float, shape (3, D, H, W), 0 to 1."""
         return torch.sigmoid(self.colour)
+
+
+def density_across(cells: torch.Tensor) -> torch.Tensor:
+    """Density before its activation of samples that lie so many cells inside a surface, any shape; even beyond one."""
+    return cells.clamp(-1, 1) * (DENSEST - THINNEST) / 2 + (DENSEST + THINNEST) / 2
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,10 @@ from torch import Tensor
 
 from fungal_assets.diffusion.devices import mixed_precision, pick_device
 from fungal_assets.forms.lifting import Lifted, Lifter, as_volume, load_lifter, look, save_lifter
-from fungal_assets.forms.revolving import DENSEST, THINNEST, find_silhouette, revolve
+from fungal_assets.forms.revolving import find_silhouette, revolve
 from fungal_assets.forms.showing import pictures
-from fungal_assets.forms.volume import Camera, Volume
+from fungal_assets.forms.solid import overlap
+from fungal_assets.forms.volume import DENSEST, THINNEST, Camera, Volume
 from fungal_assets.pocket import LIFTER_PATH
 from fungal_assets.pocket.autoencoding import one_cycle
 from fungal_assets.pocket.card import write_lifter_card
@@ -325,7 +326,7 @@ def score_lifter(lifter: Lifter, pairs: SeenVolumes) -> dict[str, dict[str, floa
         own = {}
         for name, volume in guesses.items():
             guess, painted = _middled(volume)
-            own[f"{name}_iou"] = float((guess & body).sum() / (guess | body).sum())
+            own[f"{name}_iou"] = overlap(guess, body)
             own[f"{name}_colour_error"] = float((painted - colours).abs()[:, surface].mean())
         rows.setdefault(MORPHOTYPES[pairs.morphotypes[place]], []).append(own)
     rows["all"] = [row for own in list(rows.values()) for row in own]

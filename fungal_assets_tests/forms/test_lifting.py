@@ -1,5 +1,7 @@
 """Lifting: what the network is shown, how its answer lies in the box, and what the one that ships knows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -64,6 +66,32 @@ def test_a_lifted_body_stands_in_the_middle_as_large_as_in_its_picture_and_faces
     assert torch.allclose(high - low, cell * torch.tensor([11.0, 7.0, 11.0]), atol=0.09)
     front, back = (render(volume, Camera(azimuth, 0), 48).rgb[:, 24, 24] for azimuth in (0, 180))
     assert torch.allclose(front, RED, atol=0.05) and torch.allclose(back, BLUE, atol=0.05)
+
+
+def _redness(azimuth_deg, elevation_deg, picture):
+    """Red of what a camera sees of a grey block, left and right of its middle, where a picture is laid on it."""
+    block = _lifted_block()
+    grey = replace(block, colours=torch.zeros_like(block.colours), picture=picture)
+    return render(as_volume(grey, 64), Camera(azimuth_deg, elevation_deg, fov_deg=29), 48).rgb[
+        0, 24, [20, 27]
+    ]
+
+
+@pytest.mark.parametrize(("azimuth_deg", "is_red_left"), [(0, True), (180, False), (90, False), (270, True)])
+def test_a_picture_is_laid_on_front_and_back_and_turned_by_a_right_angle_on_the_sides(
+    azimuth_deg, is_red_left
+):
+    picture = torch.empty(3, LOOK_PX, LOOK_PX)
+    middle = LOOK_PX * 24 // GRID
+    picture[:, :, :middle], picture[:, :, middle:] = RED[:, None, None], BLUE[:, None, None]
+    left, right = _redness(azimuth_deg, 0, picture)
+    red, blue = (left, right) if is_red_left else (right, left)
+    assert red > 0.7 and blue < 0.3
+
+
+def test_what_faces_up_keeps_the_colours_of_the_network():
+    white = torch.full((3, LOOK_PX, LOOK_PX), 0.97)
+    assert (_redness(0, 85, white) < 0.7).all() and (_redness(0, 0, white) > 0.75).all()
 
 
 def test_what_is_deeper_than_the_box_is_made_to_fit():
