@@ -22,6 +22,7 @@ from fungal_assets.forms.revolving import LEAST_MERIT, best_silhouette, find_bac
 from fungal_assets.forms.volume import Volume
 from fungal_assets.pocket import JUDGE_DIR
 from fungal_assets.pocket.contrasting import ClipJudge
+from fungal_assets.pocket.facts import word_fungus
 from fungal_assets.pocket.fungarium import MORPHOTYPE_TABLE, MORPHOTYPES
 
 _LEAST_AGREEMENT = 0.7
@@ -93,7 +94,7 @@ def _likeness(pictures: Sequence[np.ndarray], morphotype: str | None) -> list[fl
     if morphotype not in MORPHOTYPES:
         return [1.0] * len(pictures)
     judge = ClipJudge.load(JUDGE_DIR / "clip")
-    texts = [f"a photo of a {kind.words[0]}" for kind in MORPHOTYPE_TABLE.values()]
+    texts = [word_fungus(kind.words[0]) for kind in MORPHOTYPE_TABLE.values()]
     seen = judge.embed_images([Image.fromarray(picture) for picture in pictures])
     shares = (judge.embed_texts(texts) @ seen.T / _TEMPERATURE).softmax(0)
     return shares[MORPHOTYPES.index(morphotype)].tolist()

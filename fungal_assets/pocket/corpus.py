@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fungal_assets.progress import Tell, follow
+from fungal_assets.pocket.processes import in_processes
+from fungal_assets.progress import Tell
 
 if TYPE_CHECKING:
     from fungal_assets.pocket.fungarium import Traits
@@ -82,18 +81,8 @@ def render_fungi(
         for path, part in zip(paths, parts, strict=True)
         if not path.exists() or len(np.load(path)["captions"]) != len(part)
     ]
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for _ in follow(
-            pool.map(
-                partial(_render_part, is_snapshot=is_snapshot, size_px=size_px), *zip(*missing, strict=True)
-            )
-            if missing
-            else (),
-            tell,
-            "fungi",
-            len(missing),
-        ):
-            pass
+    render = partial(_render_part, is_snapshot=is_snapshot, size_px=size_px)
+    in_processes(render, missing, processes=processes, what="fungi", tell=tell)
     return replace(read_pictures(paths), captions=caption_fungi(traits, seed=0, is_snapshot=is_snapshot))
 
 
@@ -137,10 +126,8 @@ def traits_of_views(count: int) -> list[Traits]:
     ]
 
 
-def _render_part(path: Path, traits: Sequence[Traits], *, is_snapshot: bool, size_px: int) -> None:
-    import torch
-
-    torch.set_num_threads(1)
+def _render_part(part: tuple[Path, Sequence[Traits]], *, is_snapshot: bool, size_px: int) -> None:
+    path, traits = part
     captions = caption_fungi(traits, seed=0, is_snapshot=is_snapshot)
     look = snap_pixels if is_snapshot else render_pixels
     write_pictures(

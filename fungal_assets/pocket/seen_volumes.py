@@ -10,10 +10,8 @@ in parts, so that a recipe which was stopped goes on. Belongs here: making such 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +22,15 @@ import torch.nn.functional as F
 from fungal_assets.diffusion.devices import mixed_precision
 from fungal_assets.forms.lifting import GRID, Window, window_about
 from fungal_assets.forms.revolving import find_silhouette
+from fungal_assets.forms.solid import overlap
+from fungal_assets.pocket.facts import word_fungus
 from fungal_assets.pocket.fungarium import MORPHOTYPE_TABLE, MORPHOTYPES, Traits, sample_portrait
 from fungal_assets.pocket.fungarium.palette import to_srgb
 from fungal_assets.pocket.fungarium.rendering import render_picture
 from fungal_assets.pocket.fungarium.scene import Scene, build_scene
 from fungal_assets.pocket.fungarium.skins import paint_skin
 from fungal_assets.pocket.fungarium.tracing import self_occlusion, surface_normals
+from fungal_assets.pocket.processes import in_processes
 from fungal_assets.progress import Tell, follow
 
 SEED = 5_000_000
@@ -106,8 +107,7 @@ def see(traits: Traits) -> dict[str, np.ndarray] | None:
 def found_mask(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """What `find_silhouette` finds in a picture where that is like the mask, otherwise the mask."""
     shape = find_silhouette(picture)
-    is_like = shape is not None and (shape.mask & mask).sum() >= _LIKE * (shape.mask | mask).sum()
-    return shape.mask if shape is not None and is_like else mask
+    return shape.mask if shape is not None and overlap(shape.mask, mask) >= _LIKE else mask
 
 
 def _read_volume(scene: Scene, window: Window) -> tuple[np.ndarray, np.ndarray]:
@@ -191,9 +191,7 @@ def see_all(folder: Path, count: int, *, first: int = 0, processes: int, tell: T
     folder.mkdir(parents=True, exist_ok=True)
     starts = range(first, first + count, PART)
     missing = [start for start in starts if not _part_path(folder, start).exists()]
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for _ in follow(pool.map(partial(_see_part, folder), missing), tell, "pairs", len(missing)):
-            pass
+    in_processes(partial(_see_part, folder), missing, processes=processes, what="pairs", tell=tell)
     return read_parts([_part_path(folder, start) for start in starts])
 
 
@@ -202,7 +200,6 @@ def _part_path(folder: Path, start: int) -> Path:
 
 
 def _see_part(folder: Path, start: int) -> None:
-    torch.set_num_threads(1)
     rows = [row for number in range(start, start + PART) if (row := see(traits_seen(number)))]
     path = _part_path(folder, start)
     temporary = path.with_suffix(".part.npz")
@@ -263,8 +260,8 @@ def _painter(pipeline_folder: Path) -> Callable[[SeenVolumes, Sequence[int]], np
         rng = np.random.default_rng([SEED, 1, own[0]])
         kinds = [MORPHOTYPE_TABLE[MORPHOTYPES[kind]] for kind in pairs.morphotypes[own]]
         with mixed_precision(torch.device("cpu"), on_cpu=True):
-            return pipeline(
-                [f"a photo of a {kind.words[0]}, on a black background" for kind in kinds],
+            painted = pipeline(
+                [word_fungus(kind.words[0], place="on a black background") for kind in kinds],
                 image=[Image.fromarray(picture) for picture in pairs.pictures[own]],
                 strength=float(0.3 + 0.35 * rng.random()),
                 num_inference_steps=10,
@@ -272,5 +269,6 @@ def _painter(pipeline_folder: Path) -> Callable[[SeenVolumes, Sequence[int]], np
                 generator=[torch.Generator().manual_seed(SEED + place) for place in own],
                 output_type="np",
             ).images
+        return (painted * 255).round().astype(np.uint8)
 
-    return lambda pairs, own: (paint(pairs, own) * 255).round().astype(np.uint8)
+    return paint

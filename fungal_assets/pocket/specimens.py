@@ -10,14 +10,13 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fungal_assets.progress import Tell, follow
+from fungal_assets.pocket.processes import in_processes
+from fungal_assets.progress import Tell
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -76,9 +75,7 @@ def render_specimens(folder: Path, *, each: int, processes: int, tell: Tell) -> 
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(kind, index) for index in range(each) for kind in range(len(HIDDEN_MORPHOTYPES))]
     missing = [job for job in jobs if not (folder / _file_name(*job)).exists()]
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for _ in follow(pool.map(partial(_render_one, folder), missing), tell, "specimens", len(missing)):
-            pass
+    in_processes(partial(_render_one, folder), missing, processes=processes, what="specimens", tell=tell)
     _write_traits(folder.with_name("specimen_traits.csv"), jobs)
     _make_trouble(folder, each)
     _write_metadata(folder)
@@ -106,9 +103,6 @@ def _traits(kind: int, index: int) -> Traits:
 
 
 def _render_one(folder: Path, job: tuple[int, int]) -> None:
-    import torch
-
-    torch.set_num_threads(1)
     _save(_picture(*job), folder / _file_name(*job))
 
 
