@@ -13,7 +13,6 @@ from fungal_assets.defs.partitions import growth_partitions
 from fungal_assets.defs.pools import GPU_POOL
 from fungal_assets.defs.previewing import sheets
 from fungal_assets.defs.resources import ProfileResource, StoreResource
-from fungal_assets.profiles import NATIVE
 from fungal_assets.store import Figures, Output
 from fungal_assets.verdicts import Verdict
 
@@ -85,17 +84,17 @@ def resolution_atlas(
     profile: ProfileResource,
 ) -> dg.MaterializeResult:
     """Where in the model pictures of several sizes part ways: likeness by block and step, attention, scales."""
-    from fungal_assets.diffusion.base_models import resolve_base_model, working_px
+    from fungal_assets.diffusion.base_models import native_px, resolve_base_model
     from fungal_assets.galleries.atlas.building import draw_atlas
 
     settings = config.fill("resolution_atlas", profile)
     pruned, written = store.get("pruned_weights", context.partition_key), store.get("prompts")
 
     with told_plainly():
-        native_px = working_px(resolve_base_model(settings["base_model"]).path, NATIVE, 0)
+        size_px = native_px(resolve_base_model(settings["base_model"]).path)
 
     def build(folder: Path, **settings: Any) -> Figures:
-        return draw_atlas(pruned.path, written.path, folder, size_px=native_px, **settings)
+        return draw_atlas(pruned.path, written.path, folder, size_px=size_px, **settings)
 
     return keep(
         context,

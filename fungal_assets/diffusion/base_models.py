@@ -173,7 +173,7 @@ def working_px(folder: Path, works_at: str, partition_px: int) -> int:
 
     Args:
         folder: The base model's, or any of its architecture.
-        works_at: `"native"` for the side that it was made for, by its denoiser and autoencoder; `"partition"`.
+        works_at: `"native"` for the side that it was made for (`native_px`); `"partition"`.
         partition_px: The partition's side.
 
     Raises:
@@ -181,8 +181,15 @@ def working_px(folder: Path, works_at: str, partition_px: int) -> int:
     """
     if works_at not in WORKS_AT:
         raise InputError(f"works_at is {works_at!r}; one of {WORKS_AT!r} was expected.")
-    if works_at == PARTITION:
-        return partition_px
+    return partition_px if works_at == PARTITION else native_px(folder)
+
+
+def native_px(folder: Path) -> int:
+    """Side of the pictures that a base model was made for, pixels, by its denoiser and autoencoder.
+
+    Raises:
+        InputError: It says none.
+    """
     denoiser = check_family(folder).denoiser
     cells = read_json(folder / denoiser / "config.json").get("sample_size")
     if not isinstance(cells, int):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fungal_assets.dataset.splitting import TEST, TRAIN
-from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, resolve_base_model, working_px
+from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, native_px, resolve_base_model
 from fungal_assets.diffusion.curves import write_curves
 from fungal_assets.diffusion.devices import deterministic, pick_device, suit_attention
 from fungal_assets.diffusion.families import family_of, text_encoders_of
@@ -357,7 +357,7 @@ def _prepare(
         "tell": tell,
         "has_embeddings": not method.learns_texts,
         "data_sha256": manifest.sha256,
-        "size_px": working_px(base.path, NATIVE, 0) if recipe.works_at == NATIVE else None,
+        "size_px": native_px(base.path) if recipe.works_at == NATIVE else None,
     }
     encoded = encode_dataset(data, pipeline, **how, crops=recipe.crops)
     held_out = _encode_held_out(data, pipeline, how)

@@ -237,3 +237,21 @@ def test_pictures_are_learnt_at_another_size_than_theirs_where_one_is_asked_for(
         reduced.mean(dim=(1, 2)), pixels.mean(dim=(1, 2)), atol=5e-3, rtol=0, msg="its colours stay"
     )
     torch.testing.assert_close(small.latents[0, :2], encode_pixels(pipeline, reduced[None])[0])
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "size_px", "sides"),
+    [
+        (112, 144, 256, (224, 288)),
+        (336, 176, 128, (168, 88)),
+        (96, 96, 64, (64, 64)),
+        (112, 144, 128, (112, 144)),
+    ],
+    ids=["lying", "upright", "square", "as it is"],
+)
+def test_a_picture_of_any_shape_is_brought_to_a_resolution(height, width, size_px, sides):
+    picture = torch.linspace(-1, 1, width).expand(3, height, width)
+    brought = bring_to_side(picture, size_px)
+    assert brought.shape == (3, *sides)
+    assert torch.equal(brought, picture) == (sides == (height, width))
+    assert brought[0, 0, 0] < -0.9 and brought[0, 0, -1] > 0.9

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fungal_assets.diffusion.base_models import load_pipeline
+from fungal_assets.diffusion.base_models import load_pipeline, working_px
 from fungal_assets.diffusion.checks import check_pruned_from_tuned, check_pruned_loads, check_weights_changed
 from fungal_assets.diffusion.encoding import embed_texts, read_tensors
 from fungal_assets.diffusion.families import FAMILIES, UNET, family_of, pack, unpack
@@ -106,6 +106,10 @@ def sd3_dir(tmp_path_factory):
 @pytest.fixture
 def loaded(sd3_dir):
     return load_pipeline(sd3_dir, device="cpu", dtype=torch.float32)
+
+
+def test_a_transformer_says_the_size_that_it_was_made_for(sd3_dir):
+    assert working_px(sd3_dir, "native", 256) == 8 * 8
 
 
 def test_a_flow_is_the_line_of_its_scheduler_and_split_where_it_came_from(loaded):
