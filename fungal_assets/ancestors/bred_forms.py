@@ -6,6 +6,7 @@ Belongs here: what `breeding` asks of forms. Heavy libraries: import them inside
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,13 +54,9 @@ class BredForms:
 
     def begin(self, seed: int) -> Beginning:
         """The ancestors themselves, and their means and unions."""
-        from fungal_assets.ancestors.evolution import first_generation
-        from fungal_assets.ancestors.genomes import neat_config, to_json
-
         founders = len(self.stock.founders)
-        first = first_generation(self.stock, neat_config(self.stock, max(founders, 2)), seed)
-        kept = [to_json(genome, first.lineage[key]) for key, genome in first.genomes.items()]
-        return Beginning([[one] for one in kept[:founders]], first.counters)
+        first = Beginning.of_first(self.stock, max(founders, 2), seed)
+        return replace(first, descents=first.descents[:founders])
 
     def select(
         self, founders: Sequence[neat.DefaultGenome], brood: Sequence[neat.DefaultGenome], count: int

@@ -42,14 +42,9 @@ class BredPictures:
 
     def begin(self, seed: int) -> Beginning:
         """The evolved pictures, or some by chance."""
-        from fungal_assets.ancestors.evolution import first_generation
-        from fungal_assets.ancestors.genomes import neat_config, to_json
-
         if self._begun:
             return Beginning(self._begun["descents"], self._begun["counters"])
-        first = first_generation(self.stock, neat_config(self.stock, GRID), seed)
-        kept = [to_json(genome, first.lineage[key]) for key, genome in first.genomes.items()]
-        return Beginning([[one] for one in kept], first.counters)
+        return Beginning.of_first(self.stock, GRID, seed)
 
     def select(
         self, founders: Sequence[neat.DefaultGenome], brood: Sequence[neat.DefaultGenome], count: int
@@ -81,12 +76,12 @@ class BredPictures:
 
 def read_beginning(cppn_pictures: Path | None) -> dict[str, Any]:
     """What pictures of a new session descend from, JSON-able: those of an output, or nothing."""
-    from fungal_assets.ancestors.keeping import GENOME_NAME, read_genome
-    from fungal_assets.ancestors.picture_keeping import read_list
+    from fungal_assets.ancestors.keeping import GENOME_NAME, read_genome, read_list
+    from fungal_assets.ancestors.picture_keeping import LIST_NAME
 
     if cppn_pictures is None:
         return {}
-    kept = read_list(cppn_pictures)
+    kept = read_list(cppn_pictures / LIST_NAME)
     evolved = [one["slug"] for one in kept["pictures"] if one["bred_by"] == "evolution"]
     descents = [read_genome(cppn_pictures / slug / GENOME_NAME)[0].descent for slug in evolved]
     return {"descents": [list(descent) for descent in descents], "counters": kept["counters"]}

@@ -54,6 +54,16 @@ class Beginning:
     descents: Sequence[Sequence[Mapping[str, Any]]]
     counters: Mapping[str, int]
 
+    @classmethod
+    def of_first(cls, stock: Stock, population: int, seed: int) -> Beginning:
+        """A first generation, which descends from nothing: the founders of its stock, and the others by chance."""
+        from fungal_assets.ancestors.evolution import first_generation
+        from fungal_assets.ancestors.genomes import neat_config, to_json
+
+        first = first_generation(stock, neat_config(stock, population), seed)
+        kept = [to_json(genome, first.lineage[key]) for key, genome in first.genomes.items()]
+        return cls([[one] for one in kept], first.counters)
+
 
 class Subject(Protocol):
     """What is bred in a session: forms or pictures.

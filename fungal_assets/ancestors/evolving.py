@@ -12,7 +12,6 @@ libraries: import this module inside functions only.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -29,7 +28,9 @@ from fungal_assets.ancestors.genomes import form_stock, to_json
 from fungal_assets.ancestors.judging import FungusJudge, photograph
 from fungal_assets.ancestors.keeping import (
     LIST_NAME,
+    NOTES_NAME,
     Descendant,
+    adopt,
     keep_form,
     read_genome,
     save_ancestor,
@@ -124,7 +125,7 @@ def evolve_forms(
         _keep(folder, history, one, fields, paths, form_grid_size=form_grid_size, max_faces=max_faces)
         for one in follow(chosen, tell, "growing forms", len(chosen))
     ]
-    bred = [_adopt(path, folder) for path in saved]
+    bred = [adopt(path, folder, NOTES_NAME) for path in saved]
     _write_tables(folder, history, notes, [*kept, *bred])
     _draw(folder, [*kept, *bred], kept, fields)
     return {
@@ -265,18 +266,6 @@ def _name(genome: Any, fields: Sequence[Field]) -> str:
         if -1 - (len(PLACES) + len(SENSES) * number) in needed
     ]
     return " and ".join(names) or "free form"
-
-
-def _adopt(saved: Path, folder: Path) -> dict[str, Any]:
-    """A form that a person bred, copied in with its ancestors."""
-    notes = json.loads((saved / "form.json").read_text())
-    shutil.copytree(saved, folder / notes["slug"], dirs_exist_ok=True)
-    for name in read_genome(saved / "genome.json")[1]:
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists():
-            shutil.copy(saved.parents[1] / name, target)
-    return notes
 
 
 def _write_tables(

@@ -12,6 +12,7 @@ Belongs here: reading and writing those. Heavy libraries: import this module ins
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,14 +176,30 @@ def keep_form(
 
 
 def list_evolved(cppn_forms: Path) -> list[dict[str, Any]]:
-    """The notes of every form, in the order of `forms.json`.
+    """The notes of every form, in the order of `forms.json`; raises as `read_list` does."""
+    return read_list(cppn_forms / LIST_NAME)["forms"]
+
+
+def read_list(path: Path) -> dict[str, Any]:
+    """What the list of an output says, whose name is that of what it lists.
 
     Raises:
-        ProvenanceError: There is no list.
+        ProvenanceError: It is not there.
     """
-    path = cppn_forms / LIST_NAME
     if not path.exists():
         raise ProvenanceError(
-            f"{path} is missing: the forms are not complete. Run: fungal grow --with ancestors"
+            f"{path} is missing: the {path.stem} are not complete. Run: fungal grow --with ancestors"
         )
-    return json.loads(path.read_text())["forms"]
+    return json.loads(path.read_text())
+
+
+def adopt(saved: Path, folder: Path, notes_name: str) -> dict[str, Any]:
+    """What a person bred and saved, copied into an output with the ancestors that its genome names; its notes."""
+    notes = json.loads((saved / notes_name).read_text())
+    shutil.copytree(saved, folder / notes["slug"], dirs_exist_ok=True)
+    for name in read_genome(saved / GENOME_NAME)[1]:
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            shutil.copy(saved.parents[1] / name, target)
+    return notes

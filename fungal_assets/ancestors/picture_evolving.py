@@ -13,7 +13,6 @@ libraries: import this module inside functions only.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +23,7 @@ from PIL import Image
 from fungal_assets.ancestors.evolution import Generation, descend, evolve, list_everyone
 from fungal_assets.ancestors.genomes import from_json, to_json
 from fungal_assets.ancestors.judging import VIEW_PX, FungusJudge
-from fungal_assets.ancestors.keeping import Descendant, read_genome
+from fungal_assets.ancestors.keeping import Descendant, adopt, read_genome
 from fungal_assets.ancestors.novelty import choose_apart
 from fungal_assets.ancestors.picture_drawing import ask, draw, picture_stock, place_points, sense
 from fungal_assets.ancestors.picture_fitness import SIZE_PX, PictureFitness, describe, name_goal
@@ -100,7 +99,7 @@ def evolve_pictures(
     )
     chosen = _choose(history, score.goals, pictures)
     kept = [_keep(folder, history, one, judge, size_px) for one in chosen]
-    bred = [_adopt(path, folder) for path in saved]
+    bred = [adopt(path, folder, NOTES_NAME) for path in saved]
     counters = history[-1].counters
     write_atomically(
         folder / LIST_NAME, json.dumps({"pictures": kept + bred, "counters": counters}, indent=1)
@@ -167,13 +166,6 @@ def _keep(
     }
     descendant = Descendant(genome, lineage, [to_json(*each) for each in descent])
     return keep_picture(folder / notes["slug"], descendant, notes, size_px=size_px)
-
-
-def _adopt(saved: Path, folder: Path) -> dict[str, Any]:
-    """A picture that a person bred, copied in."""
-    notes = json.loads((saved / NOTES_NAME).read_text())
-    shutil.copytree(saved, folder / notes["slug"], dirs_exist_ok=True)
-    return notes
 
 
 def _draw_sheets(folder: Path, kept: Sequence[Mapping[str, Any]], shown: Sequence[Mapping[str, Any]]) -> None:

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from fungal_assets.ancestors.breeding import PICTURE_NOTES
-from fungal_assets.ancestors.keeping import GENOME_NAME, Descendant, keep_genome
+from fungal_assets.ancestors.keeping import GENOME_NAME, Descendant, keep_genome, read_list
 from fungal_assets.ancestors.picture_drawing import draw
-from fungal_assets.errors import ProvenanceError
 from fungal_assets.store import write_atomically
 
 LIST_NAME, NOTES_NAME, PICTURE_NAME = "pictures.json", PICTURE_NOTES, "picture.png"
@@ -45,23 +44,5 @@ def keep_picture(
 
 
 def list_pictures(cppn_pictures: Path) -> list[dict[str, Any]]:
-    """The notes of every picture, in the order of `pictures.json`.
-
-    Raises:
-        ProvenanceError: There is no list.
-    """
-    return read_list(cppn_pictures)["pictures"]
-
-
-def read_list(cppn_pictures: Path) -> dict[str, Any]:
-    """What `pictures.json` says: `pictures` and `counters`.
-
-    Raises:
-        ProvenanceError: It is not there.
-    """
-    path = cppn_pictures / LIST_NAME
-    if not path.exists():
-        raise ProvenanceError(
-            f"{path} is missing: the pictures are not complete. Run: fungal grow --with ancestors"
-        )
-    return json.loads(path.read_text())
+    """The notes of every picture, in the order of `pictures.json`; raises as `keeping.read_list` does."""
+    return read_list(cppn_pictures / LIST_NAME)["pictures"]
