@@ -19,9 +19,10 @@ from fungal_assets.galleries.flaws import (
     MAX_SILENT_SHARE,
     MIN_CONTRAST,
     Flaws,
+    evened_profiles,
     find_flaws,
+    grid_of,
     has_grid,
-    shared_grid,
 )
 from fungal_assets.galleries.planning import BASE, TUNED, plan_gallery, read_prompts
 from fungal_assets.galleries.reading import open_as_drawn, open_picture, read_gallery
@@ -137,8 +138,9 @@ def check_not_pixelated(sample_galleries: Path) -> Verdict:
 
 def _worst_grid(sample_galleries: Path, rows: Rows) -> float | None:
     """`shared_grid` of all pictures or of those of species alone, which controls may hide that were rehearsed."""
-    of_species = [row for row in rows if row["kind"] != "control"]
-    grids = (shared_grid(open_as_drawn(sample_galleries, some)) for some in (rows, of_species))
+    profiles = [evened_profiles(image) for image in open_as_drawn(sample_galleries, rows)]
+    of_species = [own for row, own in zip(rows, profiles, strict=True) if row["kind"] != "control"]
+    grids = (grid_of(some) for some in (profiles, of_species))
     return max((grid for grid in grids if grid is not None), default=None)
 
 

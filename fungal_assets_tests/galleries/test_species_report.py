@@ -150,6 +150,21 @@ def test_blocks_of_species_are_seen_beside_controls_that_have_none(tmp_path):
     assert not verdict.passed and verdict.figures["shared_grid"] > MAX_SHARED_GRID
 
 
+def test_the_grid_that_enlarging_sets_is_none_of_the_models(world, tmp_path):
+    """Enlarged pictures share a grid, unless they are known to have been drawn smaller."""
+    side_px = 2 * SIDE_PX
+    enlarged = [
+        [image.resize((side_px, side_px), Image.Resampling.BICUBIC) for image in own] for own in SOUND
+    ]
+    gallery = paint_gallery(tmp_path / "gallery", enlarged)
+    assert shared_grid(open_pictures(gallery, read_gallery(gallery))) > MAX_SHARED_GRID
+    assert "edges on one grid" in check_not_pixelated(gallery).finding
+    (gallery / "gallery.json").write_text(json.dumps({"models": {}, "settings": {"first_px": SIDE_PX}}))
+    assert check_not_pixelated(gallery).passed
+    report_species(gallery, world.clusters, world.dataset, tmp_path, **SETTINGS)
+    assert read(tmp_path)["figures"]["shared_grid"] < MAX_SHARED_GRID / 2
+
+
 def test_sound_pictures_share_no_grid(reported):
     gallery, report = reported("a perfect model")
     assert read(report)["figures"]["shared_grid"] < MAX_SHARED_GRID / 2
