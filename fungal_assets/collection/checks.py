@@ -13,8 +13,7 @@ from PIL import Image
 from fungal_assets.collection.admission import count_reasons
 from fungal_assets.collection.decoding import contrast_of
 from fungal_assets.collection.nudity import INSTALL, find_model, score_images
-from fungal_assets.collection.preparation import size_for
-from fungal_assets.collection.shapes import SQUARE
+from fungal_assets.collection.shapes import SQUARE, size_for
 from fungal_assets.shards import count_rows, read_rows, read_table
 from fungal_assets.verdicts import Verdict
 

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from fungal_assets.collection.scaling import Box, Picture, Size, as_image, scale_by_pillow, size_of
-from fungal_assets.collection.shapes import SQUARE, nearest_size
+from fungal_assets.collection.shapes import SQUARE, size_for
 
 ALLOWED_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")
 GROUND = "white"
@@ -117,7 +117,7 @@ def read_specimen(
     data, focus = specimen["image"]["bytes"], specimen["focus"]
     if shape == SQUARE:
         return read_square(data, size_px, focus=focus, scale=scale).image
-    size = nearest_size(upright_size(open_image(data)), size_px)
+    size = size_for(upright_size(open_image(data)), size_px, shape)
     return read_part(data, size, focus=focus, scale=scale).image
 
 

@@ -21,7 +21,7 @@ from PIL import Image
 from fungal_assets.collection.decoding import read_specimen
 from fungal_assets.collection.parallel import map_in_order
 from fungal_assets.collection.scaling import scale_by_torch, single_thread
-from fungal_assets.collection.shapes import SQUARE, nearest_size, sizes_at
+from fungal_assets.collection.shapes import size_for, sizes_at
 from fungal_assets.previews import contact_sheet
 from fungal_assets.progress import Tell, follow, stay_silent
 from fungal_assets.shards import ShardWriter, image_schema, read_rows, shard_count
@@ -95,11 +95,6 @@ def prepare_images(
         "upscaled": sum(_is_enlarged(size, size_px, shape) for size in sizes),
         "megabytes": round(total_bytes / 1e6, 3),
     }
-
-
-def size_for(size: tuple[int, int], size_px: int, shape: str) -> tuple[int, int]:
-    """Width and height, pixels, that a picture of this upright size gets at a resolution."""
-    return (size_px, size_px) if shape == SQUARE else nearest_size(size, size_px)
 
 
 def _is_enlarged(size: tuple[int, int], size_px: int, shape: str) -> bool:

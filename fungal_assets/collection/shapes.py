@@ -52,3 +52,8 @@ def nearest_size(size: tuple[int, int], size_px: int) -> tuple[int, int]:
     """The one of `sizes_at` whose shape is nearest to that of a picture of that width and height."""
     aspect = math.log(size[0] / size[1])
     return min(sizes_at(size_px, BUCKETS), key=lambda known: abs(aspect - math.log(known[0] / known[1])))
+
+
+def size_for(size: tuple[int, int], size_px: int, shape: str) -> tuple[int, int]:
+    """Width and height, pixels, that a picture of this upright size gets at a resolution."""
+    return (size_px, size_px) if shape == SQUARE else nearest_size(size, size_px)
