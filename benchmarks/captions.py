@@ -19,6 +19,7 @@ from pathlib import Path
 
 from asking import Question, ask, share_heard, share_named
 from diffusers import StableDiffusionPipeline
+from tables import keep_rows, read_table
 from tuned import by_name_alone, load_base, rehearse_base, rewrite, tune_model
 
 from fungal_assets.nomenclature.species import read_species
@@ -27,7 +28,7 @@ from fungal_assets.pocket.contrasting import ClipJudge
 from fungal_assets.pocket.scoring import paint
 from fungal_assets.pocket.world import WORLD_CONCEPTS
 from fungal_assets.progress import stay_silent
-from fungal_assets.store import Store, write_atomically
+from fungal_assets.store import Store
 
 EACH, STEPS = 8, 10
 """Pictures of each species for each kind of word, and of each control prompt a quarter as many."""
@@ -75,19 +76,10 @@ def tune_and_score(
     return score(tuned, questions, controls, manner)
 
 
-def print_table(rows: Mapping[str, Mapping[str, float]]) -> None:
-    """The rows so far, in Markdown."""
-    print(f"\n| tuned on | {' | '.join(COLUMNS)} |\n|---|{'---|' * len(COLUMNS)}")
-    for name, found in rows.items():
-        print(f"| {name} | {' | '.join(f'{found[column]:.2f}' for column in COLUMNS)} |", flush=True)
-
-
 def main() -> None:
     """Make the rows that are missing, and print the table after each."""
     store, folder, ways = Store(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = folder / "rows.json"
-    rows: dict[str, dict[str, float]] = json.loads(kept.read_text()) if kept.exists() else {}
+    rows = read_table(folder)
     world = {concept.name for concept in WORLD_CONCEPTS}
     texts = json.loads((store.get("prompts").path / "prompts.json").read_text())["prompts"]
     controls = [one["text"] for one in texts if one["kind"] == "control" and one["text"] in world]
@@ -99,8 +91,7 @@ def main() -> None:
         name = f"{said}: {way}"
         if name not in rows:
             rows[name] = tune_and_score(store, folder, questions, controls, way, said)
-        write_atomically(kept, json.dumps(rows, indent=1))
-        print_table(rows)
+        keep_rows(folder, rows, "tuned on", {name: name for name in COLUMNS})
 
 
 if __name__ == "__main__":

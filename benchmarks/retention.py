@@ -34,6 +34,7 @@ import torch
 from asking import Question, ask, share_heard, share_named
 from diffusers import StableDiffusionPipeline
 from PIL import Image
+from tables import keep_rows, read_table
 from tuned import by_name_alone, load_base, rehearse_base, rewrite, tune_model
 
 from fungal_assets.diffusion.devices import mixed_precision
@@ -49,7 +50,7 @@ from fungal_assets.pocket.scoring import paint
 from fungal_assets.profiles import METHODS, get_profile
 from fungal_assets.progress import stay_silent
 from fungal_assets.shards import read_rows
-from fungal_assets.store import Store, write_atomically
+from fungal_assets.store import Store
 
 SPECIES_PICTURES, WORD_PICTURES = 16, 2
 BASE, ARTIST, OWN_PICTURES = "base", "artist's recipe", "the pictures themselves"
@@ -233,20 +234,10 @@ def score_row(world: World, name: str, store: Store, folder: Path, common: np.nd
     return score_model(world, pipeline, manner, common) | took
 
 
-def print_table(rows: Mapping[str, Mapping[str, float]]) -> None:
-    """The rows so far, in Markdown; what was not measured is left empty."""
-    print(f"\n| model | {' | '.join(COLUMNS.values())} |\n|---|{'---|' * len(COLUMNS)}")
-    for name, row in rows.items():
-        cells = [f"{row[key]:.2f}" if key in row else "" for key in COLUMNS]
-        print(f"| {name} | {' | '.join(cells)} |", flush=True)
-
-
 def main() -> None:
     """Make the rows that are missing, and print the table after each."""
     store, folder, asked = Store(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = folder / "rows.json"
-    rows: dict[str, dict[str, float]] = json.loads(kept.read_text()) if kept.exists() else {}
+    rows = read_table(folder)
     world = World.of(store)
     common = common_of_base(world, folder / "common.npy")
     for name in asked or [OWN_PICTURES, BASE, ARTIST, *METHODS]:
@@ -258,8 +249,7 @@ def main() -> None:
             rows[name] = score_model(world, load_base(), "base_prompt", common)
         else:
             rows[name] = score_row(world, name, store, folder, common)
-        write_atomically(kept, json.dumps(rows, indent=1))
-        print_table(rows)
+        keep_rows(folder, rows, "model", COLUMNS)
 
 
 if __name__ == "__main__":
