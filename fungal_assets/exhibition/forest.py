@@ -75,9 +75,13 @@ class Standing:
     @property
     def reach(self) -> float:
         """How far its group reaches from its middle, in heights of the form."""
+        return self.reach_of(self.placements)
+
+    def reach_of(self, placements: Sequence[Mapping[str, float]]) -> float:
+        """The same of some of its group."""
         return max(
             math.hypot(one["x"], one["z"]) + self.half_width * one["scale"] * one["spread"]
-            for one in self.placements
+            for one in placements
         )
 
 
@@ -169,13 +173,9 @@ def _stand(standing: Standing, index: int, place: int, places: int, scale: float
     turns = np.random.default_rng([3, place]).uniform(0, math.tau, 1 + len(_OFFSHOOTS))
     away = PATH_HALF
     for number, (along, beyond, share) in enumerate(((0.0, 0.0, 1.0), *_OFFSHOOTS)):
-        chosen = standing.placements[number % 2 :: 2] if number else standing.placements
-        individuals = [
-            _turn(each, float(turns[number]), scale * share) for each in chosen or standing.placements
-        ]
-        reach = max(
-            math.hypot(each[0], each[1]) + standing.half_width * each[2] * each[4] for each in individuals
-        )
+        chosen = (number and standing.placements[number % 2 :: 2]) or standing.placements
+        individuals = [_turn(each, float(turns[number]), scale * share) for each in chosen]
+        reach = scale * share * standing.reach_of(chosen)
         azimuth = math.tau * (place + 0.5 + along) / places
         distance = path_radius(azimuth, radius) + side * (away + beyond + reach)
         x, z = distance * math.sin(azimuth), distance * math.cos(azimuth)
