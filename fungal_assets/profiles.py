@@ -98,6 +98,7 @@ _SHARED: dict[str, dict[str, Any]] = {
         "max_pixelation": 0.9,
         "min_fungus_probability": 0.0,
         "crop": "subject",
+        "ground": "white",
     },
     "prepared_images": {"shape": "square", "jpeg_quality": 95},
     "feature_vectors": {"extractor": "efficientnet-lite0", "batch_size": 16},

@@ -23,10 +23,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from PIL import Image
+from PIL import Image, ImageColor
 
-from fungal_assets.collection.decoding import read_square
-from fungal_assets.collection.duplicates import SeenImages
+from fungal_assets.collection.decoding import WHITE, read_square
+from fungal_assets.collection.duplicates import Match, SeenImages
 from fungal_assets.collection.journal import Journal, KnownLooks, open_known
 from fungal_assets.collection.looking import Limits, Look, look_at
 from fungal_assets.collection.parallel import map_in_order
@@ -46,6 +46,7 @@ SPECIMENS = image_schema(
     | {"width": pa.int64(), "height": pa.int64(), "format": pa.string()}
     | {name: pa.string() for name in ("label", "habitat", "substrate")}
     | {name: pa.float64() for name in ("sharpness", "blockiness", "pixelation", "focus")}
+    | {"ground": pa.string()}
 )
 REJECTS = pa.schema([(name, pa.string()) for name in ("origin", "sha256", "reason", "detail")])
 _FAULT, _ADMITTED = -1, -2
@@ -87,6 +88,7 @@ def admit_images(
     max_pixelation: float,
     min_fungus_probability: float,
     crop: str,
+    ground: str = WHITE,
     known: Path | None = None,
     tell: Tell = stay_silent,
 ) -> Figures:
@@ -104,6 +106,7 @@ def admit_images(
         min_fungus_probability: Least probability to show a fungus, of a classifier of photographs; 0 admits anything.
         crop: How the square of a picture is cut, by all that follows: about its `subject`, as `focus` finds it, or from
             its `centre`.
+        ground: What lies under a picture that is transparent, here and in all that follows: a colour, as `#202020`.
         known: An earlier output of this function by the same code, or None; bytes that it looked at under the same
             limits are not looked at again, and nothing that is written hangs on it.
         tell: Told how far it is.
@@ -113,11 +116,15 @@ def admit_images(
         `rejected_<reason>` for each reason, and what the specimens are like.
 
     Raises:
-        InputError: There is no such crop; the source cannot be read, or changed while it was read, or not one picture
-            is admitted; the message counts the reasons.
+        InputError: There is no such crop or ground; the source cannot be read, or changed while it was read, or not
+            one picture is admitted; the message counts the reasons.
     """
     if crop not in ("subject", "centre"):
         raise InputError(f"raw_images.crop is {crop!r}; expected 'subject' or 'centre'.")
+    if not _is_colour(ground):
+        raise InputError(
+            f"raw_images.ground is {ground!r}; expected an opaque colour, as 'white' or '#202020'."
+        )
     limits = Limits(
         min_side_px,
         max_megapixels,
@@ -126,6 +133,7 @@ def admit_images(
         max_pixelation,
         min_fungus_probability,
         crop,
+        ground,
     )
     origin = find_source(source)
     size = origin.measure()
@@ -138,7 +146,7 @@ def admit_images(
     with ShardWriter(
         folder / ".images", SPECIMENS, shards=shard_count(size.total_bytes), stem="images"
     ) as writer:
-        for row in _admit(origin, journal, best, tally):
+        for row in _admit(origin, journal, best, tally, ground):
             writer.write(row)
     if not tally.admitted:
         raise InputError(_explain_nothing(source, tally))
@@ -186,10 +194,12 @@ class Best:
 
     Args:
         verdicts: One for each look, int64 (N,): `_ADMITTED`, `_FAULT`, or the number of the look that it is a copy of.
+        is_mirrored: Whether it is a mirrored copy, bool (N,).
         originals: Origin and digest of the looks that have copies, by number.
     """
 
     verdicts: np.ndarray
+    is_mirrored: np.ndarray
     originals: Mapping[int, tuple[str, str | None]]
 
 
@@ -201,6 +211,7 @@ def find_best(journal: Journal, marks_path: Path) -> Best:
         marks_path: A file for what does not fit in memory.
     """
     groups = np.full(len(journal), _FAULT, np.int64)
+    turned = np.zeros(len(journal), bool)  # about the first of its group
     best: list[int] = []
     ranks: list[tuple[int, float]] = []
     seen = SeenImages(marks_path)
@@ -208,39 +219,50 @@ def find_best(journal: Journal, marks_path: Path) -> Best:
         if look.fault or look.marks is None or look.quality is None:
             continue
         rank = (look.width_px * look.height_px, look.quality.sharpness)
-        group = seen.find_same_picture(look.marks)
-        if group is None:
-            group = seen.add(look.marks)
+        match = seen.find_same_picture(look.marks)
+        if match is None:
+            match = Match(seen.add(look.marks), is_mirrored=False)
             best.append(number)
             ranks.append(rank)
-        elif rank > ranks[group]:
-            best[group], ranks[group] = number, rank
-        groups[number] = group
+        elif rank > ranks[match.place]:
+            best[match.place], ranks[match.place] = number, rank
+        groups[number], turned[number] = match
     seen.close()
     is_good = groups >= 0
     verdicts = np.where(is_good, np.array([*best, 0])[groups], _FAULT)
+    is_mirrored = is_good & (turned != turned[verdicts])
     copied = set(verdicts[is_good & (verdicts != np.arange(len(verdicts)))].tolist())
     verdicts[best] = _ADMITTED
     looks = enumerate(journal) if copied else ()
     originals = {number: (look.origin, look.sha256) for number, look in looks if number in copied}
-    return Best(verdicts, originals)
+    return Best(verdicts, is_mirrored, originals)
 
 
-def _admit(source: Source, journal: Journal, best: Best, tally: Tally) -> Iterator[dict[str, Any]]:
+def _is_colour(name: str) -> bool:
+    """Whether Pillow knows an opaque colour by this name."""
+    try:
+        return len(ImageColor.getrgb(name)) == 3
+    except ValueError:
+        return False
+
+
+def _admit(
+    source: Source, journal: Journal, best: Best, tally: Tally, ground: str
+) -> Iterator[dict[str, Any]]:
     """Yield the row of each specimen; the tally takes in everything else."""
-    for candidate, look, verdict in itertools.zip_longest(
-        source.candidates(), journal, best.verdicts.tolist()
-    ):
+    for number, (candidate, look) in enumerate(itertools.zip_longest(source.candidates(), journal)):
         if candidate is None or look is None or candidate.origin != look.origin:
             raise InputError(_explain_change(candidate or look))
         tally.known += look.is_known
         tally.looked_at += look.sha256 is not None and not look.is_known
+        verdict = int(best.verdicts[number])
         if verdict == _ADMITTED:
             if hashlib.sha256(candidate.data).hexdigest() != look.sha256:
                 raise InputError(_explain_change(candidate))
-            yield _take_in(candidate, look, tally)
+            yield _take_in(candidate, look, tally, ground)
         else:
-            _turn_away(candidate, look, look.fault or _copy_fault(look, best.originals[verdict]), tally)
+            fault = look.fault or _copy_fault(look, best.originals[verdict], best.is_mirrored[number])
+            _turn_away(candidate, look, fault, tally, ground)
 
 
 def _explain_change(changed: Candidate | Look) -> str:
@@ -250,21 +272,22 @@ def _explain_change(changed: Candidate | Look) -> str:
     )
 
 
-def _copy_fault(look: Look, original: tuple[str, str | None]) -> Fault:
+def _copy_fault(look: Look, original: tuple[str, str | None], is_mirrored: bool) -> Fault:
     origin, sha256 = original
     if look.sha256 == sha256:
         return Fault("duplicate", f"the same bytes as {origin}")
-    return Fault("near_duplicate", f"the same picture as {origin}, which is as large or larger")
+    how = "the mirror image of" if is_mirrored else "the same picture as"
+    return Fault("near_duplicate", f"{how} {origin}, which is as large or larger")
 
 
-def _turn_away(candidate: Candidate, look: Look, fault: Fault, tally: Tally) -> None:
+def _turn_away(candidate: Candidate, look: Look, fault: Fault, tally: Tally, ground: str) -> None:
     tally.rejects.append({"origin": look.origin, "sha256": look.sha256, **fault._asdict()})
     if look.marks is not None and len(tally.rejected_tiles) < SHEET_TILES:
-        tile = read_square(candidate.data, TILE_PX, focus=look.focus).image
+        tile = read_square(candidate.data, TILE_PX, focus=look.focus, ground=ground).image
         tally.rejected_tiles.append((tile, fault.reason))
 
 
-def _take_in(candidate: Candidate, look: Look, tally: Tally) -> dict[str, Any]:
+def _take_in(candidate: Candidate, look: Look, tally: Tally, ground: str) -> dict[str, Any]:
     assert look.sha256 and look.quality, look.origin
     tally.admitted += 1
     tally.admitted_bytes += len(candidate.data)
@@ -272,7 +295,7 @@ def _take_in(candidate: Candidate, look: Look, tally: Tally) -> dict[str, Any]:
     tally.labelled += candidate.label is not None
     tally.licences[candidate.licence or "unknown"] += 1
     if len(tally.tiles) < SHEET_TILES:
-        tally.tiles.append(read_square(candidate.data, TILE_PX, focus=look.focus).image)
+        tally.tiles.append(read_square(candidate.data, TILE_PX, focus=look.focus, ground=ground).image)
     image_id = look.sha256[:16]
     return {
         "image": {"bytes": candidate.data, "path": f"{image_id}.{look.file_format.lower()}"},
@@ -289,6 +312,7 @@ def _take_in(candidate: Candidate, look: Look, tally: Tally) -> dict[str, Any]:
         "blockiness": look.quality.blockiness,
         "pixelation": look.quality.pixelation,
         "focus": look.focus,
+        "ground": ground,
     }
 
 

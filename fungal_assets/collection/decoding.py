@@ -24,7 +24,9 @@ from fungal_assets.collection.scaling import Box, Picture, Size, as_image, scale
 from fungal_assets.collection.shapes import SQUARE, size_for
 
 ALLOWED_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")
-GROUND = "white"
+WHITE = "white"
+SPECIMEN_COLUMNS = ("image", "focus", "ground")
+"""What `read_specimen` reads of a row."""
 CENTRE = 0.5
 """The focus of a picture that is cut from its centre."""
 HIGHEST_LIGHT = 8.0
@@ -106,32 +108,31 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
 def read_specimen(
     specimen: Mapping[str, Any], size_px: int, scale: Scale = scale_by_pillow, shape: str = SQUARE
 ) -> Image.Image:
-    """A specimen about its subject, upright RGB, from `image` and `focus` of its row in `raw_images`.
+    """A specimen about its subject, upright RGB, from its row in `raw_images`.
 
     Args:
-        specimen: The row.
+        specimen: The row, with `SPECIMEN_COLUMNS`.
         size_px: Side of a square, and what other shapes have as many pixels as.
         scale: What scales it.
         shape: One of `SHAPES`.
     """
-    data, focus = specimen["image"]["bytes"], specimen["focus"]
-    if shape == SQUARE:
-        return read_square(data, size_px, focus=focus, scale=scale).image
-    size = size_for(upright_size(open_image(data)), size_px, shape)
-    return read_part(data, size, focus=focus, scale=scale).image
+    data = specimen["image"]["bytes"]
+    is_square = shape == SQUARE
+    size = (size_px, size_px) if is_square else size_for(upright_size(open_image(data)), size_px, shape)
+    return read_part(data, size, focus=specimen["focus"], ground=specimen["ground"], scale=scale).image
 
 
-def read_square(
-    data: bytes, size_px: int, *, focus: float = CENTRE, scale: Scale = scale_by_pillow
-) -> Square:
+def read_square(data: bytes, size_px: int, *, focus: float = CENTRE, ground: str = WHITE) -> Square:
     """Decode a square of a picture once, at `size_px`, as high or as wide as the picture; see `read_part`."""
-    return read_part(data, (size_px, size_px), focus=focus, scale=scale)
+    return read_part(data, (size_px, size_px), focus=focus, ground=ground)
 
 
-def read_part(data: bytes, size: Size, *, focus: float = CENTRE, scale: Scale = scale_by_pillow) -> Square:
+def read_part(
+    data: bytes, size: Size, *, focus: float = CENTRE, ground: str = WHITE, scale: Scale = scale_by_pillow
+) -> Square:
     """Decode a part of a picture once, at a size, as high or as wide as the picture.
 
-    The first frame of an animation counts; what is transparent lies on white; 16-bit, CMYK, Lab and palette
+    The first frame of an animation counts; 16-bit, CMYK, Lab and palette
     pictures and colour profiles come out as 8-bit sRGB.
 
     Args:
@@ -139,6 +140,7 @@ def read_part(data: bytes, size: Size, *, focus: float = CENTRE, scale: Scale = 
         size: Width and height of the result, pixels; a smaller original is enlarged.
         focus: Where along the longer side of the upright picture its square lies, about whose middle the part is cut: 0
             begins, 0.5 is central, 1 ends with it.
+        ground: What lies under a picture that is transparent: a colour as Pillow names it.
         scale: What scales it.
 
     Raises:
@@ -148,7 +150,7 @@ def read_part(data: bytes, size: Size, *, focus: float = CENTRE, scale: Scale = 
     side_px, is_square = min(image.size), size[0] == size[1]
     whole = image.size if is_square else upright_size(image)
     needed_px = max(-(-part * side_px // length) for part, length in zip(size, whole, strict=True))
-    decoded = decode(image, data, needed_px)
+    decoded = decode(image, data, needed_px, ground)
     if decoded.turn is None or (focus == CENTRE and is_square):
         # The centre stays the centre however it is turned, and a small square is turned sooner.
         square = scale(decoded.picture, part_box(size_of(decoded.picture), focus, size), size)
@@ -159,16 +161,17 @@ def read_part(data: bytes, size: Size, *, focus: float = CENTRE, scale: Scale = 
     return Square(upright, side_px, decoded.is_profile_ignored)
 
 
-def decode(image: Image.Image, data: bytes, side_px: int) -> Decoded:
+def decode(image: Image.Image, data: bytes, side_px: int, ground: str = WHITE) -> Decoded:
     """Decode an opened picture, a JPEG at the smallest scale whose shorter side is `side_px` or more.
 
     Args:
         image: As `open_image` gave it.
         data: The bytes that it was opened from.
         side_px: Wanted shorter side.
+        ground: As of `read_part`.
 
     Raises:
-        OSError: As `read_square`.
+        OSError: As `read_part`.
     """
     width_px, height_px = image.size
     shorter_px = min(width_px, height_px)
@@ -181,7 +184,7 @@ def decode(image: Image.Image, data: bytes, side_px: int) -> Decoded:
     profile, is_ignored = _profile(image)
     picture: Picture = image if loaded is None else loaded
     if loaded is None or image.mode != "RGB" or profile:
-        picture = _to_rgb(as_image(picture), profile)
+        picture = _to_rgb(as_image(picture), profile, ground)
     return Decoded(picture, turn, is_ignored, damage)
 
 
@@ -263,13 +266,13 @@ def _profile(image: Image.Image) -> tuple[ImageCms.ImageCmsProfile | None, bool]
     return (profile, False) if is_fit else (None, True)
 
 
-def _to_rgb(image: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> Image.Image:
+def _to_rgb(image: Image.Image, profile: ImageCms.ImageCmsProfile | None, ground: str) -> Image.Image:
     if image.mode == "LAB":
         return _convert_profile(image, profile or ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
     if image.mode.startswith("I") or image.mode == "F":
         return Image.fromarray(_to_8_bit(np.asarray(image))).convert("RGB")
     if image.has_transparency_data:
-        return _convert_profile(_on_ground(image.convert("RGBA")), _rgb_only(profile))
+        return _convert_profile(_on_ground(image.convert("RGBA"), ground), _rgb_only(profile))
     if profile is None:
         return image if image.mode == "RGB" else image.convert("RGB")
     is_plain = image.mode in ("RGB", "CMYK", "L")
@@ -289,9 +292,8 @@ def _convert_profile(image: Image.Image, profile: ImageCms.ImageCmsProfile | Non
     return converted
 
 
-def _on_ground(image: Image.Image) -> Image.Image:
-    ground = Image.new("RGBA", image.size, GROUND)
-    return Image.alpha_composite(ground, image).convert("RGB")
+def _on_ground(image: Image.Image, ground: str) -> Image.Image:
+    return Image.alpha_composite(Image.new("RGBA", image.size, ground), image).convert("RGB")
 
 
 def _to_8_bit(values: np.ndarray) -> np.ndarray:

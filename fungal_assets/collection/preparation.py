@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
-from fungal_assets.collection.decoding import read_specimen
+from fungal_assets.collection.decoding import SPECIMEN_COLUMNS, read_specimen
 from fungal_assets.collection.parallel import map_in_order
 from fungal_assets.collection.scaling import scale_by_torch, single_thread
 from fungal_assets.collection.shapes import size_for, sizes_at
@@ -73,7 +73,7 @@ def prepare_images(
         functools.partial(prepare, size_px=size_px, jpeg_quality=jpeg_quality, shape=shape),
         read_rows(larger, ["image", "image_id"])
         if larger
-        else read_rows(raw_images, ["image", "image_id", "focus"]),
+        else read_rows(raw_images, ["image_id", *SPECIMEN_COLUMNS]),
     )
     shards = shard_count(int(count * size_px**2 * BYTES_PER_PIXEL))
     with (

@@ -15,7 +15,7 @@ from fungal_assets.progress import Tell
 from fungal_assets.store import Figures, Output, is_file_intact, mismatches
 from fungal_assets.verdicts import Verdict
 
-RAW_CODE_VERSION = "7"
+RAW_CODE_VERSION = "8"
 MOST_NUDITY = 0.8
 
 
@@ -51,6 +51,10 @@ class RawImagesConfig(StageConfig):
         default=None,
         pattern="^(subject|centre)$",
         description="How squares are cut: about the `subject`, or from the `centre`.",
+    )
+    ground: str | None = Field(
+        default=None,
+        description="What lies under transparent pictures: an opaque colour, as `white` or `#202020`.",
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from fungal_assets.collection.decoding import read_specimen
+from fungal_assets.collection.decoding import SPECIMEN_COLUMNS, read_specimen
 from fungal_assets.collection.parallel import map_in_order
 from fungal_assets.errors import InputError
 from fungal_assets.morphology.density import LEAST_SIZES, fit_density, fit_density_again, try_density
@@ -235,7 +235,7 @@ def _read_pictures(raw_images: Path, split: Split, seed: int, tell: Tell) -> dic
     wanted |= {row for cluster_id in range(len(split.centroids)) for row in _shown_rows(split, cluster_id)}
     numbers = {split.ids[row]: row for row in wanted}
     rows = (
-        row for row in read_rows(raw_images, ["image", "image_id", "focus"]) if row["image_id"] in numbers
+        row for row in read_rows(raw_images, ["image_id", *SPECIMEN_COLUMNS]) if row["image_id"] in numbers
     )
     decoded = map_in_order(_decode_tile, rows)
     return {

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from fungal_assets.collection.decoding import read_specimen
+from fungal_assets.collection.decoding import SPECIMEN_COLUMNS, read_specimen
 from fungal_assets.collection.parallel import map_in_order
 from fungal_assets.errors import ProvenanceError
 from fungal_assets.morphology.efficientnet import EfficientNetLite0
@@ -89,7 +89,7 @@ def _fill_parts(raw_images: Path, parts: Path, extractor: Extractor, batch_size:
     parts.mkdir(parents=True, exist_ok=True)
     whole = _whole_parts(parts)
     done = sum(pq.read_metadata(path).num_rows for path in whole)
-    rows = read_rows(raw_images, ["image", "image_id", "focus"], start=done)
+    rows = read_rows(raw_images, ["image_id", *SPECIMEN_COLUMNS], start=done)
     embed = functools.partial(_embed_batch, extractor=extractor, classifier=_classifier_beside(extractor))
     ticker = Ticker(tell, "feature vectors", count_rows(raw_images), done=done)
     tables = _told(map_in_order(embed, in_batches(rows, batch_size)), ticker, done)
@@ -229,7 +229,7 @@ def vector_blocks(
                 ids = block["image_id"].to_pylist()
                 yield ids, block["vector"].flatten().to_numpy().reshape(len(ids), -1)
         return
-    rows = read_rows(raw_images, ["image", "image_id", "focus"])
+    rows = read_rows(raw_images, ["image_id", *SPECIMEN_COLUMNS])
     asked = (row for row in rows if image_ids is None or row["image_id"] in image_ids)
     for batch in in_batches(asked, EMBED_BATCH):
         yield (

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from fungal_assets.collection.decoding import read_specimen
+from fungal_assets.collection.decoding import SPECIMEN_COLUMNS, read_specimen
 from fungal_assets.morphology.extractors import read_about
 from fungal_assets.morphology.features import read_vectors
 from fungal_assets.previews import contact_sheet
@@ -179,7 +179,7 @@ def _draw_pairs(raw_images: Path, folder: Path, ids: Sequence[str], links: Links
     wanted = {ids[row] for pair in shown for row in pair}
     tiles: dict[str, Image.Image] = {
         row["image_id"]: read_specimen(row, TILE_PX)
-        for row in read_rows(raw_images, ["image", "image_id", "focus"])
+        for row in read_rows(raw_images, ["image_id", *SPECIMEN_COLUMNS])
         if row["image_id"] in wanted
     }
     labels = [text for pair in shown for text in (f"{pairs[pair]:.3f}", "")]

@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
-from fungal_assets.collection.decoding import read_specimen
+from fungal_assets.collection.decoding import SPECIMEN_COLUMNS, read_specimen
 from fungal_assets.errors import InputError
 from fungal_assets.morphology.features import in_batches
 from fungal_assets.nomenclature.attributes import Attributes, measure
@@ -39,7 +39,7 @@ _TILE_PX = 192
 _AT_ONCE = 8
 _LINE = 60
 _TEXT = ("size_in_frame", "habitat", "count", "closeness", "light")
-_READ = ("image", "image_id", "focus", "habitat", "substrate")
+_READ = ("image_id", "habitat", "substrate", *SPECIMEN_COLUMNS)
 _LISTS = ("wordings", "class_wordings", "colour_names")
 _SCHEMA = pa.schema(
     [("image_id", pa.string()), ("species_id", pa.string()), ("caption", pa.string())]

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from fungal_assets.collection.decoding import read_specimen
+from fungal_assets.collection.decoding import SPECIMEN_COLUMNS, read_specimen
 from fungal_assets.morphology.extractors import EfficientNetLite0
 from fungal_assets.morphology.features import vectors_by
 from fungal_assets.nomenclature.attributes import find_habitat
@@ -217,7 +217,7 @@ def _measure(
     cluster_of = {image_id: cluster for cluster, ids in members.items() for image_id in ids}
     totals = {cluster: dict.fromkeys(COLOUR_TERMS, 0.0) for cluster in members}
     places: dict[int, Counter[str | None]] = {cluster: Counter() for cluster in members}
-    pictures = read_rows(raw_images, ["image", "image_id", "focus", "habitat", "substrate"])
+    pictures = read_rows(raw_images, ["image_id", "habitat", "substrate", *SPECIMEN_COLUMNS])
     rows = (row for row in pictures if row["image_id"] in cluster_of)
     for row in follow(rows, tell, "measuring colours", len(cluster_of)):
         cluster = cluster_of[row["image_id"]]

@@ -5,7 +5,7 @@ import hashlib
 import io
 
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 
 from fungal_assets.collection import admission
 from fungal_assets.collection.admission import admit_images
@@ -132,6 +132,25 @@ def test_of_several_copies_the_largest_is_kept_whatever_its_name(tmp_path):
     assert (figures["admitted"], figures["rejected_near_duplicate"]) == (2, 2)
 
 
+def test_of_mirrored_copies_the_largest_is_kept_and_the_table_says_which_are_mirrored(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    whole = textured(1, 200)
+    for name, side_px, is_mirrored in (
+        ("a", 120, False),
+        ("b", 150, True),
+        ("c", 200, True),
+        ("d", 160, False),
+    ):
+        image = whole.resize((side_px, side_px))
+        (source / f"{name}.png").write_bytes(encode(ImageOps.mirror(image) if is_mirrored else image))
+    figures = _admit(source, tmp_path / "out")
+    assert [row["origin"] for row in read_rows(tmp_path / "out")] == ["c.png"]
+    rejects = {row["origin"]: row["detail"] for row in read_table(tmp_path / "out" / "rejects.parquet")}
+    assert figures["rejected_near_duplicate"] == 3 and "the same picture as c.png" in rejects["b.png"]
+    assert all("the mirror image of c.png" in rejects[name] for name in ("a.png", "d.png"))
+
+
 def test_a_picture_on_its_side_is_a_copy_of_the_upright_one(tmp_path):
     source = tmp_path / "source"
     source.mkdir()
@@ -183,13 +202,16 @@ def test_a_run_that_was_stopped_looks_at_no_picture_twice(tmp_path, monkeypatch)
         return look_at(candidate, limits)
 
     monkeypatch.setattr(admission, "Journal", functools.partial(Journal, part_looks=5))
-    monkeypatch.setattr(admission, "look_at", functools.partial(look, stop_at=17))
+    stopped = functools.partial(admission.look_at_all, look_at=functools.partial(look, stop_at=17))
+    monkeypatch.setattr(admission, "look_at_all", stopped)
     with pytest.raises(KeyboardInterrupt):
         _admit(source, tmp_path / "out")
     kept = len(Journal(tmp_path / "out" / ".looks"))
     assert kept in (5, 10, 15)
     looked.clear()
-    monkeypatch.setattr(admission, "look_at", functools.partial(look, stop_at=-1))
+    monkeypatch.setattr(
+        admission, "look_at_all", functools.partial(stopped, look_at=functools.partial(look, stop_at=-1))
+    )
     _admit(source, tmp_path / "out")
     assert sorted(looked) == [f"{number:02d}.png" for number in range(kept, 23)]
     monkeypatch.undo()

@@ -85,11 +85,16 @@ def test_cmyk_becomes_the_colours_that_it_means():
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
-def test_what_is_transparent_lies_on_white(mode):
+@pytest.mark.parametrize(
+    ("settings", "colour"),
+    [({}, (255, 255, 255)), ({"ground": "#20c060"}, (32, 192, 96))],
+    ids=["white", "green"],
+)
+def test_what_is_transparent_lies_on_a_ground(mode, settings, colour):
     clear = Image.new("RGBA", (64, 64), (255, 0, 0, 0))
     clear.paste((0, 0, 0, 255), (32, 0, 64, 64))
-    pixels = np.asarray(read_square(encode(clear.convert(mode)), 64).image)
-    assert pixels[:, :24].min() > 250 and pixels[:, 40:].max() < 5
+    pixels = np.asarray(read_square(encode(clear.convert(mode)), 64, **settings).image)
+    assert np.allclose(pixels[:, :24], colour, atol=3) and pixels[:, 40:].max() < 5
 
 
 def test_the_first_frame_of_an_animation_counts():

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageEnhance, ImageOps
 
 from fungal_assets.collection.duplicates import Marks, SeenImages, mark_image
 from fungal_assets_tests.collection.drawing import encode, picture
@@ -29,7 +29,8 @@ def test_a_copy_saved_anew_in_another_size_is_found(tmp_path, kind, settings, si
     seen = SeenImages(tmp_path / "marks")
     place = seen.add(_marks(_noisy(5)))
     copy = Image.open(io.BytesIO(encode(_noisy(5).resize((side_px, side_px)), kind, **settings)))
-    assert seen.find_same_picture(_marks(copy)) == place
+    assert seen.find_same_picture(_marks(copy)) == (place, False)
+    assert seen.find_same_picture(_marks(ImageOps.mirror(copy))) == (place, True)
 
 
 def test_different_pictures_are_no_copies(tmp_path):
@@ -46,7 +47,7 @@ def test_the_same_light_in_other_colours_is_no_copy(tmp_path):
     one, other = _marks(red), _marks(green)
     seen = SeenImages(tmp_path / "marks")
     seen.add(one)
-    same_light = Marks(one.bits, other.grid)
+    same_light = Marks(one.bits, one.mirrored_bits, other.grid)
     assert seen.find_same_picture(same_light) is None
 
 
@@ -55,11 +56,25 @@ def test_more_pictures_than_the_first_table_holds_are_remembered(tmp_path):
     rng = np.random.default_rng(0)
     grids = rng.integers(0, 256, (1500, 16, 16, 3)).astype(np.float32)
     bits = rng.integers(0, 2**63, 1500)
-    marks = [Marks(int(bits[number]), grids[number]) for number in range(1500)]
+    marks = [Marks(int(bits[number]), int(bits[number]) ^ 0x5555, grids[number]) for number in range(1500)]
     assert [seen.add(mark) for mark in marks] == list(range(1500))
-    assert [seen.find_same_picture(marks[number]) for number in (0, 1023, 1024, 1499)] == [
+    assert [seen.find_same_picture(marks[number]).place for number in (0, 1023, 1024, 1499)] == [
         0,
         1023,
         1024,
         1499,
     ]
+
+
+def test_the_marks_of_a_mirrored_picture_are_those_that_it_would_get():
+    for seed in range(20):
+        marks, again = _marks(_noisy(seed)), _marks(ImageOps.mirror(_noisy(seed)))
+        assert (marks.mirrored_bits ^ again.bits).bit_count() <= 2 and marks.mirrored_bits != marks.bits
+        assert np.abs(marks.mirrored.grid - again.grid).max() <= 1
+        assert marks.mirrored.mirrored.bits == marks.bits
+
+
+def test_a_picture_on_its_head_is_no_mirror_image(tmp_path):
+    seen = SeenImages(tmp_path / "marks")
+    seen.add(_marks(_noisy(5)))
+    assert seen.find_same_picture(_marks(ImageOps.flip(_noisy(5)))) is None

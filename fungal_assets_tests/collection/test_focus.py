@@ -120,6 +120,29 @@ def test_specimens_keep_their_focus_and_are_read_by_it(tmp_path, photographs, mo
     assert (strip.getextrema()[1] > 200) == (crop == "subject")
 
 
+@pytest.mark.parametrize("settings", [{}, {"ground": "black"}], ids=["white", "black"])
+def test_specimens_keep_the_ground_that_they_lie_on(tmp_path, settings):
+    """A grey disc that is cut out is as grey on any ground, which fills the corners of whatever is cut of it."""
+    source, folder = tmp_path / "source", tmp_path / "raw"
+    source.mkdir(), folder.mkdir()
+    disc = spot((128, 128), (0.5, 0.5)).convert("L")
+    cut = Image.merge("LA", [Image.new("L", disc.size, 90), disc.point(lambda light: 255 * (light > 200))])
+    (source / "cut.png").write_bytes(encode(cut))
+    admit_images(folder, source=str(source), **LENIENT | settings)
+    (row,) = read_rows(folder)
+    square = read_specimen(row, 64)
+    ground = 0 if settings else 255
+    assert square.getpixel((1, 1)) == (ground,) * 3 and square.getpixel((32, 32)) == (90, 90, 90)
+    sheet = Image.open(folder / "contact_sheet.webp").convert("RGB")
+    assert abs(sheet.getpixel((4, 4))[0] - ground) < 40
+
+
+@pytest.mark.parametrize("ground", ["mossy", "#12", "#ff000080"])
+def test_a_ground_that_is_no_opaque_colour_is_refused(tmp_path, photographs, ground):
+    with pytest.raises(InputError, match=f"ground is '{ground}'; expected an opaque colour"):
+        admit_images(tmp_path, source=str(photographs), **LENIENT | {"ground": ground})
+
+
 def test_an_unknown_crop_is_refused_with_those_that_there_are(tmp_path, photographs):
     with pytest.raises(InputError, match="crop is 'smart'; expected 'subject' or 'centre'"):
         admit_images(tmp_path, source=str(photographs), **LENIENT | {"crop": "smart"})

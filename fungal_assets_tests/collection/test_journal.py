@@ -32,7 +32,7 @@ def _look(number: int) -> Look:
     if number % 5 == 0:
         return Look(f"{number}", sha256, Fault("broken", f"OSError: {number}"))
     grid = np.random.default_rng(number).integers(0, 256, (GRID_PX, GRID_PX, 3)).astype(np.float32)
-    marks = Marks(int(sha256[:16], 16), grid)
+    marks = Marks(int(sha256[:16], 16), int(sha256[16:32], 16), grid)
     return Look(
         f"{number}",
         sha256,
@@ -51,7 +51,8 @@ def _same(one: Look, other: Look) -> bool:
     rest = dataclasses.replace(one, marks=None) == dataclasses.replace(other, marks=None)
     if one.marks is None or other.marks is None:
         return rest and one.marks is other.marks
-    return rest and one.marks.bits == other.marks.bits and np.array_equal(one.marks.grid, other.marks.grid)
+    is_same_hash = (one.marks.bits, one.marks.mirrored_bits) == (other.marks.bits, other.marks.mirrored_bits)
+    return rest and is_same_hash and np.array_equal(one.marks.grid, other.marks.grid)
 
 
 @pytest.fixture

@@ -116,7 +116,7 @@ def write_images(folders: Growth, per_cluster: int) -> None:
     """Raw and prepared images, and the clusters that they are in."""
     schema = image_schema(
         dict.fromkeys(("image_id", "creator", "licence", "source", "origin", "page"), pa.string())
-        | {"focus": pa.float64()}
+        | {"focus": pa.float64(), "ground": pa.string()}
     )
     squares = image_schema({"image_id": pa.string()})
     members: dict[int, list[str]] = {}
@@ -137,7 +137,7 @@ def write_images(folders: Growth, per_cluster: int) -> None:
                     "origin": f"disc {number}",
                     "page": f"https://discs.example/{number}",
                 }
-                raw.write({"image": image, "image_id": image_id, "focus": 0.5, **credit})
+                raw.write({"image": image, "image_id": image_id, "focus": 0.5, "ground": "white", **credit})
                 prepared.write({"image": image, "image_id": image_id})
     _write_clusters(folders.clusters, members)
 

@@ -98,7 +98,7 @@ def test_a_picture_full_of_clutter_is_called_a_snapshot(growth, tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
     with ShardWriter(
         tmp_path / "raw",
-        image_schema({"image_id": pa.string(), "focus": pa.float64()}),
+        image_schema({"image_id": pa.string(), "focus": pa.float64(), "ground": pa.string()}),
         shards=1,
         stem="images",
     ) as raw:
@@ -109,7 +109,7 @@ def test_a_picture_full_of_clutter_is_called_a_snapshot(growth, tmp_path):
             data = BytesIO()
             Image.fromarray(pixels).save(data, "PNG")
             image = {"bytes": data.getvalue(), "path": "x.png"}
-            raw.write({"image": image, "image_id": row["image_id"], "focus": 0.5})
+            raw.write({"image": image, "image_id": row["image_id"], "focus": 0.5, "ground": "white"})
     figures = caption_images(
         tmp_path / "raw",
         growth.clusters,
@@ -134,13 +134,14 @@ def test_what_the_source_says_of_the_habitat_goes_before_what_was_measured(growt
     schema = {
         "image_id": pa.string(),
         "focus": pa.float64(),
+        "ground": pa.string(),
         "habitat": pa.string(),
         "substrate": pa.string(),
     }
     rows = list(read_rows(growth.raw_images, ["image", "image_id"]))
     with ShardWriter(tmp_path / "raw", image_schema(schema), shards=1, stem="images") as raw:
         for index, row in enumerate(rows):
-            raw.write({**row, "focus": 0.5, **told[index % 2]})
+            raw.write({**row, "focus": 0.5, "ground": "white", **told[index % 2]})
     settings = {"class_noun": CLASS_NOUN, "cluttered_opening": CLUTTERED_OPENING, **WORDED, "seed": 7}
     figures = caption_images(
         tmp_path / "raw", growth.clusters, growth.species, growth.feature_vectors, tmp_path, **settings
