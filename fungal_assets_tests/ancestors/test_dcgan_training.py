@@ -177,8 +177,9 @@ class Thumbnails:
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def test_the_distance_falls_on_an_easy_set(dcgan_squares, tmp_path):
-    given = {"max_steps": 160, "watch_every_steps": 20, "batch_size": 8, "width": 8, "watched_pictures": 24}
+def test_training_brings_the_pictures_of_an_easy_set_much_nearer(dcgan_squares, tmp_path):
+    """Nearer than untrained; from look to look the distance goes up and down as chance, and rounding, will have it."""
+    given = {"max_steps": 80, "watch_every_steps": 20, "batch_size": 8, "width": 8, "watched_pictures": 24}
     given |= {"has_spectral_norm": False, "loss": "logistic", "augmentation": ""}
     recipe, extractor, device = dataclasses.replace(RECIPE, **given), Thumbnails(), torch.device("cpu")
     squares = read_squares(dcgan_squares, tmp_path / "cache", size_px=SIDE_PX, tell=lambda _: None)
@@ -187,10 +188,11 @@ def test_the_distance_falls_on_an_easy_set(dcgan_squares, tmp_path):
     real = RealBatches(squares, squares.rows(seen), recipe.batch_size, recipe.flips, recipe.seed, device)
     look = Looks(recipe, SIDE_PX, vectors, extractor, tmp_path).at
     pair = Adversaries(recipe, SIDE_PX, device)
+    untrained = look(pair.averaged(), 0)["kid"]
     progress = DcganLoop(pair, real, recipe, look, tmp_path / "states", "key", 1e9).run(
         lambda _: None, lambda *_: None
     )
-    assert best_look(progress.looks)["kid"] < 0.5 * progress.looks[0]["kid"]
+    assert best_look(progress.looks)["kid"] < 0.1 * untrained
 
 
 def test_training_ends_where_looks_find_nothing_nearer(dcgan_squares, tmp_path):
