@@ -10,13 +10,10 @@ looked at is read and hashed, and not looked at again.
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import hashlib
 import itertools
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,10 +24,9 @@ from PIL import Image, ImageColor
 
 from fungal_assets.collection.decoding import WHITE, read_square
 from fungal_assets.collection.duplicates import Match, SeenImages
-from fungal_assets.collection.guarding import Guarded, ProcessDiedError, guard
-from fungal_assets.collection.journal import PART_LOOKS, Journal, KnownLooks, open_known
-from fungal_assets.collection.looking import Limits, Look, look_at
-from fungal_assets.collection.parallel import MAX_THREADS, map_in_order
+from fungal_assets.collection.inspection import look_at_all
+from fungal_assets.collection.journal import Journal, open_known
+from fungal_assets.collection.looking import Limits, Look
 from fungal_assets.collection.sources import Candidate, Fault, Source, find_source
 from fungal_assets.errors import InputError
 from fungal_assets.previews import contact_sheet, save_sheet
@@ -51,8 +47,6 @@ SPECIMENS = image_schema(
 )
 REJECTS = pa.schema([(name, pa.string()) for name in ("origin", "sha256", "reason", "detail")])
 _FAULT, _ADMITTED = -1, -2
-_MOST_AT_WORK = PART_LOOKS + 2 * MAX_THREADS
-"""Looks that may not be on disk when a process is killed."""
 
 
 @dataclass
@@ -159,67 +153,6 @@ def admit_images(
     for path in (folder / ".images").glob("*.parquet"):
         path.replace(folder / path.name)
     return _figures(tally)
-
-
-def look_at_all(
-    source: Source,
-    folder: Path,
-    limits: Limits,
-    ticker: Ticker,
-    known: KnownLooks | None = None,
-    look_at: Callable[[Candidate, Limits], Look] = look_at,
-) -> Journal:
-    """The looks at all candidates of a source, those that `folder` keeps and those that are known taken from there.
-
-    Where the process of the last run was killed, what it may have been looking at then is looked at in a process of its
-    own: what kills or stops that one is a reject, and not the end of every run.
-
-    What Pillow itself calls a decompression bomb (over 89 megapixels) is refused whatever the limits: here, and not by
-    each look, since filters of warnings are those of all threads.
-    """
-    journal, at_work = Journal(folder), folder / "at_work"
-    done = len(journal)
-    unseen = itertools.islice(source.candidates(), done, None)
-    suspects = itertools.islice(unseen, _MOST_AT_WORK if at_work.exists() else 0)
-    at_work.touch()
-    with warnings.catch_warnings(), guard(functools.partial(_look_strictly, limits, look_at)) as guarded:
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        alone = functools.partial(_look, known=known, look_at=functools.partial(_look_guarded, guarded))
-        freely = functools.partial(_look, known=known, look_at=lambda candidate: look_at(candidate, limits))
-        looks = itertools.chain(map(alone, suspects), map_in_order(freely, unseen))
-        try:
-            for number, look in enumerate(looks, done + 1):
-                journal.add(look)
-                ticker.tick(number)
-        finally:
-            at_work.unlink()
-    journal.flush()
-    return journal
-
-
-def _look(candidate: Candidate, *, known: KnownLooks | None, look_at: Callable[[Candidate], Look]) -> Look:
-    found = None
-    if known and candidate.fault is None:
-        found = known.find(hashlib.sha256(candidate.data).hexdigest())
-    if found is None:
-        return look_at(candidate)
-    return dataclasses.replace(found, origin=candidate.origin, is_known=True)
-
-
-def _look_guarded(guarded: Guarded[Candidate, Look], candidate: Candidate) -> Look:
-    try:
-        return guarded(candidate)
-    except ProcessDiedError as died:
-        sha256 = hashlib.sha256(candidate.data).hexdigest()
-        return Look(candidate.origin, sha256, Fault("broken", f"looking at it {died}"))
-
-
-def _look_strictly(
-    limits: Limits, look_at: Callable[[Candidate, Limits], Look], candidate: Candidate
-) -> Look:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return look_at(candidate, limits)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,13 @@ what is made of an error, does not.
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from fungal_assets.compute import end_with_parent
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -28,8 +31,10 @@ class ProcessDiedError(Exception):
 class Guarded(Generic[Item, Result]):
     """A function that is called in another process, which is started with the first call and after each death.
 
+    Several threads may call; one call is done after the other.
+
     Args:
-        function: At the top level of a module, or a `partial` of such; it doesn't raise.
+        function: At the top level of a module, or a `partial` of such.
         patience_s: Seconds after which a call is taken not to come back.
     """
 
@@ -37,13 +42,23 @@ class Guarded(Generic[Item, Result]):
         self._function, self._patience_s = function, patience_s
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
+        self._lock = threading.Lock()
 
     def __call__(self, item: Item) -> Result:
         """Call the function.
 
         Raises:
-            ProcessDiedError: It was ended by a signal or left, or did not come back in time.
+            ProcessDiedError: Its process was ended by a signal or left, or did not come back in time.
+            Exception: Whatever the function raises.
         """
+        with self._lock:
+            result, error = self._ask(item)
+        if error is not None:
+            raise error
+        assert result is not None
+        return result
+
+    def _ask(self, item: Item) -> tuple[Result | None, Exception | None]:
         if self._process is None or self._pipe is None:
             self._start()
         assert self._process and self._pipe
@@ -77,12 +92,16 @@ class Guarded(Generic[Item, Result]):
 
 
 def _serve(function: Callable[[Item], Result], pipe: Connection) -> None:
+    end_with_parent()
     while True:
         try:
             item = pipe.recv()
         except EOFError:
             return
-        pipe.send(function(item))
+        try:
+            pipe.send((function(item), None))
+        except Exception as error:
+            pipe.send((None, error))
 
 
 @contextmanager

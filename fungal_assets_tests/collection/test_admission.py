@@ -7,7 +7,7 @@ import io
 import pytest
 from PIL import Image, ImageFilter, ImageOps
 
-from fungal_assets.collection import admission
+from fungal_assets.collection import admission, inspection
 from fungal_assets.collection.admission import admit_images
 from fungal_assets.collection.journal import Journal
 from fungal_assets.collection.looking import look_at
@@ -198,13 +198,13 @@ def test_a_run_that_was_stopped_looks_at_no_picture_twice(tmp_path, monkeypatch)
     def look(candidate, limits, *, stop_at):
         looked.append(candidate.origin)
         if len(looked) == stop_at:
-            raise KeyboardInterrupt
+            raise OSError("no space is left")
         return look_at(candidate, limits)
 
-    monkeypatch.setattr(admission, "Journal", functools.partial(Journal, part_looks=5))
+    monkeypatch.setattr(inspection, "Journal", functools.partial(Journal, part_looks=5))
     stopped = functools.partial(admission.look_at_all, look_at=functools.partial(look, stop_at=17))
     monkeypatch.setattr(admission, "look_at_all", stopped)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(OSError, match="no space"):
         _admit(source, tmp_path / "out")
     kept = len(Journal(tmp_path / "out" / ".looks"))
     assert kept in (5, 10, 15)
