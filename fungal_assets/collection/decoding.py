@@ -111,7 +111,7 @@ def read_specimen(
     """A specimen about its subject, upright RGB, from its row in `raw_images`.
 
     Args:
-        specimen: The row, with `SPECIMEN_COLUMNS`.
+        specimen: The row, with `SPECIMEN_COLUMNS`; rows of before have no ground, and lie on white.
         size_px: Side of a square, and what other shapes have as many pixels as.
         scale: What scales it.
         shape: One of `SHAPES`.
@@ -119,7 +119,9 @@ def read_specimen(
     data = specimen["image"]["bytes"]
     is_square = shape == SQUARE
     size = (size_px, size_px) if is_square else size_for(upright_size(open_image(data)), size_px, shape)
-    return read_part(data, size, focus=specimen["focus"], ground=specimen["ground"], scale=scale).image
+    return read_part(
+        data, size, focus=specimen["focus"], ground=specimen.get("ground") or WHITE, scale=scale
+    ).image
 
 
 def read_square(data: bytes, size_px: int, *, focus: float = CENTRE, ground: str = WHITE) -> Square:
@@ -132,8 +134,8 @@ def read_part(
 ) -> Square:
     """Decode a part of a picture once, at a size, as high or as wide as the picture.
 
-    The first frame of an animation counts; 16-bit, CMYK, Lab and palette
-    pictures and colour profiles come out as 8-bit sRGB.
+    The first frame of an animation counts; 16-bit, CMYK, Lab and palette pictures and colour profiles come out as 8-bit
+    sRGB, transparent ones on a ground.
 
     Args:
         data: An encoded picture.
@@ -272,7 +274,7 @@ def _to_rgb(image: Image.Image, profile: ImageCms.ImageCmsProfile | None, ground
     if image.mode.startswith("I") or image.mode == "F":
         return Image.fromarray(_to_8_bit(np.asarray(image))).convert("RGB")
     if image.has_transparency_data:
-        return _convert_profile(_on_ground(image.convert("RGBA"), ground), _rgb_only(profile))
+        return _on_ground(image.convert("RGBA"), ground, _rgb_only(profile))
     if profile is None:
         return image if image.mode == "RGB" else image.convert("RGB")
     is_plain = image.mode in ("RGB", "CMYK", "L")
@@ -292,8 +294,10 @@ def _convert_profile(image: Image.Image, profile: ImageCms.ImageCmsProfile | Non
     return converted
 
 
-def _on_ground(image: Image.Image, ground: str) -> Image.Image:
-    return Image.alpha_composite(Image.new("RGBA", image.size, ground), image).convert("RGB")
+def _on_ground(image: Image.Image, ground: str, profile: ImageCms.ImageCmsProfile | None) -> Image.Image:
+    """A transparent picture on a colour of sRGB, so that its own colours become such before."""
+    colours = _convert_profile(image.convert("RGB"), profile)
+    return Image.composite(colours, Image.new("RGB", image.size, ground), image.getchannel("A"))
 
 
 def _to_8_bit(values: np.ndarray) -> np.ndarray:

@@ -133,6 +133,16 @@ def test_a_profile_of_a_plain_picture_counts_whatever_decodes_it(kind, options):
     assert np.allclose(corners(square.image), CORNERS, atol=30)
 
 
+def test_the_ground_is_the_colour_that_was_chosen_whatever_profile_the_picture_has():
+    """The profile counts for the picture's own colours alone."""
+    clear = Image.new("RGBA", (64, 64), (255, 0, 0, 0))
+    clear.paste((220, 30, 30, 255), (32, 0, 64, 64))
+    data = encode(clear, icc_profile=_swapped_profile())
+    pixels = np.asarray(read_square(data, 64, ground="#20c060").image)
+    assert np.allclose(pixels[:, :24], (32, 192, 96), atol=1)
+    assert np.allclose(pixels[:, 40:], (30, 30, 220), atol=12)
+
+
 def test_a_profile_that_cannot_be_used_is_told():
     square = read_square(encode(quarters(), icc_profile=b"not a profile"), 48)
     assert square.is_profile_ignored

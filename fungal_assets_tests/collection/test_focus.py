@@ -133,6 +133,8 @@ def test_specimens_keep_the_ground_that_they_lie_on(tmp_path, settings):
     square = read_specimen(row, 64)
     ground = 0 if settings else 255
     assert square.getpixel((1, 1)) == (ground,) * 3 and square.getpixel((32, 32)) == (90, 90, 90)
+    before = {name: value for name, value in row.items() if name != "ground"}
+    assert read_specimen(before, 64).getpixel((1, 1)) == (255, 255, 255), "rows of before lie on white"
     sheet = Image.open(folder / "contact_sheet.webp").convert("RGB")
     assert abs(sheet.getpixel((4, 4))[0] - ground) < 40
 
