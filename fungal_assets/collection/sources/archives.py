@@ -23,12 +23,17 @@ from fungal_assets.collection.sources.candidates import (
     is_hidden,
     printable,
 )
-from fungal_assets.collection.sources.sidecars import SIDECARS, Notes, missing_rows, read_sidecars
+from fungal_assets.collection.sources.sidecars import Told, is_sidecar, read_sidecars
 
 MAX_EXPANSION = 200
 MAX_STREAM_EXPANSION = 50
 _FREE_BYTES = 64 * 1024**2
 """What may come out of any archive, however small it is."""
+_UNBOUNDED_BYTES = 64
+"""Read at once of bzip2 and LZMA, which Python's reader of zip files unpacks whole, however little is asked for."""
+_MAX_HEADER_BYTES = 1 << 20
+"""Of what a tar says of one member: its name and the like."""
+_LONG_NAMES = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 _DAMAGE = (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, ValueError)
 
 
@@ -54,30 +59,40 @@ class ZipArchive:
         """Members in the order of their names."""
         with zipfile.ZipFile(self._path) as archive:
             members = _zip_members(archive)
-            sidecars = {name: archive.read(name) for name in SIDECARS if name in archive.namelist()}
-            notes = read_sidecars(sidecars, where=self._path.name)
+            texts = {}
+            for member in _zip_members(archive, sidecars=True):
+                data, fault = _zip_data(archive, member)
+                texts[member.filename] = fault or data
+            told = read_sidecars(texts, where=self._path.name)
             for member in members:
-                fault, data = _zip_fault(member), b""
-                if fault is None:
-                    try:
-                        data = archive.read(member)
-                    except (*_DAMAGE, NotImplementedError, RuntimeError) as error:
-                        fault = Fault("broken", f"this member of the archive cannot be read: {error}")
-                yield Candidate(
-                    data, printable(member.filename), **notes.pop(member.filename, {}), fault=fault
-                )
-        yield from missing_rows(notes, holder="archive")
+                data, fault = _zip_data(archive, member)
+                yield Candidate(data, printable(member.filename), **told.take(member.filename), fault=fault)
+        yield from told.left("archive")
 
 
-def _zip_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    return sorted(
-        (
-            member
-            for member in archive.infolist()
-            if not member.is_dir() and not is_hidden(member.filename) and member.filename not in SIDECARS
-        ),
-        key=lambda member: member.filename,
+def _zip_members(archive: zipfile.ZipFile, *, sidecars: bool = False) -> list[zipfile.ZipInfo]:
+    """Everything but folders and hidden names, without the sidecars or these alone, in the order of the names."""
+    found = (
+        member
+        for member in archive.infolist()
+        if not member.is_dir() and not is_hidden(member.filename) and is_sidecar(member.filename) == sidecars
     )
+    return sorted(found, key=lambda member: member.filename)
+
+
+def _zip_data(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[bytes, Fault | None]:
+    """A member's bytes, or why there are none; what says that it is small expands no further than it says."""
+    if fault := _zip_fault(member):
+        return b"", fault
+    is_bounded = member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    at_once = member.file_size if is_bounded else _UNBOUNDED_BYTES
+    try:
+        with archive.open(member) as file:
+            assert isinstance(file, zipfile.ZipExtFile)
+            file.MIN_READ_SIZE = min(at_once, file.MIN_READ_SIZE)
+            return b"".join(iter(lambda: file.read(at_once), b"")), None
+    except (*_DAMAGE, NotImplementedError, RuntimeError) as error:
+        return b"", Fault("broken", f"this member of the archive cannot be read: {error}")
 
 
 def _zip_fault(member: zipfile.ZipInfo) -> Fault | None:
@@ -117,28 +132,29 @@ class TarArchive:
         """How many members there are and their bytes; what lies behind a damage is not counted."""
         files = total_bytes = 0
         for _, member in self._members():
-            if isinstance(member, tarfile.TarInfo) and member.name not in SIDECARS:
+            if isinstance(member, tarfile.TarInfo) and not is_sidecar(member.name):
                 files, total_bytes = files + 1, total_bytes + member.size
         return SourceSize(files, total_bytes)
 
     def candidates(self) -> Iterator[Candidate]:
         """Members in the order of the stream; where it is damaged, one fault in place of the rest."""
-        notes = self._notes()
+        told = self._read_sidecars()
         for archive, member in self._members():
             if isinstance(member, Fault):
                 yield Candidate(b"", self._path.name, fault=member)
-            elif member.name not in SIDECARS:
+            elif not is_sidecar(member.name):
                 name = member.name.removeprefix("./")
                 data, fault = _tar_data(archive, member)
-                yield Candidate(data, printable(name), **notes.pop(name, {}), fault=fault)
-        yield from missing_rows(notes, holder="archive")
+                yield Candidate(data, printable(name), **told.take(name), fault=fault)
+        yield from told.left("archive")
 
-    def _notes(self) -> Notes:
-        sidecars = {}
+    def _read_sidecars(self) -> Told:
+        texts: dict[str, bytes | Fault] = {}
         for archive, member in self._members():
-            if isinstance(member, tarfile.TarInfo) and member.name.removeprefix("./") in SIDECARS:
-                sidecars[member.name.removeprefix("./")], _ = _tar_data(archive, member)
-        return read_sidecars(sidecars, where=self._path.name)
+            if isinstance(member, tarfile.TarInfo) and is_sidecar(member.name):
+                data, fault = _tar_data(archive, member)
+                texts[member.name.removeprefix("./")] = fault or data
+        return read_sidecars(texts, where=self._path.name)
 
     def _members(self) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo | Fault]]:
         """Everything but folders and hidden names; last a fault where the stream is damaged or expands too far."""
@@ -146,7 +162,7 @@ class TarArchive:
         with contextlib.ExitStack() as stack:
             archive = None
             try:
-                archive = stack.enter_context(tarfile.open(self._path, "r|*"))
+                archive = stack.enter_context(tarfile.open(self._path, "r|*", tarinfo=_Member))
                 while (member := archive.next()) is not None:
                     archive.members = []  # type: ignore[attr-defined]  # else it remembers all of them
                     if member.offset_data + member.size > bound:
@@ -164,6 +180,16 @@ class TarArchive:
                 if archive is None:
                     raise
                 yield archive, Fault("truncated", f"the archive breaks off or is damaged here: {error}")
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose header is no bomb: Python reads what names it whole, before anything can be asked."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        is_header = self.type in (*_LONG_NAMES, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+        if is_header and self.size > _MAX_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of {self.size} bytes")
+        return super()._proc_member(archive)  # type: ignore[misc]
 
 
 def _tar_data(archive: tarfile.TarFile, member: tarfile.TarInfo) -> tuple[bytes, Fault | None]:

@@ -26,7 +26,7 @@ from fungal_assets.collection.sources.containers import (
     measure_container,
     read_container,
 )
-from fungal_assets.collection.sources.sidecars import SIDECARS, Notes, missing_rows, read_sidecars
+from fungal_assets.collection.sources.sidecars import Told, is_sidecar, read_sidecars
 from fungal_assets.errors import InputError
 from fungal_assets.store import hash_file
 
@@ -34,7 +34,7 @@ from fungal_assets.store import hash_file
 class FolderSource:
     """Every file below a folder, in the order of the paths.
 
-    Hidden names and the sidecar are no candidates. A link that leads out of the folder, a file that cannot be read and
+    Hidden names and sidecars are no candidates. A link that leads out of the folder, a file that cannot be read and
     a sidecar row without its file come out as candidates with a fault.
 
     Args:
@@ -54,15 +54,16 @@ class FolderSource:
         """All files.
 
         Raises:
-            InputError: The folder holds no file, or its sidecar cannot be read.
+            InputError: The folder holds no file, or the sidecar at its top cannot be read.
         """
-        paths, notes = self._list_files(), self._notes()
-        return (self._finish(candidate) for candidate in self._read(paths, notes))
+        paths, sidecars = self._list_files()
+        told = self._read_sidecars(sidecars)
+        return (self._finish(candidate) for candidate in self._read(paths, told))
 
     def measure(self) -> SourceSize:
         """How many files there are, those in containers counted, and how many bytes can be read."""
         files = total_bytes = 0
-        for path in self._list_files():
+        for path in self._list_files()[0]:
             container = find_container(path)
             if self._find_fault(path) is not None:
                 files += 1
@@ -74,49 +75,50 @@ class FolderSource:
         return SourceSize(files, total_bytes)
 
     def fingerprint(self) -> str:
-        """Over the names and bytes of all files, sidecar included."""
+        """Over the names and bytes of all files, sidecars included."""
         digest = hashlib.sha256()
-        for path in [*self._sidecars(), *self._list_files()]:
+        paths, sidecars = self._list_files()
+        for path in [*sidecars, *paths]:
             fault = self._find_fault(path)
             content = fault.reason if fault else hash_file(path)
             digest.update(json.dumps([self._origin(path), content]).encode())
         return digest.hexdigest()
 
-    def _list_files(self) -> list[Path]:
-        """All files below the folder that are not hidden; linked folders are listed as one entry, not entered."""
+    def _list_files(self) -> tuple[list[Path], list[Path]]:
+        """All files below the folder that are not hidden, and all sidecars; linked folders are entries, not entered."""
         found = []
         for parent, folders, names in os.walk(self._root):
             links = [name for name in folders if (Path(parent) / name).is_symlink()]
             folders[:] = [name for name in folders if not name.startswith(".") and name not in links]
             found += [Path(parent) / name for name in [*names, *links] if not name.startswith(".")]
-        paths = sorted(
-            set(found) - set(self._sidecars()), key=lambda path: path.relative_to(self._root).parts
-        )
+        found.sort(key=lambda path: path.relative_to(self._root).parts)
+        sidecars = [
+            path for path in found if is_sidecar(path.name) and path.is_file() and self._is_within(path)
+        ]
+        paths = [path for path in found if path not in set(sidecars)]
         if not paths:
             raise InputError(
                 f"source {str(self._root)!r} holds no file; expected pictures. Put some into it, or give another."
             )
-        return paths
+        return paths, sidecars
 
-    def _sidecars(self) -> list[Path]:
-        return [self._root / name for name in SIDECARS if (self._root / name).is_file()]
-
-    def _notes(self) -> Notes:
-        try:
-            texts = {path.name: path.read_bytes() for path in self._sidecars()}
-        except OSError as error:
-            raise InputError(
-                f"a sidecar in {str(self._root)!r} cannot be read: {error}. Mend its rights, or remove it."
-            ) from error
+    def _read_sidecars(self, sidecars: list[Path]) -> Told:
+        texts = {}
+        for path in sidecars:
+            read = _read_file(path, self._origin(path), self._find_fault(path), {})
+            texts[path.relative_to(self._root).as_posix()] = read.fault or read.data
         return read_sidecars(texts, where=str(self._root))
+
+    def _is_within(self, path: Path) -> bool:
+        # os.path.realpath, other than Path.resolve, bears a link to itself.
+        return not path.is_symlink() or Path(os.path.realpath(path)).is_relative_to(self._bounds)
 
     def _origin(self, path: Path) -> str:
         return printable(path.relative_to(self._root).as_posix())
 
     def _find_fault(self, path: Path) -> Fault | None:
         """What keeps a file from being read, as far as can be told without opening it; containers have any size."""
-        # os.path.realpath, other than Path.resolve, bears a link to itself.
-        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(self._bounds):
+        if not self._is_within(path):
             return Fault("outside_source", "a link that leads out of the source folder is not followed")
         if path.is_dir():
             return Fault(
@@ -131,15 +133,15 @@ class FolderSource:
             return Fault("too_large", f"the file has {size_mb:.0f} MB, at most {MAX_FILE_MB} MB are read")
         return None
 
-    def _read(self, paths: list[Path], notes: Notes) -> Iterator[Candidate]:
+    def _read(self, paths: list[Path], told: Told) -> Iterator[Candidate]:
         for path in paths:
             origin, fault = self._origin(path), self._find_fault(path)
             container = None if fault else find_container(path)
             if container is not None:
                 yield from read_container(container, origin)
             else:
-                yield _read_file(path, origin, fault, notes.pop(origin, {}))
-        yield from missing_rows(notes, holder="folder")
+                yield _read_file(path, origin, fault, told.take(origin))
+        yield from told.left("folder")
 
     def _finish(self, candidate: Candidate) -> Candidate:
         return dataclasses.replace(candidate, source=self._kind, licence=candidate.licence or self._licence)

@@ -94,7 +94,8 @@ class HubSource:
         from huggingface_hub import snapshot_download
 
         wanted = [f"*{suffix}" for suffix in (*PICTURES, *SUFFIXES)]
-        wanted += [pattern.upper() for pattern in wanted] + list(SIDECARS)
+        wanted += [pattern.upper() for pattern in wanted]
+        wanted += [pattern for name in SIDECARS for pattern in (name, f"*/{name}")]
         path = Path(
             snapshot_download(
                 self._name, repo_type="dataset", revision=self._about["commit"], allow_patterns=wanted

@@ -1,7 +1,7 @@
-"""Sidecars: `metadata.csv` or `metadata.jsonl` in the top folder, as Hugging Face image folders have it.
+"""Sidecars: `metadata.csv` or `metadata.jsonl` beside pictures, as Hugging Face image folders have it.
 
-Each row has `file_name` (relative), and any of `creator`, `licence` (or `license`), `label`, `habitat`,
-`substrate`, `page`.
+Each row has `file_name` (relative to the sidecar), and any of `creator`, `licence` (or `license`), `label`, `habitat`,
+`substrate`, `page`. Any folder may have one; of two that tell of one picture the nearer counts.
 """
 
 from __future__ import annotations
@@ -9,38 +9,86 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
 from fungal_assets.collection.sources.candidates import Candidate, Fault, Note, describe
 from fungal_assets.errors import InputError
 
 SIDECARS = ("metadata.csv", "metadata.jsonl")
-Notes = dict[str, Note]
 
 
-def read_sidecars(texts: Mapping[str, bytes], *, where: str) -> Notes:
+@dataclass
+class Told:
+    """What sidecars say.
+
+    Args:
+        notes: Of each picture, by its path.
+        unread: What could not be read, as candidates with a fault.
+    """
+
+    notes: dict[str, Note] = field(default_factory=dict)
+    unread: list[Candidate] = field(default_factory=list)
+
+    def take(self, name: str) -> Note:
+        """What they say of a picture, once; nothing where they don't."""
+        return self.notes.pop(name, {})
+
+    def left(self, holder: str) -> Iterator[Candidate]:
+        """A candidate with a fault for each sidecar that is of no use, and for each row that nobody has taken.
+
+        Args:
+            holder: What was searched.
+        """
+        yield from self.unread
+        fault = Fault("missing", f"the sidecar names it, but the {holder} does not hold it")
+        for name, note in sorted(self.notes.items()):
+            yield Candidate(b"", name, **note, fault=fault)
+
+
+def is_sidecar(name: str) -> bool:
+    """Whether a file of that relative path is one."""
+    return PurePosixPath(name).name in SIDECARS
+
+
+def read_sidecars(texts: Mapping[str, bytes | Fault], *, where: str) -> Told:
     """What sidecars say of each picture by relative path.
 
     Args:
-        texts: Bytes of each sidecar by its name; none where there is no sidecar.
+        texts: Bytes of each sidecar by its relative path, or why there are none.
         where: What holds them, for messages.
 
     Raises:
-        InputError: There are two, or one cannot be read.
+        InputError: There are two in the top folder, or the one there cannot be read; others are told as faults.
     """
-    if len(texts) > 1:
-        raise InputError(
-            f"source {where!r} holds {' and '.join(SIDECARS)}; expected one of them. Remove the other."
-        )
-    rows = [row for name, data in texts.items() for row in _rows(f"{where}/{name}", data)]
-    return {str(row["file_name"]).removeprefix("./"): describe(row) for row in rows}
+    told = Told()
+    by_depth = sorted(texts, key=lambda name: len(PurePosixPath(name).parts))
+    for name in by_depth:
+        folder = PurePosixPath(name).parent
+        try:
+            if sum(PurePosixPath(other).parent == folder for other in texts) > 1:
+                raise InputError(
+                    f"{_place(where, folder)} holds {' and '.join(SIDECARS)}; expected one of them. Remove the other."
+                )
+            found = _read_one(texts[name], folder, f"{where}/{name}")
+        except InputError as error:
+            if folder == PurePosixPath():
+                raise
+            told.unread.append(Candidate(b"", name, fault=Fault("unusable_sidecar", str(error))))
+        else:
+            told.notes |= found
+    return told
 
 
-def missing_rows(notes: Notes, *, holder: str) -> Iterator[Candidate]:
-    """A candidate with a fault for each row that nothing was found for; `holder` is what was searched."""
-    fault = Fault("missing", f"the sidecar names it, but the {holder} does not hold it")
-    for name, note in sorted(notes.items()):
-        yield Candidate(b"", name, **note, fault=fault)
+def _place(where: str, folder: PurePosixPath) -> str:
+    return f"source {where!r}" if folder == PurePosixPath() else f"folder {folder.as_posix()!r} of {where!r}"
+
+
+def _read_one(data: bytes | Fault, folder: PurePosixPath, path: str) -> dict[str, Note]:
+    if isinstance(data, Fault):
+        raise InputError(f"sidecar {path!r} cannot be read: {data.detail}.")
+    return {(folder / str(row["file_name"])).as_posix(): describe(row) for row in _rows(path, data)}
 
 
 def _rows(path: str, data: bytes) -> list[dict[str, Any]]:

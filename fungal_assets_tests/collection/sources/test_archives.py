@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+import tracemalloc
 import zipfile
 
 import pytest
@@ -82,6 +83,71 @@ def test_a_bomb_in_a_zip_is_refused_unread_and_its_neighbour_is_read(tmp_path, m
     monkeypatch.setattr(archives, "MAX_FILE_MB", 1)
     huge = write_zip(tmp_path / "b.zip", {"huge.bmp": os.urandom(1_100_000)}, zipfile.ZIP_STORED)
     assert "at most 1 MB" in read(huge)[0].fault.detail
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_bomb_that_says_that_it_is_small_expands_no_further_than_it_says(tmp_path, method):
+    path = write_zip(tmp_path / "a.zip", {"bomb.bmp": bytes(300_000_000), "1.png": PICTURES["1.png"]}, method)
+    data = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        entry = data.index(b"PK\x01\x02", archive.start_dir)
+    for at in (22, entry + 24):
+        data[at : at + 4] = (9_000).to_bytes(4, "little")
+    path.write_bytes(bytes(data))
+    tracemalloc.start()
+    found = {one.origin: one for one in read(path)}
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found["a.zip/bomb.bmp"].fault.reason == "broken" and found["a.zip/1.png"].data == PICTURES["1.png"]
+    assert peak_bytes < 130_000_000
+
+
+def test_a_sidecar_that_is_a_bomb_is_a_fault_of_the_archive_at_its_top_and_of_itself_below(tmp_path):
+    bomb = b"file_name,creator\n" + b" " * 30_000_000
+    above = write_zip(tmp_path / "a.zip", {"metadata.csv": bomb, "1.png": PICTURES["1.png"]})
+    (one,) = read(above)
+    assert one.origin == "a.zip" and "metadata.csv' cannot be read: it unpacks to" in one.fault.detail
+    below = write_zip(tmp_path / "b.zip", {"deep/metadata.csv": bomb, "1.png": PICTURES["1.png"]})
+    assert reasons(below) == {"b.zip/1.png": None, "b.zip/deep/metadata.csv": "unusable_sidecar"}
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.XGLTYPE])
+def test_a_bomb_in_the_header_of_a_tar_is_left_unread(tmp_path, kind):
+    path = tmp_path / "a.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        first = tarfile.TarInfo("1.png")
+        first.size = len(PICTURES["1.png"])
+        archive.addfile(first, io.BytesIO(PICTURES["1.png"]))
+        header = tarfile.TarInfo("name")
+        header.type, header.size = kind, 100_000_000
+        archive.addfile(header, io.BytesIO(bytes(header.size)))
+    tracemalloc.start()
+    found = read(path)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found[0].data == PICTURES["1.png"]
+    assert [one.fault.reason for one in found[1:]] == ["truncated"] and "header of 100000000" in found[
+        1
+    ].fault.detail
+    assert peak_bytes < 50_000_000
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
+def test_each_folder_of_an_archive_may_have_a_sidecar(tmp_path, name):
+    write = write_zip if name.endswith("zip") else write_tar
+    members = {
+        "metadata.csv": b"file_name,creator\ntrain/1.png,Top\n2.png,Top\n",
+        "train/metadata.jsonl": b'{"file_name": "1.png", "creator": "Near", "license": "cc0-1.0"}\n',
+        "train/1.png": PICTURES["1.png"],
+        "2.png": PICTURES["2.png"],
+        "other/metadata.csv": b"id,title\n1,no pictures\n",
+    }
+    path = write(tmp_path / name, members)
+    found = {one.origin.removeprefix(f"{name}/"): one for one in read(path)}
+    assert (found["train/1.png"].creator, found["train/1.png"].licence) == ("Near", "CC0-1.0")
+    assert found["2.png"].creator == "Top"
+    assert found["other/metadata.csv"].fault.reason == "unusable_sidecar"
+    assert len(found) == 3
 
 
 def test_a_stream_that_expands_without_end_is_left_and_what_came_before_is_kept(tmp_path, monkeypatch):

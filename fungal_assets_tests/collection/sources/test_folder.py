@@ -86,6 +86,31 @@ def test_a_sidecar_says_who_made_a_picture(tmp_path, name):
     assert (known.habitat, known.substrate, plain.habitat) == ("meadow", "dung", None)
 
 
+def test_each_folder_may_have_a_sidecar_and_the_nearest_counts(tmp_path):
+    """The layout of an image folder with splits, and a table that is none of ours beside it."""
+    for name in ("train", "test", "notes"):
+        write_pictures(tmp_path / name, 1)
+    (tmp_path / "metadata.csv").write_text("file_name,creator\ntrain/00.png,Top\ntest/00.png,Top\n")
+    (tmp_path / "train" / "metadata.jsonl").write_text('{"file_name": "00.png", "creator": "Near"}\n')
+    (tmp_path / "notes" / "metadata.csv").write_text("id,title\n1,no pictures\n")
+    found = {candidate.origin: candidate for candidate in FolderSource(tmp_path).candidates()}
+    assert {name: found[f"{name}/00.png"].creator for name in ("train", "test", "notes")} == {
+        "train": "Near",
+        "test": "Top",
+        "notes": None,
+    }
+    other = found["notes/metadata.csv"].fault
+    assert other.reason == "unusable_sidecar" and "no 'file_name' in row 1" in other.detail
+    assert len(found) == 4
+
+
+def test_a_nested_sidecar_changes_the_hash(tmp_path):
+    write_pictures(tmp_path / "deep", 1)
+    before = FolderSource(tmp_path).fingerprint()
+    (tmp_path / "deep" / "metadata.csv").write_text("file_name,creator\n00.png,Ada\n")
+    assert FolderSource(tmp_path).fingerprint() != before and FolderSource(tmp_path).measure().files == 1
+
+
 def test_a_sidecar_row_without_its_file_is_a_fault(tmp_path):
     write_pictures(tmp_path, 1)
     (tmp_path / "metadata.csv").write_text("file_name,creator\n00.png,Ada\ngone.png,Bo\n")
