@@ -9,7 +9,7 @@ from typing import Any
 
 NAME = "ATTRIBUTION.csv"
 TOLD = ("creator", "licence", "source", "origin", "page")
-CHANGES = "turned upright, cropped to a square, resized, encoded as JPEG"
+CHANGES = "turned upright, cropped, laid on a plain ground where it was transparent, resized, encoded as JPEG"
 
 
 def write_attributions(path: Path, credits: Iterable[Mapping[str, Any]]) -> None:
