@@ -16,7 +16,7 @@ from fungal_assets.compute.workers import cores, end_with_parent, end_with_start
 from fungal_assets.errors import InputError
 from fungal_assets.progress import Tell, stay_silent
 
-__all__ = ["cores", "end_with_parent", "end_with_starter", "map"]
+__all__ = ["cores", "end_with_parent", "end_with_starter", "map", "ray_address"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -67,7 +67,7 @@ def map(  # noqa: A001 - compute.map is what it is called everywhere
     """
     if processes < 1:
         raise ValueError(f"processes is {processes}; it must be 1 or more")
-    address = _ray_address()
+    address = ray_address()
     listing = Listing([name(item) for item in items], tell)
     if address is None or not items:
         return settle(local.run(fn, items, processes, listing), listing)
@@ -76,7 +76,7 @@ def map(  # noqa: A001 - compute.map is what it is called everywhere
     return settle(on_ray.run(fn, items, listing, address=address, cpus=cpus, gpus=gpus), listing)
 
 
-def _ray_address() -> str | None:
+def ray_address() -> str | None:
     """What `ray.init` is to be given; None for the processes of this machine."""
     chosen = os.environ.get(BACKEND_VARIABLE) or "local"
     if chosen == "local":

@@ -38,11 +38,11 @@ def run(
         cpus: CPUs and threads of an item.
         gpus: GPUs of an item, if the cluster has any.
     """
-    with _joined(address) as ray:
+    with joined(address) as ray:
         task = ray.remote(_run_item).options(
             **_fit(ray, cpus, gpus, listing),
             max_retries=_RETRIES,
-            runtime_env={"env_vars": _environment(cpus)},
+            runtime_env={"env_vars": worker_environment(cpus)},
         )
         running: list[Any] = []
         try:
@@ -56,7 +56,7 @@ def run(
             raise
 
 
-def _environment(threads: int) -> dict[str, str]:
+def worker_environment(threads: int) -> dict[str, str]:
     """Of a worker, set before it starts, since Ray loads numpy first; a map inside an item stays on its machine."""
     return {setting: str(threads) for setting in THREAD_SETTINGS} | {"FUNGAL_COMPUTE": "local"}
 
@@ -77,7 +77,7 @@ def _end_with_raylet() -> None:
 
 
 @contextmanager
-def _joined(address: str) -> Iterator[Any]:
+def joined(address: str) -> Iterator[Any]:
     """The module `ray`, connected: to the caller's cluster if there is one, else to that address until the end."""
     ray = _import_ray()
     if ray.is_initialized():

@@ -11,7 +11,7 @@ from pydantic import Field
 from fungal_assets.defs.dataset import captioned_dataset
 from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep, told_plainly
 from fungal_assets.defs.launched import carry_out
-from fungal_assets.defs.launching import count_processes, tune_together
+from fungal_assets.defs.launching import is_shared, tune_together
 from fungal_assets.defs.morphology import clusters
 from fungal_assets.defs.nomenclature import prompts
 from fungal_assets.defs.partitions import growth_partitions, method_and_resolution
@@ -158,7 +158,7 @@ class FineTunedWeightsConfig(StageConfig):
         default=None,
         ge=0,
         description="Processes that share each batch, one for each GPU; 1 trains in the step itself, 0 is as many as "
-        "the machine has GPUs.",
+        "the machine has GPUs, or the Ray cluster that FUNGAL_COMPUTE names.",
     )
 
 
@@ -310,9 +310,8 @@ def fine_tuned_weights(
             "base_model": base_model,
             "checkpoint_every_s": checkpoint_every_s,
         }
-        count = count_processes(processes)
-        if count > 1:
-            return tune_together(context, folder, processes=count, on_step=show_step, order=order)
+        if is_shared(processes):
+            return tune_together(context, folder, processes=processes, on_step=show_step, order=order)
         return carry_out(order, tell=tell, on_step=show_step)
 
     return keep(

@@ -1,9 +1,9 @@
 """What the processes of a training run are: `python -m fungal_assets.defs.launched ORDER PROCESSES`.
 
-The step starts this module as a Pipes subprocess. It hands itself to `accelerate launch`, which starts it once more for
-each process, watches them, and takes all down when one ends; each of these trains its part, and the main one reports
-through Pipes. What goes wrong is left in the working folder: the step tells it in plain words. Every process ends with
-the one that started it.
+The step starts this module as a Pipes subprocess. Where `$FUNGAL_COMPUTE` names a Ray cluster, `launched_on_ray` takes
+over. Otherwise it hands itself to `accelerate launch`, which starts it once more for each process, watches them, and
+takes all down when one ends; each of these trains its part, and the main one reports through Pipes. What goes wrong is
+left in the working folder: the step tells it in plain words. Every process ends with the one that started it.
 """
 
 import json
@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from fungal_assets.compute import cores, end_with_starter
+from fungal_assets.compute import cores, end_with_starter, ray_address
 from fungal_assets.errors import FungalError
 from fungal_assets.store import Figures, write_atomically
 
@@ -39,7 +39,7 @@ def launch(order: Path, processes: int) -> None:
     except ChildFailedError as error:
         ends = {rank: failure.exitcode for rank, failure in sorted(error.failures.items())}
         said = [f"process {rank} of {processes} ended by {_how(code)}" for rank, code in ends.items()]
-        _leave_fault(order, LAUNCHER, FungalError.__name__, "; ".join(said))
+        leave_fault(order, LAUNCHER, FungalError.__name__, "; ".join(said))
         sys.exit(1)
 
 
@@ -76,7 +76,7 @@ def work(order: Path) -> None:
     except Exception as error:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
-        _leave_fault(order, str(team.rank), type(error).__name__, str(error))
+        leave_fault(order, str(team.rank), type(error).__name__, str(error))
         raise
     finally:
         state.destroy_process_group()
@@ -100,7 +100,15 @@ def carry_out(order: Mapping[str, Any], **heard: Any) -> Figures:
     return tune(**places, **how, recipe=recipe, watching=watching, **heard)
 
 
-def _leave_fault(order: Path, name: str, kind: str, message: str) -> None:
+def leave_fault(order: Path, name: str, kind: str, message: str) -> None:
+    """Tell the step what went wrong.
+
+    Args:
+        order: As of `launch`.
+        name: The rank of a process, or `LAUNCHER`.
+        kind: Name of the error's class.
+        message: What it says.
+    """
     folder = order.parent / FAULTS_NAME
     folder.mkdir(exist_ok=True)
     write_atomically(folder / f"{name}.json", json.dumps({"kind": kind, "message": message}))
@@ -108,7 +116,11 @@ def _leave_fault(order: Path, name: str, kind: str, message: str) -> None:
 
 if __name__ == "__main__":
     end_with_starter()
-    if len(sys.argv) == 3:
+    if len(sys.argv) == 3 and (address := ray_address()):
+        from fungal_assets.defs.launched_on_ray import launch_on_ray
+
+        launch_on_ray(Path(sys.argv[1]), int(sys.argv[2]), address)
+    elif len(sys.argv) == 3:
         launch(Path(sys.argv[1]), int(sys.argv[2]))
     else:
         work(Path(sys.argv[1]))

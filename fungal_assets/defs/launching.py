@@ -1,4 +1,7 @@
-"""Training by several processes, one for each GPU: a Pipes subprocess whose progress and figures are the step's own."""
+"""Training by several processes, of this machine or of a Ray cluster, one for each GPU.
+
+They are a Pipes subprocess, whose progress and figures are the step's own.
+"""
 
 import json
 import shutil
@@ -11,6 +14,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.errors import DagsterPipesExecutionError
 
+from fungal_assets.compute import ray_address
 from fungal_assets.defs.launched import FAULTS_NAME, LAUNCHER, MODULE
 from fungal_assets.errors import FungalError, TrainingError
 from fungal_assets.progress import OnStep
@@ -21,13 +25,19 @@ GRACE_S = 40.0
 """For the children to end by themselves when the step is terminated: `accelerate launch` gives them 30 s."""
 
 
-def count_processes(processes: int) -> int:
-    """How many processes are to train: as many as are asked for, and for 0 one for each GPU of this machine."""
-    if processes:
-        return processes
+def is_shared(processes: int) -> bool:
+    """Whether other processes than the step's are to train.
+
+    Args:
+        processes: How many, or 0 for one for each GPU of this machine, or of the Ray cluster where there is one.
+    """
+    return processes > 1 or (processes == 0 and (ray_address() is not None or _gpus() > 1))
+
+
+def _gpus() -> int:
     import torch
 
-    return max(1, torch.cuda.device_count())
+    return torch.cuda.device_count()
 
 
 def tune_together(
@@ -43,7 +53,7 @@ def tune_together(
     Args:
         context: The running step, whose log hears of progress.
         folder: Filled.
-        processes: How many.
+        processes: How many; 0 as of `is_shared`.
         on_step: Hears the number and figures of every step done.
         order: As of `carry_out`.
 
@@ -56,11 +66,12 @@ def tune_together(
     client = dg.PipesSubprocessClient(
         message_reader=_StepReader(on_step), termination_timeout_seconds=GRACE_S
     )
-    command = [sys.executable, "-m", MODULE, str(folder / ORDER_NAME), str(processes)]
+    count = processes if processes or ray_address() else _gpus()
+    command = [sys.executable, "-m", MODULE, str(folder.absolute() / ORDER_NAME), str(count)]
     try:
         done = client.run(context=context, command=command)
     except DagsterPipesExecutionError as error:
-        raise _fault(folder, processes, error) from error
+        raise _fault(folder, count, error) from error
     return next(message["figures"] for message in done.get_custom_messages() if "figures" in message)
 
 
@@ -75,8 +86,9 @@ def _fault(folder: Path, processes: int, error: DagsterPipesExecutionError) -> E
             return plain[fault["kind"]](fault["message"])
     ends = left.pop(LAUNCHER, {"message": str(error)})["message"]
     said = [f"process {rank}: {fault['kind']}: {fault['message']}" for rank, fault in sorted(left.items())]
+    by = f"{processes} processes" if processes else "the processes of the Ray cluster"
     return TrainingError(
-        f"training by {processes} processes was broken off: {'; '.join([ends, *said])}. What was learnt until the last "
+        f"training by {by} was broken off: {'; '.join([ends, *said])}. What was learnt until the last "
         "checkpoint is kept: type the same command again, and it goes on from there. Where memory ran out, lower "
         "fine_tuned_weights.batch_size or processes."
     )

@@ -140,6 +140,10 @@ class Together:
         if not self._is_stepping:
             raise KeyboardInterrupt
 
+    def ask_to_stop(self) -> None:
+        """Stop between two steps of all processes, whenever the next ones come; from any thread."""
+        self._is_to_stop = True
+
     def share(self, make: Callable[[], Value]) -> Value:
         """It travels pickled: small things."""
         told: list[Any] = [make() if self.is_main else None]

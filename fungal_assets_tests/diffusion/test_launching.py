@@ -15,11 +15,12 @@ from safetensors.numpy import load_file
 
 from fungal_assets.defs.diffusion import fine_tuned_weights
 from fungal_assets.defs.launched import MODULE
-from fungal_assets.defs.launching import count_processes, tune_together
+from fungal_assets.defs.launching import is_shared, tune_together
 from fungal_assets.defs.resources import ProfileResource, StoreResource
 from fungal_assets.errors import InputError, TrainingError
 from fungal_assets.shards import read_table
 from fungal_assets.store import Store, hash_files
+from fungal_assets_tests.compute.conftest import NEEDS_RAY
 from fungal_assets_tests.diffusion.conftest import SETTINGS, UNWATCHED, rehearse, tune
 from fungal_assets_tests.galleries.conftest import write_clusters
 
@@ -205,8 +206,100 @@ def test_what_the_main_process_refuses_is_told_in_its_words(train, instance, tmp
     shutil.rmtree(tmp_path / "out")
 
 
-def test_as_many_processes_as_are_asked_for_and_one_where_there_is_no_gpu():
+@pytest.mark.parametrize("place", ["local", "auto", "ray://head:10001"])
+def test_one_process_is_the_step_and_none_is_left_to_the_gpus_there_are(monkeypatch, place):
+    monkeypatch.setenv("FUNGAL_COMPUTE", place)
     import torch
 
-    assert [count_processes(number) for number in (1, 2, 5)] == [1, 2, 5]
-    assert count_processes(0) == max(1, torch.cuda.device_count())
+    assert [is_shared(number) for number in (1, 2, 5)] == [False, True, True]
+    assert is_shared(0) == (place != "local" or torch.cuda.device_count() > 1)
+
+
+RAY = pytest.mark.usefixtures("ray_cluster")
+
+
+@pytest.fixture
+def ray_cluster(monkeypatch, tmp_path):
+    """Each run starts a cluster of two CPUs of its own; its token is written to a home of its own."""
+    pytest.importorskip("ray", reason=NEEDS_RAY)
+    monkeypatch.setenv("FUNGAL_COMPUTE", "ray")
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def trainers():
+    """Ray's processes of a training, below this one."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if "RayTrainWorker" in process.name() or "RayTrainWorker" in " ".join(process.cmdline()):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def lines_of(instance, result):
+    return [entry.user_message for entry in instance.all_logs(result.run_id)]
+
+
+@RAY
+def test_two_processes_of_a_cluster_train_what_one_does_and_their_steps_are_told(
+    train,
+    instance,
+    tuned_dir,
+    tmp_path,
+):
+    heard = []
+    result = train(tmp_path / "out", instance, heard=heard.append)
+    assert heard == [1, 2, 3, 4, 5, 6]
+    alone, both = load_file(tuned_dir / WEIGHTS), load_file(tmp_path / "out" / WEIGHTS)
+    largest = max(np.abs(values).max() for values in alone.values())
+    assert max(np.abs(alone[name] - both[name]).max() for name in alone) < WITHIN * largest
+    (made,) = result.asset_materializations_for_node("weights")
+    assert made.metadata["processes"].value == 2
+    assert any(line.startswith("training: 6 of 6") for line in lines_of(instance, result))
+    assert not trainers()
+
+
+@RAY
+def test_a_process_that_is_lost_is_started_again_and_all_go_on_to_the_same_weights(
+    train,
+    instance,
+    tmp_path,
+):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train(whole, instance, max_steps=40, checkpoint_every_s=0.2)
+    killed = []
+
+    def kill():
+        while not list(broken.glob(".resume/step-*")):
+            time.sleep(0.01)
+        process = trainers()[-1]
+        killed.append(process.pid)
+        process.kill()
+
+    threading.Thread(target=kill, daemon=True).start()
+    result = train(broken, instance, max_steps=40, checkpoint_every_s=0.2)
+    assert killed and result.success
+    assert any(line.startswith("training goes on from step") for line in lines_of(instance, result))
+    assert (broken / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
+
+
+@RAY
+def test_what_a_process_refuses_is_told_in_its_words_and_not_tried_again(train, instance, tmp_path):
+    with pytest.raises(InputError, match=r"batch_size is 1 and 2 processes train: each needs a row"):
+        train(tmp_path / "out", instance, batch_size=1, rehearsal_share=0.0, class_share=0.0)
+    assert not trainers()
+
+
+@RAY
+def test_a_terminated_step_of_a_cluster_leaves_a_checkpoint_of_all_and_no_process(train, instance, tmp_path):
+    def terminate(step):
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(dg.DagsterExecutionInterruptedError):
+        train(tmp_path / "out", instance, max_steps=4000, checkpoint_every_s=1e9, heard=terminate)
+    (kept,) = (tmp_path / "out" / ".resume").glob("step-*")
+    assert 2 <= int(kept.name[5:]) < 4000
+    assert not trainers()
