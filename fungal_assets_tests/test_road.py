@@ -42,6 +42,7 @@ SMALL = {
         "works_at": "partition",
         "images_per_prompt": 1,
         "controls": 3,
+        "side_prompts": 2,
         "num_inference_steps": 4,
         "seed": 7,
     },

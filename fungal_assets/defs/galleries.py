@@ -33,6 +33,11 @@ class SampleGalleriesConfig(StageConfig):
         default=None, ge=1, le=1000, description="Pictures per prompt and model."
     )
     controls: int | None = Field(default=None, ge=0, description="Control prompts that are sampled.")
+    side_prompts: int | None = Field(
+        default=None,
+        ge=0,
+        description="Subspecies, mutant and context prompts at most, of each of the three, evenly over the species.",
+    )
     num_inference_steps: int | None = Field(default=None, ge=1, le=1000, description="Denoising steps.")
     guidance_scale: float | None = Field(default=None, ge=1, le=100, description="Classifier-free guidance.")
     scheduler: str | None = Field(default=None, description="DDIM, DPM++ 2M, Euler or UniPC.")
@@ -50,7 +55,7 @@ def _complete(output: Output, inputs: Inputs) -> Verdict:
     from fungal_assets.galleries.checks import check_complete
 
     config = output.record.config
-    wanted = {name: config[name] for name in ("images_per_prompt", "controls")}
+    wanted = {name: config[name] for name in ("images_per_prompt", "controls", "side_prompts")}
     return check_complete(output.path, inputs["prompts"].path, **wanted)
 
 
@@ -131,7 +136,9 @@ def sample_galleries(
         settings=config.fill("sample_galleries", profile),
         build=build,
         checks=GALLERY_CHECKS,
-        preview=sheets("grids/species.webp", "grids/controls.webp", "grids/sizes.webp"),
+        preview=sheets(
+            "grids/species.webp", "grids/variants.webp", "grids/controls.webp", "grids/sizes.webp"
+        ),
     )
 
 

@@ -36,11 +36,15 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def check_complete(
-    sample_galleries: Path, prompts: Path, *, images_per_prompt: int, controls: int
+    sample_galleries: Path, prompts: Path, *, images_per_prompt: int, controls: int, side_prompts: int
 ) -> Verdict:
     """Every prompt that belongs in the gallery has all its pictures, and each can be opened."""
     plan = plan_gallery(
-        read_prompts(prompts)["prompts"], images_per_prompt=images_per_prompt, controls=controls, seed=0
+        read_prompts(prompts)["prompts"],
+        images_per_prompt=images_per_prompt,
+        controls=controls,
+        seed=0,
+        side_prompts=side_prompts,
     )
     rows = read_gallery(sample_galleries)
     wanted = {(picture.prompt_id, picture.model, picture.index) for picture in plan}

@@ -11,12 +11,13 @@ from typing import Any
 
 from PIL import Image
 
-from fungal_assets.galleries.planning import BASE, SIDE_PROMPTS, TUNED
+from fungal_assets.galleries.planning import BASE, TUNED
 from fungal_assets.galleries.reading import open_pictures
 from fungal_assets.previews import contact_sheet
 
 MAX_GRID_PICTURES = 400
 MAX_TILE_PX = 128
+_VARIANTS_A_ROW = 4
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -33,7 +34,7 @@ def write_grids(folder: Path, rows: Rows) -> None:
     variants = [row for row in rows if row["kind"] not in ("species", "control")]
     per_prompt = 1 + max((row["index"] for row in species), default=0)
     _write(folder, "species", species, per_prompt, [row["text"] for row in species])
-    _write(folder, "variants", variants, SIDE_PROMPTS, [row["text"] for row in variants])
+    _write(folder, "variants", variants, _VARIANTS_A_ROW, [row["text"] for row in variants])
     labels = [f"{row['model']}: {row['text']}" for row in controls]
     _write(folder, "controls", controls, 2 * per_prompt, labels)
 

@@ -1,9 +1,9 @@
 """Which pictures a gallery holds: every prompt, model and seed of it, decided before a pixel is made.
 
-Each species prompt gets several pictures, some subspecies, mutant and context prompts get one each, all of
-the tuned model; each control prompt gets several of the base and of the tuned model with the same seeds. A
-picture's seed comes from its own name, so that it is the same picture in any gallery that holds it.
-Belongs here: the list. Making, reading and judging pictures does not.
+Each species prompt gets several pictures, subspecies, mutant and context prompts get one each, all of the tuned model;
+each control prompt gets several of the base and of the tuned model with the same seeds. A picture's seed comes from its
+own name, so that it is the same picture in any gallery that holds it. Belongs here: the list. Making, reading and
+judging pictures does not.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from fungal_assets.errors import InputError
 
 TUNED, BASE = "tuned", "base"
 SIDE_KINDS = ("subspecies", "mutant", "context")
-SIDE_PROMPTS = 4
 
 COLUMNS = pa.schema(
     [
@@ -105,7 +104,12 @@ def read_prompts(prompts: Path) -> dict[str, Any]:
 
 
 def plan_gallery(
-    prompts: Sequence[Mapping[str, Any]], *, images_per_prompt: int, controls: int, seed: int
+    prompts: Sequence[Mapping[str, Any]],
+    *,
+    images_per_prompt: int,
+    controls: int,
+    seed: int,
+    side_prompts: int = 0,
 ) -> list[Picture]:
     """All pictures of a gallery, those of one prompt and model together, the tuned model's first.
 
@@ -114,6 +118,8 @@ def plan_gallery(
         images_per_prompt: Pictures per species prompt, and per control prompt and model.
         controls: How many control prompts, in their order.
         seed: Seed of the run.
+        side_prompts: How many subspecies, mutant and context prompts at most, of each of the three, evenly over them,
+            so that they are of different species.
 
     Raises:
         InputError: Two prompts have one id, or a number is out of range.
@@ -125,7 +131,8 @@ def plan_gallery(
     kept = by_kind["control"][:controls]
     several = range(images_per_prompt)
     tuned = [_pictures(row, TUNED, several, seed) for row in by_kind["species"]]
-    tuned += [_pictures(row, TUNED, range(1), seed) for kind in SIDE_KINDS for row in spread(by_kind[kind])]
+    for kind in SIDE_KINDS:
+        tuned += [_pictures(row, TUNED, range(1), seed) for row in spread(by_kind[kind], side_prompts)]
     tuned += [_pictures(row, TUNED, several, seed) for row in kept]
     base = [_pictures(row, BASE, several, seed) for row in kept]
     return [picture for pictures in tuned + base for picture in pictures]
@@ -162,7 +169,7 @@ def _pictures(row: Mapping[str, Any], model: str, indices: range, seed: int) -> 
         )
 
 
-def spread(rows: Sequence[Mapping[str, Any]], most: int = SIDE_PROMPTS) -> list[Mapping[str, Any]]:
+def spread(rows: Sequence[Mapping[str, Any]], most: int) -> list[Mapping[str, Any]]:
     """At most so many of the rows, evenly over them, so that they are of different species."""
     count = min(most, len(rows))
     return [rows[index * len(rows) // count] for index in range(count)]

@@ -61,6 +61,7 @@ def sample_gallery(
     works_at: str,
     images_per_prompt: int,
     controls: int,
+    side_prompts: int,
     num_inference_steps: int,
     guidance_scale: float,
     scheduler: str,
@@ -82,6 +83,7 @@ def sample_gallery(
             gallery's is another they are brought to it (see `redrawing`); or `"partition"`, the gallery's own.
         images_per_prompt: Pictures per species prompt, and per control prompt and model.
         controls: How many control prompts.
+        side_prompts: How many subspecies, mutant and context prompts at most, of each of the three.
         num_inference_steps: Denoising steps.
         guidance_scale: Classifier-free guidance; 1 is none.
         scheduler: A key of `SCHEDULERS`, or a class name among its values.
@@ -106,7 +108,13 @@ def sample_gallery(
         num_inference_steps, guidance_scale, scheduler, batch_size, [size_px, *sizes]
     )
     content = read_prompts(prompts)
-    plan = plan_gallery(content["prompts"], images_per_prompt=images_per_prompt, controls=controls, seed=seed)
+    plan = plan_gallery(
+        content["prompts"],
+        images_per_prompt=images_per_prompt,
+        controls=controls,
+        seed=seed,
+        side_prompts=side_prompts,
+    )
     weights = prove_weights(pruned_weights, base_model)
     settings = {
         "negative_prompt": content.get("negative_prompt", ""),

@@ -5,6 +5,8 @@ from PIL import Image, ImageDraw
 
 from fungal_assets.ancestors.bodies import read_body
 from fungal_assets.ancestors.dcgan_form import VIEW_PX, VIEWS, draw_form
+from fungal_assets.forms.uploads import load_upload
+from fungal_assets.forms.volume import Camera, render
 
 
 def cap_on_a_stem():
@@ -24,7 +26,19 @@ def test_the_picture_with_an_upright_subject_is_turned(tmp_path):
     views = pixels[:VIEW_PX, -VIEWS * VIEW_PX :]
     assert (views[..., 0].astype(int) - views[..., 1] > 60).any(), "the cap is red from every side"
     body = read_body(tmp_path / "form.glb")
-    assert not body.repairs, "a mesh that cppn_forms and forms_3d take as it is"
+    assert not body.repairs, "a mesh that cppn_forms takes as it is"
+
+
+def test_a_form_of_a_drawn_picture_is_a_first_mesh_of_forms(tmp_path):
+    """As `forms_3d.first_meshes` reads it: a body whose upper part is red, the lower light."""
+    draw_form([cap_on_a_stem()], tmp_path / "form.webp")
+    upload = load_upload(tmp_path / "form.glb", 48)
+    view = render(upload.volume, Camera(30, 0), 64)
+    seen = view.alpha.squeeze() > 0.5
+    rows = seen.any(1).nonzero()[:, 0]
+    upper, lower = (int(rows[len(rows) * quarter // 4]) for quarter in (1, 3))
+    cap, stem = (view.rgb[:, row, seen[row]].mean(1) for row in (upper, lower))
+    assert upload.is_painted and cap[0] - cap[1] > 0.3 and abs(stem[0] - stem[1]) < 0.15
 
 
 def test_pictures_without_a_subject_begin_nothing(tmp_path):

@@ -20,6 +20,7 @@ SETTINGS = {
     "works_at": "native",
     "images_per_prompt": 2,
     "controls": 2,
+    "side_prompts": 4,
     "num_inference_steps": 2,
     "guidance_scale": 4.0,
     "scheduler": "DDIM",
@@ -28,7 +29,7 @@ SETTINGS = {
     "sizes": [],
     "seed": 5,
 }
-ASKED = {name: SETTINGS[name] for name in ("images_per_prompt", "controls")}
+ASKED = {name: SETTINGS[name] for name in ("images_per_prompt", "controls", "side_prompts")}
 
 
 def write_prompts(folder: Path) -> Path:

@@ -88,7 +88,7 @@ def test_a_lost_picture_fails_completeness_and_no_other(gallery, failing, damage
 
 
 def test_a_prompt_without_its_pictures_is_named(gallery, prompts_dir):
-    verdict = check_complete(gallery, prompts_dir, images_per_prompt=2, controls=3)
+    verdict = check_complete(gallery, prompts_dir, images_per_prompt=2, controls=3, side_prompts=4)
     assert not verdict.passed
     assert "'flower'" in verdict.finding
 

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from fungal_assets.errors import InputError
-from fungal_assets.galleries.planning import SIDE_PROMPTS, picture_seed, plan_gallery, read_prompts
+from fungal_assets.galleries.planning import picture_seed, plan_gallery, read_prompts
+from fungal_assets.profiles import PROFILES
 from fungal_assets_tests.galleries.conftest import write_prompts
 
 
@@ -34,14 +35,33 @@ def test_base_and_tuned_have_the_same_seeds_for_controls_and_only_controls_have_
 
 def test_side_prompts_are_bounded_and_spread_over_the_list():
     rows = [prompt("species", 0), *(prompt("mutant", number) for number in range(20))]
-    plan = plan_gallery(rows, images_per_prompt=2, controls=0, seed=0)
+    plan = plan_gallery(rows, images_per_prompt=2, controls=0, seed=0, side_prompts=4)
     assert [p.prompt_id for p in plan if p.kind == "mutant"] == [
         "mutant-0",
         "mutant-5",
         "mutant-10",
         "mutant-15",
     ]
-    assert SIDE_PROMPTS == 4
+    whole = plan_gallery(rows, images_per_prompt=2, controls=0, seed=0, side_prompts=100)
+    assert [p.prompt_id for p in whole if p.kind == "mutant"] == [f"mutant-{number}" for number in range(20)]
+    assert all(p.kind != "mutant" for p in plan_gallery(rows, images_per_prompt=2, controls=0, seed=0))
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_in_every_profile_each_species_has_subspecies_and_context_pictures(profile):
+    species = profile.settings["clusters"]["max_clusters"]
+    rows = [
+        prompt(kind, number, species_id=f"species-{number}")
+        for kind in ("species", "subspecies", "context")
+        for number in range(species)
+    ]
+    asked = {
+        name: profile.settings["sample_galleries"][name]
+        for name in ("images_per_prompt", "controls", "side_prompts")
+    }
+    plan = plan_gallery(rows, **asked, seed=0)
+    for kind in ("species", "subspecies", "context"):
+        assert len({p.species_id for p in plan if p.kind == kind}) == species
 
 
 def test_the_plan_of_one_prompt_does_not_change_with_the_others():
