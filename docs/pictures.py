@@ -1,12 +1,14 @@
 """The pictures of a growth: `python docs/pictures.py STORE` writes them beside it.
 
 They are captions.webp, growth.webp, forms.webp, screens.webp and, where there is a species report, species_report.webp.
+Where there is an atlas, its pictures and resolution_atlas.csv, the table that resolution_atlas.md quotes.
 
 The species are those that are recognised best; no picture is chosen by hand.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import sys
@@ -21,6 +23,7 @@ from fungal_assets.forms.volume import Camera
 from fungal_assets.galleries.reading import open_picture, read_gallery
 from fungal_assets.nomenclature.species import read_species
 from fungal_assets.previews import contact_sheet
+from fungal_assets.shards import read_table
 from fungal_assets.store import Store
 
 SPECIES, EACH = 6, 2
@@ -87,6 +90,39 @@ def draw_screens(store: Store, partition: str) -> Image.Image:
     return sheet
 
 
+def write_atlas(store: Store, partition: str, here: Path) -> None:
+    """The atlas's pictures, and its likenesses block by block: at the first step, and the mean over all steps."""
+    output = store.find("resolution_atlas", partition)
+    if output is None:
+        return
+    for name in ("atlas", "pictures"):
+        suffix = "" if name == "atlas" else f"_{name}"
+        shutil.copyfile(output.path / f"{name}.webp", here / f"resolution_atlas{suffix}.webp")
+    alignments, places = (read_table(output.path / f"{name}.parquet") for name in ("alignments", "places"))
+    native = json.loads((output.path / "atlas.json").read_text())["native_px"]
+    shared = {row["block"]: row for row in places if row["size_px"] == native}
+    compared = list(dict.fromkeys(row["compared"] for row in alignments))
+    lines = []
+    for block in dict.fromkeys(row["block"] for row in alignments):
+        cells = [block]
+        for one in compared:
+            own = [r for r in alignments if (r["block"], r["compared"]) == (block, one)]
+            values = [row["alignment"] for row in own if row["alignment"] is not None]
+            first = next((row["alignment"] for row in own if row["step"] == 0), None)
+            cells += [_figure(first), _figure(sum(values) / len(values) if values else None)]
+        place = shared.get(block, {})
+        lines.append([*cells, _figure(place.get("shared")), _figure(place.get("shared_wrapped"))])
+    titles = [f"{one}: {when}" for one in compared for when in ("first step", "all steps")]
+    with (here / "resolution_atlas.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["block", *titles, "alike by place", "alike by place, borders joined"])
+        writer.writerows(lines)
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
 def main() -> None:
     """Draw all from the newest growth in a store, which must be of the shipped specimens."""
     store, here = Store(sys.argv[1]), Path(__file__).parent
@@ -98,6 +134,7 @@ def main() -> None:
         shutil.copyfile(report.path / "real_and_painted.webp", here / "species_report.webp")
     draw_forms(store, partition).save(here / "forms.webp", quality=85)
     draw_screens(store, partition).save(here / "screens.webp", quality=85)
+    write_atlas(store, partition, here)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The README: its tables name what is there, all of it and nothing else."""
 
 import ast
+import csv
 import re
 from pathlib import Path
 
@@ -37,6 +38,29 @@ def test_the_profile_table_is_the_preset_table():
     for profile in PROFILES.values():
         line = next(row for row in README.read_text().splitlines() if row.startswith(f"| `{profile.name}` |"))
         assert f"| {profile.resolution} px |" in line and line.endswith(f"| {profile.expected} |")
+
+
+def test_the_atlas_says_what_its_table_has():
+    """Each mean of a part, and each block that is named with its three figures, as a reader would check them."""
+    with (README.parent / "docs/resolution_atlas.csv").open() as file:
+        rows = {row["block"]: row for row in csv.DictReader(file)}
+    text = " ".join((README.parent / "docs/resolution_atlas.md").read_text().split())
+    columns = [f"{one}: first step" for one in ("64", "256", "other seeds")]
+
+    def told(blocks):
+        return [f"{sum(float(rows[one][column]) for one in blocks) / len(blocks):.2f}" for column in columns]
+
+    for part, pattern in (
+        ("down_blocks", "`down_blocks`: {} at 64 px and {} at 256 px, other seeds {}"),
+        ("up_blocks", "`up_blocks`: {} and {}, other seeds {}"),
+    ):
+        assert pattern.format(*told([one for one in rows if one.startswith(part)])) in text
+    for block in ("up_blocks.0.attentions.0", "up_blocks.0.resnets.1"):
+        assert "`{}` ({} and {}, other seeds {})".format(block, *told([block])) in text
+    place = rows["up_blocks.0.resnets.1"]
+    shares = [round(float(place[f"alike by place{more}"]), 2) for more in ("", ", borders joined")]
+    assert f"in `up_blocks.0.resnets.1`, {shares[0]:.2f} of what" in text
+    assert f"joined to the opposite ones it is {shares[1]:.2f}" in text
 
 
 def test_the_method_table_has_each_method_and_its_learning_rates():
