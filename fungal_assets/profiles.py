@@ -275,7 +275,7 @@ PROFILES: Mapping[str, Profile] = {
                 "processes": 1,
                 "watch_every_steps": 150,
                 "watched_species": 4,
-                "watched_controls": 8,
+                "watched_controls": 10,
                 "watch_inference_steps": 4,
                 "watch_guidance_scale": 2.0,
                 "stops_below_retention": 0.0,
