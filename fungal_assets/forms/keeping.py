@@ -10,6 +10,8 @@ Belongs here: reading and writing of volumes and notes. Torch kernel.
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,14 +45,15 @@ def load_volume(path: Path) -> Volume:
         ProvenanceError: It is missing or cannot be read.
     """
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             extent = json.loads(str(kept["metadata"]))["extent"]
             density, colour = (
                 torch.from_numpy(kept[name].astype(np.float32)) for name in ("density", "colour")
             )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise ProvenanceError(
-            f"{path} is no kept form: {error}. Grow it again: fungal grow --until forms_3d"
+            f"{path} is no kept form: {error}. Grow it again: fungal grow --until forms_3d, an evolved one: fungal grow "
+            "--with ancestors"
         ) from error
     return Volume(density, colour, (tuple(extent[0]), tuple(extent[1])))
 
