@@ -15,6 +15,8 @@ from fungal_assets.growth import NOTE
 from fungal_assets.store import Output, Store, hash_file, hash_folder
 from fungal_assets.verdicts import Verdict
 
+GROW_ANCESTORS = "fungal grow --with ancestors"
+
 
 class CppnFormsConfig(StageConfig):
     """What forms descend from, what they are bred for, and how long."""
@@ -185,4 +187,5 @@ def newest_forms(store: Store) -> Output | None:
 
 def newest_pictures(store: Store) -> Output | None:
     """The evolved pictures; None if there are none."""
-    return store.get("cppn_pictures") if store.find("cppn_pictures") else None
+    is_there = store.find("cppn_pictures") is not None
+    return store.get("cppn_pictures", command=GROW_ANCESTORS) if is_there else None
