@@ -27,8 +27,8 @@ from fungal_assets.ancestors.breeding import FORM_NOTES
 from fungal_assets.ancestors.expression import grow_form
 from fungal_assets.ancestors.fields import Field, measure_field
 from fungal_assets.ancestors.genomes import Lineage, from_json, to_json
-from fungal_assets.ancestors.lighting import shine
 from fungal_assets.errors import ProvenanceError
+from fungal_assets.forms.lighting import shine
 from fungal_assets.store import write_atomically
 
 if TYPE_CHECKING:
