@@ -194,7 +194,7 @@ def cppn_videos(
     store: StoreResource,
     profile: ProfileResource,
 ) -> dg.MaterializeResult:
-    """Every evolved form turning on black as video, for pyramids, clear screens and phones."""
+    """Every evolved form turning on black as video, for pyramids, clear screens and phones, as `videos_3d` makes it."""
     settings = config.fill("cppn_videos", profile)
     return keep_videos(context, store, _evolved(store), settings, CPPN_VIDEO_CHECKS)
 
