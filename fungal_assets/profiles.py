@@ -88,6 +88,27 @@ _OF_THE_PRESET = (
 )
 """Settings of a DCGAN that its preset gives where they are left empty."""
 
+_MESHES: dict[str, Any] = {
+    "face_budgets": [8000, 2000, 500],
+    "texture_px": 512,
+    "height_m": 0.14,
+    "heights_m": {},
+    "formats": ["usdz", "ply", "obj"],
+}
+_VIDEOS: dict[str, Any] = {
+    "frames": 120,
+    "size_px": 256,
+    "frames_per_s": 30,
+    "formats": ["pyramid", "black", "vertical", "quilt", "group"],
+    "pyramid_screen": "below",
+    "screen_mm": 70.0,
+    "orientation": "landscape",
+    "display": "portrait",
+    "quilt_px": 960,
+    "individuals": 7,
+    "seed": 0,
+}
+
 _SHARED: dict[str, dict[str, Any]] = {
     "raw_images": {
         "source": "specimens",
@@ -179,26 +200,8 @@ _SHARED: dict[str, dict[str, Any]] = {
         "tiny_encoder": "",
         "seed": 0,
     },
-    "meshes": {
-        "face_budgets": [8000, 2000, 500],
-        "texture_px": 512,
-        "height_m": 0.14,
-        "heights_m": {},
-        "formats": ["usdz", "ply", "obj"],
-    },
-    "videos_3d": {
-        "frames": 120,
-        "size_px": 256,
-        "frames_per_s": 30,
-        "formats": ["pyramid", "black", "vertical", "quilt", "group"],
-        "pyramid_screen": "below",
-        "screen_mm": 70.0,
-        "orientation": "landscape",
-        "display": "portrait",
-        "quilt_px": 960,
-        "individuals": 7,
-        "seed": 0,
-    },
+    "meshes": _MESHES,
+    "videos_3d": _VIDEOS,
     "field_guide": {"title": "Field guide"},
     "cppn_forms": {
         "ancestors": [],
@@ -208,6 +211,8 @@ _SHARED: dict[str, dict[str, Any]] = {
         "grid_size": 32,
         "seed": 0,
     },
+    "cppn_meshes": _MESHES,
+    "cppn_videos": _VIDEOS,
     "cppn_pictures": {"fitness": "target", "targets": [], "words": [], "size_px": 512, "seed": 0},
     "dcgan_weights": {
         "preset": "small-data",
@@ -321,6 +326,7 @@ PROFILES: Mapping[str, Profile] = {
                 "form_grid_size": 64,
                 "max_faces": 12_000,
             },
+            cppn_videos={"frames": 60, "frames_per_s": 15, "formats": ["pyramid", "black", "vertical"]},
             cppn_pictures={"population": 100, "generations": 150, "pictures": 6},
             dcgan_weights={"width": 16, "max_steps": 600, "watch_every_steps": 200},
         ),
@@ -396,8 +402,10 @@ PROFILES: Mapping[str, Profile] = {
                 "guess_guidance_scale": 7.5,
                 "processes": 1,
             },
-            meshes={"face_budgets": [20000, 8000, 2000, 500], "texture_px": 2048},
-            videos_3d={"size_px": 720, "quilt_px": 0},
+            **dict.fromkeys(
+                ("meshes", "cppn_meshes"), {"face_budgets": [20000, 8000, 2000, 500], "texture_px": 2048}
+            ),
+            **dict.fromkeys(("videos_3d", "cppn_videos"), {"size_px": 720, "quilt_px": 0}),
             cppn_forms={
                 "population": 150,
                 "generations": 120,

@@ -223,23 +223,29 @@ class Store:
             return None
         return self._load(f"{place}/{pointer.strip()}")
 
-    def get(self, asset: str, partition: str | None = None) -> Output:
+    def get(self, asset: str, partition: str | None = None, *, command: str | None = None) -> Output:
         """The newest complete output, its files compared with the record.
+
+        Args:
+            asset: Name of the asset.
+            partition: Its partition key, or None.
+            command: What makes it, for messages; None for `fungal grow --until` it, as on the road.
 
         Raises:
             ProvenanceError: There is none, or files differ; every mismatch is listed with the remedy.
         """
+        command = command or f"fungal grow --until {asset}"
         output = self.find(asset, partition)
         if output is None:
             raise ProvenanceError(
                 f"{output_name(asset, partition)!r} has no complete output in {self.root!r}. "
-                f"Materialise it first: fungal grow --until {asset}"
+                f"Materialise it first: {command}"
             )
         faults = mismatches(output)
         if faults:
             raise ProvenanceError(
                 f"{output.name!r} at {output.path} is not what its record says: {'; '.join(faults)}. "
-                f"Grow it again (fungal grow --until {asset}): it is remade from its inputs."
+                f"Grow it again ({command}): it is remade from its inputs."
             )
         return output
 

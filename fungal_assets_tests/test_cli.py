@@ -260,6 +260,10 @@ def test_a_branch_is_grown_after_the_road_and_only_where_it_is_asked_for():
     assert list(jobs) == ["collection", "growth", "ancestors"] and "cppn_forms" in jobs["ancestors"]
     keys = partitions_of(jobs, ["64", "lora|64", "64"])
     assert keys["cppn_forms"] is None and keys["clusters"] is None
+    beside = jobs["ancestors"]
+    assert {"cppn_meshes", "cppn_videos"} <= set(beside[beside.index("cppn_forms") :]), (
+        "after what they are made of"
+    )
 
 
 @pytest.mark.parametrize(

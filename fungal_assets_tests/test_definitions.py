@@ -77,6 +77,8 @@ GRAPH = {
         "weights_comparison",
     ],
     "cppn_forms": ["forms_3d"],
+    "cppn_meshes": ["cppn_forms"],
+    "cppn_videos": ["cppn_forms"],
     "cppn_pictures": ["forms_3d"],
     "dcgan_weights": ["prepared_images"],
     "dcgan_gallery": ["clusters", "dcgan_weights", "prepared_images", "sample_galleries"],

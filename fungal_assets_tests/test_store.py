@@ -191,6 +191,14 @@ def test_a_missing_output_says_what_to_type(store):
         store.get("spores", "128")
 
 
+def test_what_is_beside_the_road_names_a_command_of_its_own(store):
+    with pytest.raises(ProvenanceError, match="Materialise it first: fungal grow --with moss$"):
+        store.get("spores", command="fungal grow --with moss")
+    (make(store).output.path / "sub" / "spore.txt").unlink()
+    with pytest.raises(ProvenanceError, match=r"Grow it again \(fungal grow --with moss\)"):
+        store.get("spores", command="fungal grow --with moss")
+
+
 def test_the_record_says_what_came_from_what(store):
     source = make(store).output
     made = make(store, asset="caps", inputs=[source]).output

@@ -82,7 +82,7 @@ class BredForms:
     def show(self, genome: neat.DefaultGenome, path: Path) -> None:
         """Write a creature turning, as an animated WebP."""
         from fungal_assets.ancestors.expression import grow_form
-        from fungal_assets.ancestors.lighting import shine
+        from fungal_assets.forms.lighting import shine
         from fungal_assets.forms.shooting import turn
         from fungal_assets.forms.video import write_preview
 

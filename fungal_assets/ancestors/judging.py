@@ -15,7 +15,7 @@ from itertools import islice
 import numpy as np
 from PIL import Image
 
-from fungal_assets.ancestors.lighting import shine
+from fungal_assets.forms.lighting import shine
 from fungal_assets.forms.recognition import GROUND
 from fungal_assets.forms.shooting import turn
 from fungal_assets.forms.volume import Volume

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +27,8 @@ from fungal_assets.ancestors.breeding import FORM_NOTES
 from fungal_assets.ancestors.expression import grow_form
 from fungal_assets.ancestors.fields import Field, measure_field
 from fungal_assets.ancestors.genomes import Lineage, from_json, to_json
-from fungal_assets.ancestors.lighting import shine
 from fungal_assets.errors import ProvenanceError
+from fungal_assets.forms.lighting import shine
 from fungal_assets.store import write_atomically
 
 if TYPE_CHECKING:
@@ -73,10 +75,10 @@ def load_ancestor(path: Path) -> Field:
         ProvenanceError: It is missing or cannot be read.
     """
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             body = Body(kept["vertices"].astype(np.float64), kept["faces"].astype(np.int64), kept["colours"])
             name, cells = str(kept["name"]), int(kept["cells"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise ProvenanceError(
             f"{path} is no kept ancestor: {error}. Evolve again: fungal grow --with ancestors"
         ) from error

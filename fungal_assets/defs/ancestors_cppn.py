@@ -1,4 +1,7 @@
-"""The asset `cppn_forms`: forms evolved by pattern producing networks from an object, a grown form or several."""
+"""Assets of evolved forms: `cppn_forms`, bred by pattern producing networks from an object, a grown form or several.
+
+`cppn_meshes` and `cppn_videos` take them the way of grown ones, and with them what a person bred and saved.
+"""
 
 import functools
 import json
@@ -7,13 +10,16 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from fungal_assets.defs.forms import forms_3d
+from fungal_assets.defs.forms import VideoFields, forms_3d, keep_videos, video_checks
 from fungal_assets.defs.keeping import Check, Inputs, StageConfig, check_specs, keep, told_plainly
+from fungal_assets.defs.meshes import MeshFields, keep_meshes, mesh_checks
 from fungal_assets.defs.previewing import sheets
 from fungal_assets.defs.resources import ProfileResource, StoreResource
 from fungal_assets.growth import NOTE
 from fungal_assets.store import Output, Store, hash_file, hash_folder
 from fungal_assets.verdicts import Verdict
+
+GROW_ANCESTORS = "fungal grow --with ancestors"
 
 
 class CppnFormsConfig(StageConfig):
@@ -144,6 +150,60 @@ def cppn_forms(
     )
 
 
+class CppnMeshesConfig(MeshFields, StageConfig):
+    """How fine the meshes of evolved forms are, how large, and in which formats."""
+
+
+class CppnVideosConfig(VideoFields, StageConfig):
+    """How evolved forms are filmed, and for which screens."""
+
+
+CPPN_MESH_CHECKS = mesh_checks("cppn_forms", notes="name, lineage, ancestors and licences")
+CPPN_VIDEO_CHECKS = video_checks("cppn_forms")
+
+
+@dg.asset(
+    group_name="ancestors",
+    kinds={"gltf", "usd"},
+    code_version="1",
+    deps=[cppn_forms],
+    check_specs=check_specs("cppn_meshes", CPPN_MESH_CHECKS),
+)
+def cppn_meshes(
+    context: dg.AssetExecutionContext,
+    config: CppnMeshesConfig,
+    store: StoreResource,
+    profile: ProfileResource,
+) -> dg.MaterializeResult:
+    """Every evolved form as closed, textured meshes in metres: levels of detail, as GLB, USDZ, PLY and OBJ."""
+    settings = config.fill("cppn_meshes", profile)
+    return keep_meshes(context, store, _evolved(store), settings, CPPN_MESH_CHECKS)
+
+
+@dg.asset(
+    group_name="ancestors",
+    kinds={"video"},
+    code_version="1",
+    pool="render",
+    deps=[cppn_forms],
+    check_specs=check_specs("cppn_videos", CPPN_VIDEO_CHECKS),
+)
+def cppn_videos(
+    context: dg.AssetExecutionContext,
+    config: CppnVideosConfig,
+    store: StoreResource,
+    profile: ProfileResource,
+) -> dg.MaterializeResult:
+    """Every evolved form turning on black as video, for pyramids, clear screens and phones, as `videos_3d` makes it."""
+    settings = config.fill("cppn_videos", profile)
+    return keep_videos(context, store, _evolved(store), settings, CPPN_VIDEO_CHECKS)
+
+
+def _evolved(store: StoreResource) -> Output:
+    with told_plainly():
+        return store.get("cppn_forms", command=GROW_ANCESTORS)
+
+
 def observe_saved(saved: Path) -> None:
     """Tell of what a person bred and saved on the page of its asset, which keeps it from its next making on.
 
@@ -185,4 +245,5 @@ def newest_forms(store: Store) -> Output | None:
 
 def newest_pictures(store: Store) -> Output | None:
     """The evolved pictures; None if there are none."""
-    return store.get("cppn_pictures") if store.find("cppn_pictures") else None
+    is_there = store.find("cppn_pictures") is not None
+    return store.get("cppn_pictures", command=GROW_ANCESTORS) if is_there else None

@@ -68,6 +68,8 @@ CHECKS = {
     "videos_3d": forms.VIDEO_CHECKS,
     "field_guide": exhibition.GUIDE_CHECKS,
     "cppn_forms": ancestors_cppn.CPPN_CHECKS,
+    "cppn_meshes": ancestors_cppn.CPPN_MESH_CHECKS,
+    "cppn_videos": ancestors_cppn.CPPN_VIDEO_CHECKS,
     "cppn_pictures": ancestors_pictures.PICTURE_CHECKS,
     "dcgan_weights": dcgan.DCGAN_WEIGHTS_CHECKS,
     "dcgan_gallery": dcgan.DCGAN_GALLERY_CHECKS,

@@ -1,7 +1,10 @@
-"""Assets of the stage `forms`: a solid object per species, and its videos."""
+"""Assets of the stage `forms`: a solid object per species, and its videos.
+
+Settings, checks and the step of videos serve any asset that keeps forms.
+"""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -217,8 +220,8 @@ def _settled(
         )
 
 
-class Videos3dConfig(StageConfig):
-    """How the forms are filmed, and for which screens."""
+class VideoFields(dg.Config):
+    """The settings of videos, whatever their forms are."""
 
     frames: int | None = Field(
         default=None, ge=8, le=3600, multiple_of=4, description="Frames of one full turn."
@@ -263,21 +266,30 @@ class Videos3dConfig(StageConfig):
     )
 
 
-def _playable(output: Output, inputs: Inputs) -> Verdict:
+class Videos3dConfig(VideoFields, StageConfig):
+    """How the forms are filmed, and for which screens."""
+
+
+def _playable(source: str, output: Output, inputs: Inputs) -> Verdict:
     from fungal_assets.forms.film_checks import check_films
 
-    return check_films(output.path, inputs["forms_3d"].path)
+    return check_films(output.path, inputs[source].path)
 
 
-VIDEO_CHECKS = (
-    Check(
-        "videos_play",
-        "Every video and still decodes, has all of its frames, turns in a closed circle, stands on exact black, and a "
-        "quilt has its views in their order.",
-        _playable,
-        blocking=True,
-    ),
-)
+def video_checks(source: str) -> tuple[Check, ...]:
+    """The checks of videos of the forms that the asset `source` keeps."""
+    return (
+        Check(
+            "videos_play",
+            "Every video and still decodes, has all of its frames, turns in a closed circle, stands on exact black, "
+            "and a quilt has its views in their order.",
+            functools.partial(_playable, source),
+            blocking=True,
+        ),
+    )
+
+
+VIDEO_CHECKS = video_checks("forms_3d")
 
 
 @dg.asset(
@@ -293,15 +305,26 @@ def videos_3d(
     context: dg.AssetExecutionContext, config: Videos3dConfig, store: StoreResource, profile: ProfileResource
 ) -> dg.MaterializeResult:
     """Every form turning on black as video, for pyramids, clear screens, phones, a Looking Glass; and its group."""
+    grown = store.get("forms_3d", context.partition_key)
+    return keep_videos(context, store, grown, config.fill("videos_3d", profile), VIDEO_CHECKS)
+
+
+def keep_videos(
+    context: dg.AssetExecutionContext,
+    store: StoreResource,
+    forms: Output,
+    settings: Mapping[str, Any],
+    checks: Sequence[Check],
+) -> dg.MaterializeResult:
+    """Make the running asset's videos of an output of forms; the rest as `keep` does it."""
     from fungal_assets.forms.filming import film_forms
 
-    grown = store.get("forms_3d", context.partition_key)
     return keep(
         context,
         store,
-        inputs=[grown],
-        settings=config.fill("videos_3d", profile),
-        build=lambda folder, **settings: film_forms(grown.path, folder, **settings),
-        checks=VIDEO_CHECKS,
+        inputs=[forms],
+        settings=settings,
+        build=functools.partial(film_forms, forms.path),
+        checks=checks,
         preview=sheets(animations="*/*.webp"),
     )

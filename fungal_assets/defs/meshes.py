@@ -1,8 +1,13 @@
-"""Asset `meshes` of the stage `forms`: every form for games, phones, printers and 3D programs."""
+"""Asset `meshes` of the stage `forms`: every form for games, phones, printers and 3D programs.
 
+Settings, checks and the step itself serve any asset that keeps forms.
+"""
+
+import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -18,8 +23,8 @@ from fungal_assets.verdicts import Verdict
 _LEVELS_SHOWN = 12
 
 
-class MeshesConfig(StageConfig):
-    """How fine the meshes are, how large, and in which formats."""
+class MeshFields(dg.Config):
+    """The settings of meshes, whatever their forms are."""
 
     face_budgets: list[int] | None = Field(
         default=None,
@@ -47,10 +52,14 @@ class MeshesConfig(StageConfig):
     )
 
 
-def _of_all_forms(output: Output, inputs: Inputs) -> Verdict:
+class MeshesConfig(MeshFields, StageConfig):
+    """How fine the meshes are, how large, and in which formats."""
+
+
+def _of_all_forms(source: str, output: Output, inputs: Inputs) -> Verdict:
     from fungal_assets.forms.mesh_checks import check_all_forms
 
-    return check_all_forms(output.path, inputs["forms_3d"].path)
+    return check_all_forms(output.path, inputs[source].path)
 
 
 def _closed(output: Output, inputs: Inputs) -> Verdict:
@@ -83,38 +92,50 @@ def _read_back(output: Output, inputs: Inputs) -> Verdict:
     return check_formats(output.path)
 
 
-MESH_CHECKS = (
-    Check(
-        "every_form_has_its_meshes",
-        "Every form that was grown has its meshes, with all files.",
-        _of_all_forms,
-        is_severe=True,
-    ),
-    Check(
-        "meshes_are_closed",
-        "Every level of detail is one closed, manifold body.",
-        _closed,
-        blocking=True,
-    ),
-    Check(
-        "levels_keep_to_budget_and_form",
-        "Every level of detail has no more faces than asked for, and lies near its form.",
-        _near,
-    ),
-    Check(
-        "meshes_stand_in_metres",
-        "Every mesh has its height in metres, stands on the ground at the origin, and has finite, unit normals.",
-        _standing,
-        blocking=True,
-    ),
-    Check("textures_show_the_form", "Every texture has the colours of its form.", _painted, blocking=True),
-    Check(
-        "every_format_reads_back",
-        "Every file reads back as the same mesh, with species, prompt, seed, weights and licences.",
-        _read_back,
-        blocking=True,
-    ),
-)
+def mesh_checks(source: str, *, notes: str) -> tuple[Check, ...]:
+    """The checks of meshes.
+
+    Args:
+        source: The asset that keeps their forms.
+        notes: What stands in every file, in words.
+    """
+    return (
+        Check(
+            "every_form_has_its_meshes",
+            "Every form that was grown has its meshes, with all files.",
+            functools.partial(_of_all_forms, source),
+            is_severe=True,
+        ),
+        Check(
+            "meshes_are_closed",
+            "Every level of detail is one closed, manifold body.",
+            _closed,
+            blocking=True,
+        ),
+        Check(
+            "levels_keep_to_budget_and_form",
+            "Every level of detail has no more faces than asked for, and lies near its form.",
+            _near,
+        ),
+        Check(
+            "meshes_stand_in_metres",
+            "Every mesh has its height in metres, stands on the ground at the origin, and has finite, unit normals.",
+            _standing,
+            blocking=True,
+        ),
+        Check(
+            "textures_show_the_form", "Every texture has the colours of its form.", _painted, blocking=True
+        ),
+        Check(
+            "every_format_reads_back",
+            f"Every file reads back as the same mesh, with {notes}.",
+            _read_back,
+            blocking=True,
+        ),
+    )
+
+
+MESH_CHECKS = mesh_checks("forms_3d", notes="species, prompt, seed, weights and licences")
 
 
 @dg.asset(
@@ -129,16 +150,27 @@ def meshes(
     context: dg.AssetExecutionContext, config: MeshesConfig, store: StoreResource, profile: ProfileResource
 ) -> dg.MaterializeResult:
     """Every form as closed, textured meshes in metres: levels of detail, as GLB, USDZ, PLY and OBJ."""
+    grown = store.get("forms_3d", context.partition_key)
+    return keep_meshes(context, store, grown, config.fill("meshes", profile), MESH_CHECKS)
+
+
+def keep_meshes(
+    context: dg.AssetExecutionContext,
+    store: StoreResource,
+    forms: Output,
+    settings: Mapping[str, Any],
+    checks: Sequence[Check],
+) -> dg.MaterializeResult:
+    """Make the running asset's meshes of an output of forms; the rest as `keep` does it."""
     from fungal_assets.forms.exporting import build_meshes
 
-    grown = store.get("forms_3d", context.partition_key)
     return keep(
         context,
         store,
-        inputs=[grown],
-        settings=config.fill("meshes", profile),
-        build=lambda folder, **settings: build_meshes(grown.path, grown.record.licences, folder, **settings),
-        checks=MESH_CHECKS,
+        inputs=[forms],
+        settings=settings,
+        build=functools.partial(build_meshes, forms.path, forms.record.licences),
+        checks=checks,
         preview=_preview,
     )
 

@@ -31,9 +31,9 @@ class StoreResource(dg.ConfigurableResource):
         """The store at the root that is in force."""
         return Store(self.root or os.environ.get("FUNGAL_STORE") or "store")
 
-    def get(self, asset: str, partition: str | None = None) -> Output:
-        """The newest complete output of an asset, compared with its record."""
-        return self.open().get(asset, partition)
+    def get(self, asset: str, partition: str | None = None, *, command: str | None = None) -> Output:
+        """The newest complete output of an asset, compared with its record, as `Store.get` does it."""
+        return self.open().get(asset, partition, command=command)
 
     def find_whole(self, asset: str, partition: str | None = None) -> Path | None:
         """The folder of the newest complete output of an asset, if there is one and its files are as recorded."""

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fungal_assets.errors import InputError
+from fungal_assets.forms.noting import choose_notes
 from fungal_assets.progress import Tell, follow, stay_silent
 from fungal_assets.store import Figures, write_atomically
 
@@ -36,7 +37,7 @@ MESH_FORMATS = ("usdz", "ply", "obj")
 """Beside GLB, which is always made."""
 SPLAT_FORMATS = ("splat_ply", "splat")
 NOTED = ("common_name", "scientific_name", "prompt", "seed", "guide_sha256")
-"""What of a form's notes stands in every file of it."""
+"""What of a grown form's notes stands in every file of it; of an evolved one its lineage does, as `noting` says."""
 FACE_BUDGETS, MOST_HEIGHT_M = (100, 40_000), 100.0
 _LEAST_TEXTURE_PX = 64
 _JPEG_QUALITY = 92
@@ -57,7 +58,7 @@ def build_meshes(
     """Make the meshes of every form.
 
     Args:
-        forms_3d: Complete output.
+        forms_3d: Complete output, of grown or of evolved forms.
         licences: Of what the forms were made from, as SPDX ids; they stand in every file.
         folder: Filled as the module says; complete species folders are kept.
         face_budgets: See `export_mesh`; so `texture_px` and `formats`.
@@ -114,8 +115,8 @@ def export_mesh(
         volume: A form.
         folder: Where they go; it must be there.
         stem: What their names begin with.
-        notes: What stands in every file: texts, numbers and lists of texts. `common_name` is what viewers show;
-            `licences` goes to each format's own place for it.
+        notes: What stands in every file: texts, numbers, and lists of texts or of whole numbers. `common_name` is what
+            viewers show; `licences` goes to each format's own place for it.
         face_budgets: Faces of each level of detail.
         texture_px: Side of the finest level's texture; each further level's is half as wide.
         height_m: From the ground to the top, metres.
@@ -158,14 +159,14 @@ def _build_form(
     **settings: Any,
 ) -> dict[str, Any]:
     """The files of one form, unless they are there; returns mesh.json."""
-    from fungal_assets.forms.keeping import load_volume
+    from fungal_assets.forms.keeping import load_form
 
     place = folder / form["slug"]
     if (place / NOTES_NAME).exists():
         return json.loads((place / NOTES_NAME).read_text())
     place.mkdir(parents=True, exist_ok=True)
-    volume = load_volume(forms_3d / form["slug"] / "form.npz")
-    notes = {name: form[name] for name in NOTED} | {"licences": list(licences)}
+    volume, known = load_form(forms_3d / form["slug"] / "form.npz")
+    notes = choose_notes({**known, **form}, NOTED) | {"licences": list(licences)}
     levels = export_mesh(volume, place, stem=form["slug"], notes=notes, height_m=height_m, **settings)
     made = notes | {"slug": form["slug"], "height_m": height_m, "levels": levels}
     write_atomically(place / NOTES_NAME, json.dumps(made, indent=1))

@@ -144,14 +144,13 @@ def _ground(frame: np.ndarray, display: Display | None) -> int:
 
 def _strays(quilt: np.ndarray, display: Display, form: Path) -> str:
     """Which view of a quilt's corners looks like that of another corner's camera, or an empty text."""
-    from fungal_assets.forms.keeping import load_volume
-    from fungal_assets.forms.shooting import photograph_views
+    from fungal_assets.forms.shooting import open_form, photograph_views
 
     tiles = cut_quilt(display, quilt)
     corners = sorted({0, display.columns - 1, display.views - display.columns, display.views - 1})
     height, width = tiles[0].shape[:2]
     size = (min(width, _LOOKED_AT_PX), max(1, round(height * min(width, _LOOKED_AT_PX) / width)))
-    seen = photograph_views(load_volume(form), display, *size, only=corners)
+    seen = photograph_views(open_form(form)[0], display, *size, only=corners)
     small = [
         np.asarray(Image.fromarray(tiles[index]).resize(size, Image.Resampling.BOX)) for index in corners
     ]

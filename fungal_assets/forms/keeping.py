@@ -10,6 +10,8 @@ Belongs here: reading and writing of volumes and notes. Torch kernel.
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ import torch  # noqa: TID253
 from fungal_assets.errors import ProvenanceError
 from fungal_assets.forms.planning import LIST_NAME
 from fungal_assets.forms.volume import Volume
+
+_COMMANDS = "fungal grow --until forms_3d, evolved ones: fungal grow --with ancestors"
 
 
 def save_volume(path: Path, volume: Volume, notes: Mapping[str, Any]) -> None:
@@ -37,29 +41,33 @@ def save_volume(path: Path, volume: Volume, notes: Mapping[str, Any]) -> None:
 
 
 def load_volume(path: Path) -> Volume:
-    """A kept volume, float32.
+    """A kept volume, float32; raises as `load_form` does."""
+    return load_form(path)[0]
+
+
+def load_form(path: Path) -> tuple[Volume, dict[str, Any]]:
+    """A kept volume, float32, and the notes that were kept in it.
 
     Raises:
         ProvenanceError: It is missing or cannot be read.
     """
     try:
-        with np.load(path, allow_pickle=False) as kept:
-            extent = json.loads(str(kept["metadata"]))["extent"]
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            notes = json.loads(str(kept["metadata"]))
+            extent = notes.pop("extent")
             density, colour = (
                 torch.from_numpy(kept[name].astype(np.float32)) for name in ("density", "colour")
             )
-    except (OSError, ValueError, KeyError) as error:
-        raise ProvenanceError(
-            f"{path} is no kept form: {error}. Grow it again: fungal grow --until forms_3d"
-        ) from error
-    return Volume(density, colour, (tuple(extent[0]), tuple(extent[1])))
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise ProvenanceError(f"{path} is no kept form: {error}. Grow it again: {_COMMANDS}") from error
+    return Volume(density, colour, (tuple(extent[0]), tuple(extent[1]))), notes
 
 
 def list_forms(forms_3d: Path) -> list[dict[str, Any]]:
     """The notes of every form that is a body, in the order of `forms.json`.
 
     Raises:
-        ProvenanceError: There is no list.
+        ProvenanceError: There is no list, or it cannot be read.
     """
     return _read_list(forms_3d)["forms"]
 
@@ -68,7 +76,7 @@ def list_failed(forms_3d: Path) -> list[dict[str, Any]]:
     """`common_name`, `slug` and `fault` of every form that is none.
 
     Raises:
-        ProvenanceError: There is no list.
+        ProvenanceError: There is no list, or it cannot be read.
     """
     return _read_list(forms_3d).get("failed", [])
 
@@ -76,7 +84,8 @@ def list_failed(forms_3d: Path) -> list[dict[str, Any]]:
 def _read_list(forms_3d: Path) -> dict[str, list[dict[str, Any]]]:
     path = forms_3d / LIST_NAME
     if not path.exists():
-        raise ProvenanceError(
-            f"{path} is missing: the forms are not complete. Run: fungal grow --until forms_3d"
-        )
-    return json.loads(path.read_text())
+        raise ProvenanceError(f"{path} is missing: the forms are not complete. Run: {_COMMANDS}")
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ProvenanceError(f"{path} is no list of forms: {error}. Run: {_COMMANDS}") from error

@@ -15,6 +15,7 @@ import numpy as np
 
 from fungal_assets.errors import FungalError
 from fungal_assets.forms.exporting import LIST_NAME, NOTED, NOTES_NAME
+from fungal_assets.forms.noting import choose_notes
 from fungal_assets.verdicts import Verdict, judged
 
 MOST_FARTHEST_SHARE = 0.1
@@ -142,7 +143,7 @@ def _levels(meshes: Path) -> Iterator[tuple[str, dict[str, Any], Path]]:
     if not listed:
         raise ValueError(f"{LIST_NAME} lists no mesh")
     for made in listed:
-        notes = {key: made[key] for key in (*NOTED, "licences", "height_m")}
+        notes = choose_notes(made, NOTED) | {key: made[key] for key in ("licences", "height_m")}
         for level in made["levels"]:
             name = f"{made['common_name']} at level {level['level']}"
             known = level | {"height_m": made["height_m"], "notes": notes}

@@ -30,8 +30,10 @@ from PIL import Image
 from fungal_assets.forms.casting import Caster, Lens, places, settle
 from fungal_assets.forms.filming import Shoot
 from fungal_assets.forms.groups import as_json, compose, place_group, stand
-from fungal_assets.forms.keeping import load_volume
+from fungal_assets.forms.keeping import load_form
 from fungal_assets.forms.layouts import fit_tile, lay_on_black, lay_out_pyramid, screen_px, tile_px
+from fungal_assets.forms.lighting import shine
+from fungal_assets.forms.noting import choose_notes, is_evolved
 from fungal_assets.forms.quilts import Display, cut_quilt, get_display, lay_out_quilt, quilt_lenses
 from fungal_assets.forms.showing import BLACK
 from fungal_assets.forms.video import write_mp4, write_preview
@@ -39,6 +41,8 @@ from fungal_assets.forms.volume import Volume
 from fungal_assets.store import write_atomically
 
 FILM_NAME, GROUP_NAME = "film.json", "group.json"
+NOTED = ("species_id", "common_name", "slug")
+"""What of a grown form's notes stands beside its films; of an evolved one its lineage does, as `noting` says."""
 PREVIEWS_BYTES = 66_000
 """Of all previews of a form together: as base64 they go into one event of at most 100 kB."""
 _PREVIEW_PX, _PREVIEW_FRAMES = 128, 24
@@ -57,24 +61,31 @@ def shoot_form(form: Path, folder: Path, notes: Mapping[str, Any], shoot: Shoot)
     Args:
         form: Its volume.
         folder: Where everything goes.
-        notes: Of the form: `species_id`, `common_name` and `slug`.
+        notes: Of the form, as its list has them.
         shoot: The settings.
 
     Returns:
-        What `film.json` holds: those notes, `frames_per_s`, `preview_bytes`, and by file name its `width_px`,
-        `height_px`, `frames` and, of a quilt, its `display`.
+        What `film.json` holds: the form's notes that go on, `frames_per_s`, `preview_bytes`, and by file name its
+        `width_px`, `height_px`, `frames` and, of a quilt, its `display`.
     """
     done = folder / FILM_NAME
     if not done.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        studio = _Studio(load_volume(form), folder, shoot, seed=crc32(notes["slug"].encode()))
+        volume, known = open_form(form)
+        kept = choose_notes({**known, **notes}, NOTED)
+        studio = _Studio(volume, folder, shoot, seed=crc32(notes["slug"].encode()))
         for name in dict.fromkeys(("turntable", *shoot.formats)):
             getattr(studio, name)()
-        kept = {name: notes[name] for name in ("species_id", "common_name", "slug")}
         previews = sum(path.stat().st_size for path in folder.glob("*.webp"))
         about = {**kept, "frames_per_s": shoot.frames_per_s, "preview_bytes": previews, "files": studio.files}
         write_atomically(done, json.dumps(about, indent=1))
     return json.loads(done.read_text())
+
+
+def open_form(path: Path) -> tuple[Volume, dict[str, Any]]:
+    """A kept form as it is filmed, an evolved one, whose colours are plain, in light; and the notes kept in it."""
+    volume, notes = load_form(path)
+    return (shine(volume) if is_evolved(notes) else volume), notes
 
 
 def turn(

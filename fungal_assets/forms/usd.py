@@ -23,6 +23,7 @@ from fungal_assets.errors import ProvenanceError
 if TYPE_CHECKING:
     from fungal_assets.forms.unwrapping import TexturedMesh
 
+_Note = str | int | float | list[str] | list[int]
 ALIGNMENT = 64
 TEXTURE_NAME = "texture.jpg"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -107,7 +108,7 @@ def write_usdz(
         mesh: In metres, y up.
         picture: Its texture as a JPEG file.
         name: As viewers show it.
-        extras: For `customLayerData`: texts, numbers and lists of texts.
+        extras: For `customLayerData`: texts, numbers, and lists of texts or of whole numbers.
     """
     temporary = path.with_name(f".{path.name}")
     scene = _describe(mesh, name, extras).encode()
@@ -143,7 +144,7 @@ def read_usdz(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray], bytes]
     widths = {"points": 3, "normals": 3, "faceVertexIndices": 3, "primvars:st": 2, "primvars:st:indices": 3}
     arrays = {kind: _read_array(path, text, kind).reshape(-1, width) for kind, width in widths.items()}
     notes = re.findall(
-        r"^        (?:string|int64|double|string\[\]) (\w+) = (.*)$",
+        r"^        (?:string|int64|double|string\[\]|int64\[\]) (\w+) = (.*)$",
         text.split("defaultPrim")[0],
         re.MULTILINE,
     )
@@ -167,11 +168,13 @@ def _describe(mesh: TexturedMesh, name: str, extras: Mapping[str, Any]) -> str:
     )
 
 
-def _type_of(note: str | int | float | list[str]) -> str:
-    return {str: "string", int: "int64", float: "double", list: "string[]"}[type(note)]
+def _type_of(note: _Note) -> str:
+    if isinstance(note, list):
+        return "int64[]" if note and all(isinstance(each, int) for each in note) else "string[]"
+    return {str: "string", int: "int64", float: "double"}[type(note)]
 
 
-def _quote(note: str | int | float | list[str]) -> str:
+def _quote(note: _Note) -> str:
     """A value of USD's text form, which is JSON's where no letter is written by its number."""
     return json.dumps(note, ensure_ascii=False)
 

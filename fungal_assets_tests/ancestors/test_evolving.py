@@ -8,7 +8,7 @@ import pytest
 from fungal_assets.ancestors import checks
 from fungal_assets.ancestors.evolving import evolve_forms
 from fungal_assets.ancestors.genomes import from_json
-from fungal_assets.ancestors.keeping import list_evolved, read_genome
+from fungal_assets.ancestors.keeping import list_evolved, load_ancestor, read_genome
 from fungal_assets.ancestors.picturing import choose_stages
 from fungal_assets.errors import InputError, ProvenanceError
 from fungal_assets_tests.ancestors.conftest import SMALL
@@ -144,6 +144,13 @@ def test_a_damaged_genome_says_how_to_evolve_again(tmp_path):
     (tmp_path / "genome.json").write_text("{}")
     with pytest.raises(ProvenanceError, match="Evolve again: fungal grow --with ancestors"):
         read_genome(tmp_path / "genome.json")
+
+
+def test_an_ancestor_that_was_cut_off_says_how_to_evolve_again(copy):
+    path = next((copy / "ancestors").iterdir())
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(ProvenanceError, match="is no kept ancestor.*fungal grow --with ancestors"):
+        load_ancestor(path)
 
 
 def test_forms_are_bred_towards_a_target_that_is_no_kin(tmp_path):

@@ -43,6 +43,8 @@ STAGES = {
     "videos_3d": ("forms.filming", "film_forms", ()),
     "field_guide": ("exhibition.field_guide", "build_field_guide", ()),
     "cppn_forms": ("ancestors.evolving", "evolve_forms", ()),
+    "cppn_meshes": ("forms.exporting", "build_meshes", ()),
+    "cppn_videos": ("forms.filming", "film_forms", ()),
     "cppn_pictures": ("ancestors.picture_evolving", "evolve_pictures", ()),
     "dcgan_weights": ("ancestors.dcgan_training", "train_dcgan", ("size_px",)),
     "dcgan_gallery": ("ancestors.dcgan_gallery", "make_dcgan_gallery", ()),

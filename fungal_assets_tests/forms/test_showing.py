@@ -20,10 +20,21 @@ def test_a_kept_volume_comes_back(tmp_path):
     assert loaded.bounds == volume.bounds
 
 
-def test_a_broken_volume_is_named(tmp_path):
-    (tmp_path / "form.npz").write_bytes(b"PK")
-    with pytest.raises(ProvenanceError, match="form.npz is no kept form"):
-        load_volume(tmp_path / "form.npz")
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda kept: b"", id="empty"),
+        pytest.param(lambda kept: b"PK", id="no archive"),
+        pytest.param(lambda kept: kept[: len(kept) // 2], id="cut off"),
+        pytest.param(lambda kept: kept[:400] + bytes(40) + kept[440:], id="zeros amid it"),
+    ],
+)
+def test_a_broken_volume_is_named_with_the_command_that_grows_it_again(tmp_path, damage):
+    path = tmp_path / "form.npz"
+    save_volume(path, toadstool(16), {})
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ProvenanceError, match="form.npz is no kept form.*--until forms_3d.*--with ancestors"):
+        load_volume(path)
 
 
 def test_a_haze_leaves_the_ground_exactly_black():
