@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image, ImageColor
 
-from fungal_assets.collection.decoding import WHITE, read_square
+from fungal_assets.collection.decoding import read_square
 from fungal_assets.collection.duplicates import Match, SeenImages
 from fungal_assets.collection.inspection import look_at_all
 from fungal_assets.collection.journal import Journal, open_known
@@ -85,7 +85,7 @@ def admit_images(
     max_pixelation: float,
     min_fungus_probability: float,
     crop: str,
-    ground: str = WHITE,
+    ground: str,
     known: Path | None = None,
     tell: Tell = stay_silent,
 ) -> Figures:

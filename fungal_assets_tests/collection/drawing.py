@@ -16,6 +16,7 @@ LENIENT = {
     "max_pixelation": 1.0,
     "min_fungus_probability": 0.0,
     "crop": "centre",
+    "ground": "white",
 }
 """Limits of `admit_images` that the drawings here keep."""
 CORNERS = ((220, 30, 30), (30, 200, 30), (30, 30, 220), (230, 220, 40))
