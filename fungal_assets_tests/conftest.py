@@ -1,4 +1,11 @@
-"""The order in which modules start: those that take longest come first, so that no worker ends long after another."""
+"""What holds for all tests: SIGINT is heeded, and modules that take longest come first.
+
+So no worker ends long after another, and tests that interrupt themselves do so in a background job of a shell too,
+which ignores SIGINT.
+"""
+
+import signal
+import threading
 
 import pytest
 
@@ -15,6 +22,11 @@ LONGEST_FIRST = (
     "diffusion/test_compiling.py",
     "pocket/test_specimens.py",
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

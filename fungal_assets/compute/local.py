@@ -40,7 +40,7 @@ def _run_workers(fn: Callable[[Any], Any], items: Sequence[Any], workers: int, l
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for child in set(multiprocessing.active_children()) - older_children:
-            child.terminate()
+            child.kill()  # SIGTERM is ignored where SIGINT is, as in a background job, once Dagster was there
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

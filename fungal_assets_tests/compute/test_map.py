@@ -102,12 +102,17 @@ def test_workers_end_with_their_parent(tmp_path, ending):
     check_nothing_is_left(tmp_path, ending)
 
 
+def test_workers_that_ignore_sigterm_end_with_an_interruption(tmp_path):
+    """As those of a step that Dagster runs for a background job of a shell."""
+    check_nothing_is_left(tmp_path, signal.SIGINT, also="signal.signal(signal.SIGTERM, signal.SIG_IGN)")
+
+
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_cluster_of_ones_own_ends_with_its_parent(own_cluster, tmp_path, ending):
     check_nothing_is_left(tmp_path, ending)
 
 
-def check_nothing_is_left(folder, ending):
+def check_nothing_is_left(folder, ending, *, also="pass"):
     """End a map of sleepers by that signal: no worker is left, nor anything else where it could clear up.
 
     After SIGKILL two idle agents of Ray stay for a minute.
@@ -116,7 +121,7 @@ def check_nothing_is_left(folder, ending):
     script.write_text(
         "import os, pathlib, signal, sys, time\n"
         "from fungal_assets import compute\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it\n"
+        f"signal.signal(signal.SIGINT, signal.default_int_handler)\n{also}\n"
         "def sleep(place):\n"
         "    pathlib.Path(place).write_text(str(os.getpid()))\n"
         "    time.sleep(60)\n"
