@@ -147,7 +147,7 @@ def test_what_is_measured_is_what_the_gallery_and_the_report_of_that_strength_fi
 ):
     export(spoilt, asked, tmp_path / "pruned", base_dir, trials, strength=strength)
     settings = SAMPLING | {"scheduler": SCHEDULER, "batch_size": BATCH_SIZE, "size_px": SIDE_PX, "sizes": []}
-    settings["works_at"] = "partition"
+    settings |= {"works_at": "partition", "side_prompts": 0}
     places = [tmp_path / "pruned", *asked, tmp_path / "gallery"]
     figures = sample_gallery(*places, base_model=str(base_dir), **settings)
     report = report_forgetting(
