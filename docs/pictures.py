@@ -28,7 +28,7 @@ from fungal_assets.store import Store
 
 SPECIES, EACH = 6, 2
 HEIGHT_PX = 280
-CONTROLS = ("hamburger", "strawberry", "elephant")
+CONTROLS = ("hamburger", "car", "elephant")
 VIEWS = (("8 deg up", Camera(0, 8)), ("from its side", Camera(90, 8)), ("40 deg up", Camera(0, 40)))
 
 
