@@ -60,7 +60,7 @@ def launch_on_ray(order: Path, processes: int, address: str) -> None:
 
         running = threading.Thread(target=run, daemon=True)
         running.start()
-        while (is_running := running.is_alive()) or not heard.empty():
+        while running.is_alive() or not heard.empty():
             try:
                 told = heard.get(timeout=_LOOK_EVERY_S)
             except Empty:
@@ -71,7 +71,6 @@ def launch_on_ray(order: Path, processes: int, address: str) -> None:
                 pipes.log.info(told["line"])
             else:
                 pipes.report_custom_message(told)
-        assert not is_running
         if failed:
             leave_fault(order, LAUNCHER, FungalError.__name__, _explain(failed[0]))
             sys.exit(1)

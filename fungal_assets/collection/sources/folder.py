@@ -92,10 +92,11 @@ class FolderSource:
             folders[:] = [name for name in folders if not name.startswith(".") and name not in links]
             found += [Path(parent) / name for name in [*names, *links] if not name.startswith(".")]
         found.sort(key=lambda path: path.relative_to(self._root).parts)
-        sidecars = [
-            path for path in found if is_sidecar(path.name) and path.is_file() and self._is_within(path)
-        ]
-        paths = [path for path in found if path not in set(sidecars)]
+        paths: list[Path] = []
+        sidecars: list[Path] = []
+        for path in found:
+            is_told = is_sidecar(path.name) and path.is_file() and self._is_within(path)
+            (sidecars if is_told else paths).append(path)
         if not paths:
             raise InputError(
                 f"source {str(self._root)!r} holds no file; expected pictures. Put some into it, or give another."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -62,12 +63,11 @@ def read_sidecars(texts: Mapping[str, bytes | Fault], *, where: str) -> Told:
     Raises:
         InputError: There are two in the top folder, or the one there cannot be read; others are told as faults.
     """
-    told = Told()
-    by_depth = sorted(texts, key=lambda name: len(PurePosixPath(name).parts))
-    for name in by_depth:
+    told, in_folder = Told(), Counter(PurePosixPath(name).parent for name in texts)
+    for name in sorted(texts, key=lambda name: len(PurePosixPath(name).parts)):
         folder = PurePosixPath(name).parent
         try:
-            if sum(PurePosixPath(other).parent == folder for other in texts) > 1:
+            if in_folder[folder] > 1:
                 raise InputError(
                     f"{_place(where, folder)} holds {' and '.join(SIDECARS)}; expected one of them. Remove the other."
                 )
