@@ -161,7 +161,8 @@ def _write_words(folder: Path, count: int, size_px: int) -> None:
     for name in ("captions", "species", "vectors"):
         (folder / name).mkdir()
     measured = {"colour_names": ["brown", "white"], "size_in_frame": "large", "habitat": "in moss"}
-    measured |= {"count": None, "closeness": "up close", "light": "in soft light", "is_cluttered": False}
+    measured |= {"count": None, "closeness": "up close", "view": None}
+    measured |= {"light": "in soft light", "is_cluttered": False}
     captions = (
         {"image_id": one, "species_id": two, "caption": text}
         | {column: said[name] for name, column in LISTS.items()}

@@ -152,9 +152,9 @@ def _captions(contents: Contents) -> Iterator[str]:
     yield ""
     yield (
         "Written by a program: the name of the species and what was measured in the picture (colours, habitat, "
-        "closeness, count, light). A guess that was not sure is left out, and some that are told are wrong. `text` is "
-        "the fullest caption, `texts` are several wordings of it, it among them, and `class_texts` say the same "
-        "without the name."
+        "closeness, count, view, light). A guess that was not sure is left out, and some that are told are wrong. "
+        "`text` is the fullest caption, `texts` are several wordings of it, it among them, and `class_texts` say the "
+        "same without the name."
     )
     yield ""
     yield from (f"- {caption}" for caption in contents.samples.values())

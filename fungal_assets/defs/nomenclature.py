@@ -163,7 +163,7 @@ SPECIES_CHECKS = (
 )
 
 
-SPECIES_CODE_VERSION = "8"
+SPECIES_CODE_VERSION = "9"
 EARLIER = "earlier species"
 """What an earlier `species` output is called among the inputs in the record of the one that keeps names of it."""
 
@@ -309,19 +309,19 @@ CAPTION_CHECKS = (
 
 
 def hash_eyes(captioner: str) -> dict[str, str]:
-    """Hashes of what looks at pictures for their captions: the weights that tell groups, and the captioner, if any."""
+    """Hashes of what looks at pictures for their captions: the weights of hints, and the captioner, if any."""
     from fungal_assets.nomenclature.captioners import find_captioner
-    from fungal_assets.nomenclature.counting import COUNTS_PATH
+    from fungal_assets.nomenclature.hints import weights_of_hints
     from fungal_assets.store import hash_file
 
     told_by = {"captioner": find_captioner(captioner).sha256} if captioner else {}
-    return {"counts": hash_file(COUNTS_PATH), **told_by}
+    return {**{name: hash_file(path) for name, path in weights_of_hints().items()}, **told_by}
 
 
 @dg.asset(
     group_name="nomenclature",
     kinds={"parquet"},
-    code_version="7",
+    code_version="8",
     deps=[raw_images, clusters, species, feature_vectors],
     check_specs=check_specs("captions", CAPTION_CHECKS),
 )

@@ -1,10 +1,10 @@
 """What can be measured in one picture and said in a caption.
 
-Colours, size in the frame, closeness, count, light and habitat; what is not sure is None and is not said: a wrong word
-teaches the model worse than none. How sure is sure enough stands here, in one place. The bounds were set on the shipped
-specimens, every trait of which is known, so that nine words in ten or so are true (`docs/log.md`); a view is not said,
-because nothing here tells a side from a front. Belongs here: the measurements together, and their bounds. Masks, colour
-terms and habitats have modules of their own.
+Colours, size in the frame, closeness, count, view, light and habitat; what is not sure is None and is not said: a wrong
+word teaches the model worse than none. How sure is sure enough stands here, in one place. The bounds were set on the
+shipped specimens, every trait of which is known, and that of the view on renders from every side, so that nine words in
+ten or so are true (`docs/log.md`). Belongs here: the measurements together, and their bounds. Masks, colour terms,
+habitats and hints have modules of their own.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from PIL import Image
 
 from fungal_assets.nomenclature.colours import colour_shares, main_colours
 from fungal_assets.nomenclature.habitats import guess_habitat, roughness
+from fungal_assets.nomenclature.hints import Hint
 from fungal_assets.nomenclature.subjects import Subject, find_subject
 
 _COLOUR_SHARE = 0.3
@@ -30,6 +31,8 @@ _GROUP_CHANCE = 0.7
 """Chance of three or more, by the feature vector, from which on a group is said."""
 _GROUP_PARTS, _DOUBTED_GROUP = 3, 0.3
 """How many separate parts make a group, and the chance below which they do not: then they are a mask in pieces."""
+_VIEW_CHANCE = 0.8
+"""Chance of a view, by the feature vector, from which on it is said."""
 _HABITAT_SCORE = 0.55
 """Score of a habitat, 0 to 1, from which on it is said."""
 _BRIGHT, _DIM = 60.0, 33.0
@@ -48,6 +51,7 @@ class Attributes:
         habitat: Such as `"in moss"`, or None where not sure.
         count: `"a group"` for three or more, or None.
         closeness: `"up close"`, `"from afar"` or None in between.
+        view: Such as `"side view"` or `"seen from above"`, or None where not sure.
         light: `"in bright light"`, `"in soft light"` or `"in dim light"`.
         is_cluttered: Whether what is around the subject is rough, as litter in a photograph is.
     """
@@ -57,25 +61,27 @@ class Attributes:
     habitat: str | None
     count: str | None
     closeness: str | None
+    view: str | None
     light: str
     is_cluttered: bool
 
 
-def measure(image: Image.Image, *, group_chance: float | None = None) -> Attributes:
+def measure(image: Image.Image, *, hint: Hint | None = None) -> Attributes:
     """Measure a picture.
 
     Args:
         image: Of any size and mode.
-        group_chance: How likely it shows three or more, as `counting` tells by its feature vector; None where that is
-            not known, and then separate parts alone make a group.
+        hint: What its feature vector hints at; None where that is not known, and then separate parts alone make a
+            group and no view is said.
     """
     subject = find_subject(image)
     return Attributes(
         colour_names=main_colours(colour_shares(subject.lab[subject.mask]), least_share=_COLOUR_SHARE),
         size_in_frame=_size(subject.share),
         habitat=find_habitat(subject),
-        count="a group" if _is_group(subject, group_chance) else None,
+        count="a group" if _is_group(subject, hint) else None,
         closeness=_closeness(subject),
+        view=_view(hint),
         light=_light(subject),
         is_cluttered=roughness(subject) >= _CLUTTER,
     )
@@ -86,10 +92,14 @@ def find_habitat(subject: Subject) -> str | None:
     return guess_habitat(subject, least_score=_HABITAT_SCORE)
 
 
-def _is_group(subject: Subject, chance: float | None) -> bool:
-    if chance is None or _DOUBTED_GROUP <= chance < _GROUP_CHANCE:
+def _is_group(subject: Subject, hint: Hint | None) -> bool:
+    if hint is None or _DOUBTED_GROUP <= hint.group_chance < _GROUP_CHANCE:
         return subject.parts >= _GROUP_PARTS
-    return chance >= _GROUP_CHANCE
+    return hint.group_chance >= _GROUP_CHANCE
+
+
+def _view(hint: Hint | None) -> str | None:
+    return hint.view or None if hint and hint.view_chance >= _VIEW_CHANCE else None
 
 
 def _size(share: float) -> str | None:

@@ -24,7 +24,7 @@ from fungal_assets.errors import InputError
 from fungal_assets.morphology.features import in_batches
 from fungal_assets.nomenclature.attributes import Attributes, measure
 from fungal_assets.nomenclature.captioners import find_captioner
-from fungal_assets.nomenclature.counting import chances_by_id
+from fungal_assets.nomenclature.hints import hints_by_id
 from fungal_assets.nomenclature.places import word_place
 from fungal_assets.nomenclature.species import Species, read_species
 from fungal_assets.nomenclature.subjects import MEASURED_PX
@@ -38,7 +38,7 @@ _SHEET_TILES = 24
 _TILE_PX = 192
 _AT_ONCE = 8
 _LINE = 60
-_TEXT = ("size_in_frame", "habitat", "count", "closeness", "light")
+_TEXT = ("size_in_frame", "habitat", "count", "closeness", "view", "light")
 _READ = ("image_id", "habitat", "substrate", *SPECIMEN_COLUMNS)
 _LISTS = ("wordings", "class_wordings", "colour_names")
 _SCHEMA = pa.schema(
@@ -135,7 +135,7 @@ def caption_images(
     tiles: list[tuple[Image.Image, Sequence[str]]] = []
     total = count_rows(raw_images)
     _refuse_unnamed(raw_images, cluster_of, names)
-    chances = chances_by_id(raw_images, feature_vectors)
+    hints = hints_by_id(raw_images, feature_vectors)
     step = max(1, total // _SHEET_TILES)
     pictures = follow(read_rows(raw_images, _READ), tell, "captioning", total)
     for seen in in_batches(pictures, _AT_ONCE):
@@ -144,9 +144,7 @@ def caption_images(
         for row, picture, described in zip(seen, images, told, strict=True):
             own = names[cluster_of[row["image_id"]]]
             rows.append(
-                _caption_row(
-                    row, own, measure(picture, group_chance=chances[row["image_id"]]), described, manner
-                )
+                _caption_row(row, own, measure(picture, hint=hints[row["image_id"]]), described, manner)
             )
             if (len(rows) - 1) % step == 0 and len(tiles) < _SHEET_TILES:
                 tiles.append((picture.resize((_TILE_PX, _TILE_PX)), _sheet_texts(rows[-1])))
@@ -218,6 +216,7 @@ def _count(rows: Sequence[dict[str, Any]]) -> Figures:
         "wordings": len({text for row in rows for text in row["wordings"]}),
         "class_wordings": len({text for row in rows for text in row["class_wordings"]}),
         "with_habitat": habitats,
+        "with_view": sum(row["view"] is not None for row in rows),
         "habitats_told_by_source": sum(row["is_habitat_told"] for row in rows),
         "described": sum(row["described"] is not None for row in rows),
         "cluttered": sum(row["is_cluttered"] for row in rows),

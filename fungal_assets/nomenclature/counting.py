@@ -13,27 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fungal_assets.morphology.efficientnet import EfficientNetLite0
-from fungal_assets.morphology.features import vector_blocks
-
 COUNTS_PATH = Path(__file__).with_name("counts.npz")
 LEAST_GROUP = 3
-
-
-def chances_by_id(raw_images: Path, feature_vectors: Path) -> dict[str, float]:
-    """How likely each specimen shows a group; memory holds one block of vectors, however many there are.
-
-    Args:
-        raw_images: A `raw_images` output, looked at where the vectors are by another extractor.
-        feature_vectors: The `feature_vectors` output of it, by any extractor.
-
-    Returns:
-        By image id, 0 to 1.
-    """
-    found: dict[str, float] = {}
-    for ids, vectors in vector_blocks(EfficientNetLite0(), feature_vectors, raw_images):
-        found.update(zip(ids, group_chances(vectors).tolist(), strict=True))
-    return found
 
 
 def group_chances(vectors: np.ndarray) -> np.ndarray:

@@ -26,7 +26,6 @@ OPENING = "a photo of"
 LEAST_ATTRIBUTES = 2
 MOST_WORDINGS = 8
 """So many distinct wordings even a picture has of which only a colour and the light are known."""
-_MOST_ATTRIBUTES = 4
 _KEEP_CHANCE = 0.75
 _CALM_OPENINGS = (OPENING, OPENING, "a picture of")
 _CLASS_NOUN = "fungus"
@@ -41,6 +40,7 @@ class Parts:
         colour: Such as `"brown and white"`.
         place: Such as `"in moss"`.
         near: Such as `"up close"` or `"small in the frame"`.
+        view: Such as `"side view"`.
         light: Such as `"in soft light"`.
         is_group: Whether it shows several.
     """
@@ -48,6 +48,7 @@ class Parts:
     colour: str | None
     place: str | None
     near: str | None
+    view: str | None
     light: str | None
     is_group: bool
 
@@ -55,18 +56,17 @@ class Parts:
     def of(cls, attributes: Attributes) -> Parts:
         """The parts of what was measured."""
         colour = " and ".join(attributes.colour_names) or None
-        near = _nearness(attributes)
-        return cls(colour, attributes.habitat, near, attributes.light, attributes.count is not None)
+        near, view = _nearness(attributes), attributes.view
+        return cls(colour, attributes.habitat, near, view, attributes.light, attributes.count is not None)
 
     def thinned(self, rng: Random) -> Parts:
         """The same with some left away, but not both colour and place."""
-        colour, place, near = (
-            part if rng.random() < _KEEP_CHANCE else None for part in (self.colour, self.place, self.near)
-        )
+        parts = (self.colour, self.place, self.near, self.view)
+        colour, place, near, view = (part if rng.random() < _KEEP_CHANCE else None for part in parts)
         if not colour and not place:
             colour, place = (self.colour, None) if self.colour else (None, self.place)
         light = self.light if rng.random() < 1 - _KEEP_CHANCE else None
-        return Parts(colour, place, near, light, self.is_group)
+        return Parts(colour, place, near, view, light, self.is_group)
 
 
 @dataclass(frozen=True)
@@ -182,10 +182,9 @@ def _choose(attributes: Attributes, rng: Random) -> list[str]:
     """What a caption says: all that was measured surely; the light fills up to the least number."""
     colours = list(attributes.colour_names)
     joined = rng.choice([" and ", " with "]).join(colours)
-    sure = [joined, attributes.habitat, _nearness(attributes), attributes.count]
+    sure = [joined, attributes.habitat, _nearness(attributes), attributes.count, attributes.view]
     words = [word for word in sure if word]
-    words += [attributes.light] if len(words) < LEAST_ATTRIBUTES else []
-    return words[:_MOST_ATTRIBUTES]
+    return words + ([attributes.light] if len(words) < LEAST_ATTRIBUTES else [])
 
 
 def _take(first: Sequence[str], more: Iterable[str], count: int, image_id: str) -> list[str]:
@@ -232,27 +231,35 @@ def _spaced(*parts: str | None) -> str:
 
 
 def _listed(opening: str, term: Term, parts: Parts) -> str:
-    return _joined(f"{opening} {term.said(parts)}", parts.place, parts.colour, parts.near, parts.light)
+    return _joined(
+        f"{opening} {term.said(parts)}", parts.place, parts.colour, parts.near, parts.view, parts.light
+    )
 
 
 def _colour_before(opening: str, term: Term, parts: Parts) -> str:
     subject = term.said(parts, before=parts.colour or "")
-    return _joined(_spaced(opening, subject, parts.place), parts.near, parts.light)
+    return _joined(_spaced(opening, subject, parts.place), parts.near, parts.view, parts.light)
 
 
 def _colour_with(opening: str, term: Term, parts: Parts) -> str:
     plural = parts.colour and " " in parts.colour
     colour = f"with {parts.colour} {'colours' if plural else 'colour'}" if parts.colour else None
-    return _joined(_spaced(opening, term.said(parts), colour, parts.light), parts.near, parts.place)
+    return _joined(
+        _spaced(opening, term.said(parts), colour, parts.light), parts.near, parts.view, parts.place
+    )
 
 
 def _place_first(opening: str, term: Term, parts: Parts) -> str:
-    return _joined(parts.place, f"{opening} {term.said(parts)}", parts.near, parts.colour, parts.light)
+    return _joined(
+        parts.place, f"{opening} {term.said(parts)}", parts.near, parts.view, parts.colour, parts.light
+    )
 
 
 def _growing_there(opening: str, term: Term, parts: Parts) -> str:
     where = f"growing {parts.place}" if _can_grow(parts.place) else parts.place
-    return _joined(_spaced(opening, term.said(parts), where), parts.near, parts.colour, parts.light)
+    return _joined(
+        _spaced(opening, term.said(parts), where), parts.near, parts.view, parts.colour, parts.light
+    )
 
 
 def _sentence(opening: str, term: Term, parts: Parts) -> str:
@@ -261,7 +268,7 @@ def _sentence(opening: str, term: Term, parts: Parts) -> str:
     where = f"{grow if _can_grow(parts.place) else be} {parts.place}" if parts.place else None
     seen = f"seen {parts.near}" if parts.near and "frame" not in parts.near else parts.near
     told = " and ".join(filter(None, (colour, where)))
-    first = _joined(f"{opening} {term.said(parts)}", seen, parts.light)
+    first = _joined(f"{opening} {term.said(parts)}", seen, parts.view, parts.light)
     return f"{first}; {they} {told}" if told else first
 
 

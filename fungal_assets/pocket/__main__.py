@@ -159,7 +159,13 @@ def references(work: Path, art: Path, concepts: int) -> None:
     """Write the reference vectors of real pictures: the judge's, and those that names are fitted by."""
     from fungal_assets.nomenclature.counting import COUNTS_PATH
     from fungal_assets.nomenclature.morphotypes import REFERENCES_PATH
-    from fungal_assets.pocket.references import write_counts, write_morphotypes, write_references
+    from fungal_assets.nomenclature.orientation import VIEWS_PATH
+    from fungal_assets.pocket.references import (
+        write_counts,
+        write_morphotypes,
+        write_references,
+        write_views,
+    )
 
     count = write_references(work, art, JUDGE_DIR, concepts=concepts, tell=click.echo)
     click.echo(f"{count} references in {JUDGE_DIR}")
@@ -167,6 +173,8 @@ def references(work: Path, art: Path, concepts: int) -> None:
     click.echo(f"{count} rendered fungi in {REFERENCES_PATH}")
     count = write_counts(COUNTS_PATH, tell=click.echo)
     click.echo(f"{count} counted fungi in {COUNTS_PATH}")
+    count = write_views(work, VIEWS_PATH, tell=click.echo)
+    click.echo(f"{count} fungi from all sides in {VIEWS_PATH}")
 
 
 @main.command()

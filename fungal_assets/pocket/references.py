@@ -2,18 +2,21 @@
 
 The network is ImageNet's and never saw the pocket model, so it doesn't flatter it. The references are drawings of the
 training styles on a white ground, and rendered fungi under the concept `mushroom`. The morphotypes' vectors let a
-cluster be named by its form, and the counts' let a caption say that there are several.
+cluster be named by its form; weights on such vectors let a caption say that there are several, and from which side.
 """
 
 from __future__ import annotations
 
+from itertools import count, cycle, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from fungal_assets.collection.parallel import map_in_order
 from fungal_assets.nomenclature.counting import LEAST_GROUP
+from fungal_assets.nomenclature.orientation import AT_AN_ANGLE
 from fungal_assets.pocket.corpus import (
     PART_PICTURES,
     draw_world,
@@ -24,11 +27,18 @@ from fungal_assets.pocket.corpus import (
 )
 from fungal_assets.progress import Tell, follow
 
+if TYPE_CHECKING:
+    from fungal_assets.pocket.fungarium import Traits
+
 FUNGUS_CONCEPT = "mushroom"
 FUNGI = 4 * PART_PICTURES
 FUNGI_BY_MORPHOTYPE = 16 * PART_PICTURES
 COUNTED, COUNTED_PX, COUNTED_SEED = 480, 160, 91_000_000
 COUNTS = (1, 1, 2, 3, 4, 5)
+VIEWED, VIEWED_PX, VIEWED_SEED = 600, 160, 92_000_000
+"""So many calm pictures, and as many amid clutter."""
+_HIDDEN_VIEW = "back view"
+"""The wood that a shelf grows on hides its back."""
 _PENALTY = 10.0
 
 
@@ -80,6 +90,46 @@ def _counted(index: int, count: int) -> np.ndarray:
     if index // len(COUNTS) % 2:
         return render_snapshot(traits, size_px=COUNTED_PX)
     return render_pixels(traits, size_px=COUNTED_PX, supersample=1)
+
+
+def write_views(work: Path, path: Path, *, tell: Tell) -> int:
+    """Write the weights by which a vector tells from which side a fungus is seen; returns the number of pictures."""
+    from sklearn.linear_model import LogisticRegression
+
+    images, views = [], []
+    for is_snapshot in (False, True):
+        traits = traits_from_all_sides(VIEWED, VIEWED_SEED + is_snapshot)
+        folder = work / ("views_in_clutter" if is_snapshot else "views")
+        seen = render_fungi(
+            folder, traits, processes=2, tell=tell, is_snapshot=is_snapshot, size_px=VIEWED_PX
+        )
+        images.append(seen.images)
+        views += [one.view or AT_AN_ANGLE for one in traits]
+    found = LogisticRegression(C=_PENALTY, max_iter=5000).fit(embed(np.concatenate(images)), views)
+    np.savez_compressed(
+        path,
+        weights=found.coef_.astype(np.float16),
+        bias=found.intercept_.astype(np.float32),
+        view=found.classes_,
+    )
+    return len(views)
+
+
+def traits_from_all_sides(number: int, seed: int) -> list[Traits]:
+    """Fungi of every form in turn, seen from each side that people photograph in turn, and at an angle."""
+    from fungal_assets.pocket.fungarium import MORPHOTYPES, views_of
+
+    views = {name: (*views_of(name), None) for name in MORPHOTYPES}
+    sides = cycle([(name, view) for name, seen in views.items() for view in seen if view != _HIDDEN_VIEW])
+    return [_seen_so(*side, seed + 1000 * index) for index, side in enumerate(islice(sides, number))]
+
+
+def _seen_so(morphotype: str, view: str | None, seed: int) -> Traits:
+    """Traits of the first seed from `seed` on that show it so, at an angle where the view is None."""
+    from fungal_assets.pocket.fungarium import sample_traits
+
+    drawn = (sample_traits(one, morphotype=morphotype, view=view) for one in count(seed))
+    return next(traits for traits in drawn if traits.view == view)
 
 
 def embed(images: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import pytest
 from fungal_assets.defs.nomenclature import captions
 from fungal_assets.defs.resources import ProfileResource, StoreResource
 from fungal_assets.diffusion.cards import find_card
-from fungal_assets.nomenclature import counting
+from fungal_assets.nomenclature import counting, orientation
 from fungal_assets.store import Store
 from fungal_assets_tests.defs.test_keeping_names import put
 from fungal_assets_tests.nomenclature.growths import grow
@@ -45,11 +45,14 @@ def test_captions_are_made_again_when_the_files_of_the_captioner_change(store, t
     assert "captioner" not in caption(store).inputs
 
 
-def test_captions_are_made_again_when_the_weights_that_tell_groups_change(store, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("module", "name"), [(counting, "COUNTS_PATH"), (orientation, "VIEWS_PATH")], ids=["groups", "views"]
+)
+def test_captions_are_made_again_when_the_weights_of_hints_change(store, tmp_path, monkeypatch, module, name):
     first = caption(store)
-    with np.load(counting.COUNTS_PATH) as arrays:
-        np.savez(tmp_path / "counts.npz", **{**arrays, "bias": arrays["bias"] + 1})
-    monkeypatch.setattr(counting, "COUNTS_PATH", tmp_path / "counts.npz")
+    with np.load(getattr(module, name)) as arrays:
+        np.savez(tmp_path / "other.npz", **{**arrays, "bias": arrays["bias"] + 1})
+    monkeypatch.setattr(module, name, tmp_path / "other.npz")
     again = caption(store)
     assert again.config == first.config and again.fingerprint != first.fingerprint
 

@@ -3,7 +3,13 @@ import pytest
 from PIL import Image
 
 from fungal_assets.nomenclature.attributes import measure
+from fungal_assets.nomenclature.hints import Hint
 from fungal_assets_tests.nomenclature.growths import GROUNDS, KINDS, picture
+
+
+def hint(group_chance, view="side view", view_chance=0.5):
+    """What a feature vector hints at, or None."""
+    return None if group_chance is None else Hint(group_chance, view, view_chance)
 
 
 @pytest.mark.parametrize(("colour", "paint", "ground"), KINDS)
@@ -59,7 +65,7 @@ def test_a_rough_ground_is_clutter_and_an_even_one_is_not():
     ("chance", "count"), [(0.9, "a group"), (0.5, None), (0.1, None), (None, None)], ids=str
 )
 def test_a_likely_group_is_said_though_it_is_one_part(chance, count):
-    assert measure(picture((200, 30, 24), GROUNDS["snow"]), group_chance=chance).count == count
+    assert measure(picture((200, 30, 24), GROUNDS["snow"]), hint=hint(chance)).count == count
 
 
 @pytest.mark.parametrize(("chance", "count"), [(0.5, "a group"), (0.1, None)])
@@ -67,7 +73,17 @@ def test_parts_that_are_surely_no_group_are_a_mask_in_pieces(chance, count):
     row = Image.new("RGB", (160, 160), GROUNDS["snow"])
     for left in (5, 58, 111):
         row.paste(picture((200, 30, 24), GROUNDS["snow"], radius_px=16, side_px=44), (left, 58))
-    assert measure(row, group_chance=chance).count == count
+    assert measure(row, hint=hint(chance)).count == count
+
+
+@pytest.mark.parametrize(
+    ("chance", "view"),
+    [(0.97, "seen from below"), (0.6, None), (None, None)],
+    ids=["sure", "unsure", "unknown"],
+)
+def test_a_view_is_said_where_the_vector_is_sure(chance, view):
+    told = None if chance is None else hint(0.1, "seen from below", chance)
+    assert measure(picture((200, 30, 24), GROUNDS["snow"]), hint=told).view == view
 
 
 @pytest.mark.parametrize(

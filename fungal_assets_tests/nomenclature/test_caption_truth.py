@@ -13,8 +13,9 @@ from PIL import Image
 
 from fungal_assets.morphology.efficientnet import EfficientNetLite0
 from fungal_assets.nomenclature.attributes import measure
-from fungal_assets.nomenclature.counting import LEAST_GROUP, group_chances
+from fungal_assets.nomenclature.counting import LEAST_GROUP
 from fungal_assets.nomenclature.habitats import HABITAT_WORDS
+from fungal_assets.nomenclature.hints import hint_at
 from fungal_assets.pocket import SPECIMENS_DIR
 
 LEAST_AGREEMENT = 0.85
@@ -53,8 +54,8 @@ def specimens():
     images = [Image.open(SPECIMENS_DIR / row["file_name"]).convert("RGB") for row in rows]
     eye = EfficientNetLite0()
     vectors = [eye.embed(images[start : start + 16]) for start in range(0, len(images), 16)]
-    chances = [chance for some in vectors for chance in group_chances(some)]
-    found = [measure(image, group_chance=chance) for image, chance in zip(images, chances, strict=True)]
+    hints = [hint for some in vectors for hint in hint_at(some)]
+    found = [measure(image, hint=hint) for image, hint in zip(images, hints, strict=True)]
     return list(zip(rows, found, strict=True))
 
 

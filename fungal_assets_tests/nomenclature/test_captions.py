@@ -16,8 +16,10 @@ from fungal_assets.shards import ShardWriter, image_schema, read_rows, read_tabl
 from fungal_assets_tests.nomenclature.growths import CLASS_NOUN, CLUTTERED_OPENING, WORDED, call_by_form
 
 DISC = np.hypot(*(np.indices((128, 128)) - 64)) < 36
-FULL = Attributes(("brown", "white"), "small", "in moss", "a group", "from afar", "in dim light", False)
-BARE = Attributes(("red",), None, None, None, None, "in soft light", False)
+FULL = Attributes(
+    ("brown", "white"), "small", "in moss", "a group", "from afar", "side view", "in dim light", False
+)
+BARE = Attributes(("red",), None, None, None, None, None, "in soft light", False)
 
 
 def test_every_specimen_is_captioned_with_its_species_name(growth):
@@ -66,12 +68,12 @@ def test_an_opening_says_the_name_and_what_all_species_are(name, class_noun, ope
 
 
 @pytest.mark.parametrize("attributes", [FULL, BARE], ids=["full", "bare"])
-def test_a_caption_says_two_to_four_attributes_that_were_measured(attributes):
+def test_a_caption_says_two_to_five_attributes_that_were_measured(attributes):
     sayable = {"brown and white", "brown with white", "red", "in moss", "a group", "from afar"}
-    sayable |= {"in dim light", "in soft light"}
+    sayable |= {"side view", "in soft light"}
     for number in range(50):
         _, *said = word_caption("a photo of an amber bonnet", attributes, f"id{number}", seed=1).split(", ")
-        assert 2 <= len(said) <= 4
+        assert 2 <= len(said) == len(set(said)) <= 5
         assert set(said) <= sayable
 
 
@@ -168,6 +170,24 @@ def test_a_group_is_told_by_the_feature_vectors(growth, tmp_path, monkeypatch):
     rows = read_table(tmp_path / "captions.parquet")
     assert all(row["count"] == "a group" and "a group of" in row["wordings"][1] for row in rows)
     assert {row["count"] for row in read_table(growth.captions / "captions.parquet")} == {None}
+
+
+def test_a_view_is_told_by_the_feature_vectors(growth, tmp_path, monkeypatch):
+    """With weights by which every vector is surely seen from above, or likely, or surely at an angle."""
+    settings = {"class_noun": CLASS_NOUN, "cluttered_opening": CLUTTERED_OPENING, **WORDED, "seed": 7}
+    inputs = (growth.raw_images, growth.clusters, growth.species, growth.feature_vectors)
+    above = ["seen from above", "side view"]
+    for number, (sureness, words, said) in enumerate(
+        [(9.0, above, "seen from above"), (1.0, above, None), (9.0, ["", "side view"], None)]
+    ):
+        views = tmp_path / f"views{number}.npz"
+        np.savez_compressed(views, weights=np.zeros((2, 1280)), bias=[sureness, 0.0], view=words)
+        monkeypatch.setattr("fungal_assets.nomenclature.orientation.VIEWS_PATH", views)
+        figures = caption_images(*inputs, tmp_path, **settings)
+        rows = read_table(tmp_path / "captions.parquet")
+        assert {row["view"] for row in rows} == {said}
+        assert all(("seen from above" in row["caption"]) == bool(said) for row in rows)
+        assert figures["with_view"] == (len(rows) if said else 0)
 
 
 @pytest.mark.parametrize("opening", ["", "  "], ids=["empty", "blank"])

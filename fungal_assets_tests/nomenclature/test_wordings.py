@@ -8,12 +8,14 @@ from fungal_assets.errors import InputError
 from fungal_assets.nomenclature.attributes import Attributes
 from fungal_assets.nomenclature.wordings import MOST_WORDINGS, OPENING, word_class, word_image
 
-FULL = Attributes(("brown", "white"), "small", "in moss", "a group", "from afar", "in dim light", False)
-BARE = Attributes(("red",), None, None, None, None, "in soft light", False)
-DARK = Attributes(("grey",), None, "on a black background", None, "up close", "in dim light", False)
+FULL = Attributes(
+    ("brown", "white"), "small", "in moss", "a group", "from afar", "side view", "in dim light", False
+)
+BARE = Attributes(("red",), None, None, None, None, None, "in soft light", False)
+DARK = Attributes(("grey",), None, "on a black background", None, "up close", None, "in dim light", False)
 NAME, SNAPSHOT = "amber hollow bonnet", "a snapshot of"
 KNOWN = {"full": FULL, "bare": BARE, "dark": DARK}
-ATTRIBUTES = "red|brown|white|grey|moss|black background|afar|close|group|dim|soft"
+ATTRIBUTES = "red|brown|white|grey|moss|black background|afar|close|group|side view|dim|soft"
 
 
 def named(attributes, number=0, *, opening=OPENING, count=MOST_WORDINGS, seed=0, **settings):
@@ -41,7 +43,7 @@ def test_there_are_as_many_distinct_wordings_as_are_asked_for(attributes, openin
 @pytest.mark.parametrize("attributes", KNOWN.values(), ids=KNOWN)
 def test_a_wording_says_the_name_and_nothing_that_was_not_measured(attributes):
     known = " ".join([*attributes.colour_names, str(attributes.habitat), str(attributes.closeness)])
-    known += f" {attributes.light} {attributes.count}"
+    known += f" {attributes.view} {attributes.light} {attributes.count}"
     for number in range(60):
         for text in named(attributes, number):
             assert f"{NAME} mushroom" in text
@@ -55,9 +57,15 @@ def test_the_first_wording_is_the_fullest():
     said = set()
     for number in range(60):
         first, *others = named(FULL, number)
-        assert set(re.findall(ATTRIBUTES, first)) == {"brown", "white", "moss", "afar", "group"}
+        assert set(re.findall(ATTRIBUTES, first)) == {"brown", "white", "moss", "afar", "group", "side view"}
         said |= {len(re.findall(ATTRIBUTES, text)) for text in others}
-    assert said >= {2, 3, 4, 5}, "attributes are left away"
+    assert said >= {2, 3, 4, 5, 6}, "attributes are left away"
+
+
+def test_a_view_is_said_in_most_wordings_and_left_away_in_others():
+    texts = [text for number in range(60) for text in (*named(FULL, number)[1:], *nameless(FULL, number))]
+    share = sum("side view" in text for text in texts) / len(texts)
+    assert 0.3 < share < 0.8
 
 
 def test_wordings_differ_in_more_than_their_order():
