@@ -40,7 +40,6 @@ MEASURED_MEMBERS = 24
 _COLOUR_SHARE = 0.25
 _HABITAT_SHARE = 0.6
 """Share of the measured members in one habitat from which on that is where the species grows."""
-_FITTING_SHARE = 0.3
 _KEPT_SHARE = 0.1
 """A kept name may say a colour that is less than a main one by now, but not one that is hardly there."""
 _KEPT_LIKENESS = 2 / 3
@@ -299,7 +298,7 @@ def _name_all(
             name = coin_common_name(
                 rng,
                 lexicon,
-                fitting_colours=[term for term in colours if own[term] >= _FITTING_SHARE],
+                fitting_colours=colours[:1],
                 morphotype=form,
                 used_names=[name for name, _ in given.values()],
                 known=real.common,

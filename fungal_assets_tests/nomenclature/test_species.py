@@ -5,9 +5,17 @@ from dataclasses import replace
 import pytest
 
 from fungal_assets.nomenclature.checks import check_species_are_distinct, check_species_are_new
+from fungal_assets.nomenclature.colours import COLOUR_TERMS
 from fungal_assets.nomenclature.habitats import HABITAT_WORDS
 from fungal_assets.nomenclature.lexicon import compile_lexicon, read_lexicon
-from fungal_assets.nomenclature.species import MEMBERS_NAME, count_shared_images, read_species, slug_of
+from fungal_assets.nomenclature.species import (
+    MEMBERS_NAME,
+    RealNames,
+    _name_all,
+    count_shared_images,
+    read_species,
+    slug_of,
+)
 from fungal_assets.shards import read_table, write_table
 from fungal_assets_tests.nomenclature.growths import KINDS, name_growth
 
@@ -49,6 +57,22 @@ def test_no_name_says_a_colour_that_was_not_measured(growth):
     for one in read_species(growth.species):
         for word in one.common_name.split():
             assert not words[word].colours or set(words[word].colours) & set(one.colour_names)
+
+
+def test_the_name_of_two_colours_says_the_first_alone(growth):
+    """Cups that are orange and a little less brown: not one of sixty is dusky, russet or tawny."""
+    lexicon = read_lexicon(growth.name_lexicon)
+    real = RealNames.of(lexicon)
+    shares = {0: dict.fromkeys(COLOUR_TERMS, 0.0) | {"orange": 0.5, "brown": 0.45}}
+    said = set()
+    for seed in range(60):
+        cluster = {"cluster_id": 0, "medoid_id": "cup", "size": 3}
+        (one,) = _name_all([cluster], shares, {0: "cup"}, lexicon, real, seed, {})
+        assert one.colour_names == ["orange", "brown"]
+        said |= {
+            lexicon.words[word].colours for word in one.common_name.split() if lexicon.words[word].colours
+        }
+    assert said and all("orange" in colours for colours in said)
 
 
 def test_no_name_says_another_form_than_the_cluster_has(growth):
