@@ -154,7 +154,7 @@ CLUSTER_CHECKS = (
 @dg.asset(
     group_name="morphology",
     kinds={"scikitlearn", "parquet"},
-    code_version="5",
+    code_version="6",
     deps=[feature_vectors, raw_images],
     check_specs=check_specs("clusters", CLUSTER_CHECKS),
 )

@@ -30,6 +30,7 @@ from fungal_assets.morphology.partition import LEAST_RETURN, Trial
 from fungal_assets.shards import read_rows
 
 NEAR = 5
+"""How many of the members nearest to a medoid, and of those farthest off, are named."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,7 @@ def summarise(
                 "stability": round(float(returns[cluster_id]), 4),
                 "medoid_id": split.ids[members[0]],
                 "member_ids_near": [split.ids[row] for row in members[1 : 1 + NEAR]],
+                "member_ids_far": [split.ids[row] for row in reversed(members[1 + NEAR :][-NEAR:])],
                 "colour_name": colour_name,
                 "colour_entropy": round(entropy_of(mix), 4),
                 "main_colour": COLOUR_NAMES[int(mix.argmax())],

@@ -38,6 +38,9 @@ def test_the_summary_says_what_the_tables_say(collection):
         nearest = sorted(own, key=lambda row: row["distance"])
         shown = [cluster["medoid_id"], *cluster["member_ids_near"]]
         assert shown == [row["image_id"] for row in nearest[: len(shown)]] and len(shown) == 6
+        farthest = [row["distance"] for row in nearest[6:][::-1][:5]]
+        distances = {row["image_id"]: row["distance"] for row in own}
+        assert [distances[one] for one in cluster["member_ids_far"]] == farthest
     assert [trial["k"] for trial in summary["candidates"]] == [2, 3, 4, 5]
 
 
