@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+    from diffusers import DiffusionPipeline
 
 
 def pick_device() -> torch.device:
@@ -52,6 +53,19 @@ def suit_attention(denoiser: torch.nn.Module, device: torch.device) -> None:
 
     if device.type == "cpu" and isinstance(denoiser, UNet2DConditionModel):
         denoiser.set_attn_processor(AttnProcessor())
+
+
+def suit_memory(pipeline: DiffusionPipeline) -> None:
+    """Lay the pictures' side of a pipeline out channels last on a CPU whose widest units are AVX2.
+
+    A step of a UNet takes 0.74 of the CPU time so, 0.87 with its gradient; with AVX-512 it takes 1.05 (`docs/log.md`).
+    """
+    import torch
+
+    if pipeline.device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2":
+        for name in ("unet", "transformer", "vae"):
+            if (part := getattr(pipeline, name, None)) is not None:
+                part.to(memory_format=torch.channels_last)
 
 
 @contextmanager

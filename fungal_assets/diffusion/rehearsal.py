@@ -31,7 +31,7 @@ from fungal_assets.diffusion.base_models import (
     resolve_base_model,
     working_px,
 )
-from fungal_assets.diffusion.devices import deterministic, mixed_precision, pick_device
+from fungal_assets.diffusion.devices import deterministic, mixed_precision, pick_device, suit_memory
 from fungal_assets.diffusion.encoding import EMPTY_PROMPT, embed_texts, key_of, read_tensors, write_tensors
 from fungal_assets.diffusion.families import family_of
 from fungal_assets.diffusion.objectives import Objective
@@ -132,6 +132,7 @@ def rehearse(
     base, device = resolve_base_model(base_model), pick_device()
     with deterministic(device):
         pipeline = load_pipeline(base.path, device=device, dtype=torch.float32)
+        suit_memory(pipeline)
         side = working_px(base.path, works_at, size_px) // pipeline.vae_scale_factor
         shape = (pipeline.unet.config.in_channels, side, side)
         objective = Objective.of(pipeline.scheduler, 0.0, device)

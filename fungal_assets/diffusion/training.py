@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from fungal_assets.dataset.splitting import TEST, TRAIN
 from fungal_assets.diffusion.base_models import BaseModel, load_pipeline, native_px, resolve_base_model
 from fungal_assets.diffusion.curves import write_curves
-from fungal_assets.diffusion.devices import deterministic, pick_device, suit_attention
+from fungal_assets.diffusion.devices import deterministic, pick_device, suit_attention, suit_memory
 from fungal_assets.diffusion.families import family_of, text_encoders_of
 from fungal_assets.diffusion.manifest import Manifest
 from fungal_assets.diffusion.stepping import OPTIMISERS, PRECISIONS, arrange, keep_code_in, refuse_impossible
@@ -345,6 +345,7 @@ def _prepare(
         _refuse_rows_without("species", data, "name_share", "grow captioned_dataset again")
     device, cache = pick_device(), folder / CACHE_NAME
     pipeline = load_pipeline(base.path, device=device, dtype=torch.float32)
+    suit_memory(pipeline)
     family = family_of(pipeline)
     if method.learns_texts and not family.learns_texts:
         raise InputError(

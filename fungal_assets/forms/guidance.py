@@ -17,6 +17,7 @@ import torch  # noqa: TID253
 import torch.nn.functional as F  # noqa: TID253
 
 from fungal_assets.diffusion.base_models import load_pipeline
+from fungal_assets.diffusion.devices import suit_memory
 from fungal_assets.diffusion.encoding import embed_texts
 from fungal_assets.diffusion.families import family_of, parts_of
 from fungal_assets.errors import InputError, ProvenanceError
@@ -183,6 +184,7 @@ def load_guide(
 
     dtype = dtype or (torch.float32 if torch.device(device).type == "cpu" else torch.float16)
     pipeline = load_pipeline(folder, device=device, dtype=dtype)
+    suit_memory(pipeline)
     tiny = AutoencoderTiny.from_pretrained(tiny_encoder, local_files_only=True) if tiny_encoder else None
     return DiffusionGuide(pipeline, negative_prompt=negative_prompt, tiny_encoder=tiny)
 

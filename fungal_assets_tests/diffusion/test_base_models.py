@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -100,3 +101,25 @@ def test_a_cpu_computes_in_bfloat16_where_it_has_units_for_it_and_is_asked(has_u
 def test_a_device_is_found():
     assert pick_device().type in ("cuda", "mps", "cpu")
     assert devices.has_bfloat16_units() in (True, False)
+
+
+@pytest.mark.parametrize(("units", "is_last"), [("AVX2", True), ("AVX512", False)])
+def test_weights_lie_channels_last_where_avx2_is_the_widest_and_give_the_same_picture(
+    base_dir, monkeypatch, units, is_last
+):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: units)
+    loaded = load_pipeline(base_dir, device="cpu", dtype=torch.float32)
+    before = paint(loaded)
+    devices.suit_memory(loaded)
+    kernels = [each for part in (loaded.unet, loaded.vae) for each in part.parameters() if each.ndim == 4]
+    wide = [kernel for kernel in kernels if min(kernel.shape[1:3]) > 1]
+    assert wide and all(kernel.is_contiguous(memory_format=torch.channels_last) == is_last for kernel in wide)
+    np.testing.assert_allclose(paint(loaded), before, atol=2 / 255)
+
+
+def paint(pipeline):
+    """A picture after two steps: float32, shape (1, 64, 64, 3)."""
+    painted = pipeline(
+        "a mushroom", num_inference_steps=2, generator=torch.Generator().manual_seed(0), output_type="np"
+    )
+    return painted.images
