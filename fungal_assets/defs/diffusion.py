@@ -114,7 +114,8 @@ class FineTunedWeightsConfig(StageConfig):
         description="Whether activations are computed again instead of kept: less memory, slower.",
     )
     is_channels_last: bool | None = Field(
-        default=None, description="Whether tensors lie with their channels last, as GPUs want them."
+        default=None,
+        description="Whether tensors lie with their channels last, as GPUs want them; if not, as the CPU does.",
     )
     compiles: bool | None = Field(
         default=None, description="Whether the model is compiled first, for shorter steps after some minutes."

@@ -90,7 +90,8 @@ class Recipe:
         precision: One of `PRECISIONS`, of the arithmetic within a step; what learns is kept in float32.
         checkpoints_gradients: Whether activations are computed again on the way back instead of kept: less memory,
             slower.
-        is_channels_last: Whether the model's tensors lie with their channels last, as the matrix units of GPUs want.
+        is_channels_last: Whether the model's tensors lie with their channels last on any machine, as the matrix units
+            of GPUs want; where not, they lie as `devices.suit_memory` has it.
         compiles: Whether the model is compiled, which takes minutes once and makes each step shorter.
         seed: Decides everything random.
     """

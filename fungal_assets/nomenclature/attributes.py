@@ -99,7 +99,7 @@ def _is_group(subject: Subject, hint: Hint | None) -> bool:
 
 
 def _view(hint: Hint | None) -> str | None:
-    return hint.view or None if hint and hint.view_chance >= _VIEW_CHANCE else None
+    return (hint.view or None) if hint and hint.view_chance >= _VIEW_CHANCE else None
 
 
 def _size(share: float) -> str | None:

@@ -29,7 +29,7 @@ def likely_views(vectors: np.ndarray) -> list[tuple[str, float]]:
     from scipy.special import softmax
 
     with np.load(VIEWS_PATH, allow_pickle=False) as arrays:
-        scores = (vectors @ arrays["weights"].T.astype(vectors.dtype)).astype(float) + arrays["bias"]
+        scores = vectors @ arrays["weights"].T.astype(float) + arrays["bias"]
         words = arrays["view"].tolist()
     chances = softmax(scores, axis=1)
     return [

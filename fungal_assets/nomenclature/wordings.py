@@ -266,7 +266,8 @@ def _sentence(opening: str, term: Term, parts: Parts) -> str:
     they, be, grow = ("they", "are", "grow") if parts.is_group else ("it", "is", "grows")
     colour = f"{be} {parts.colour}" if parts.colour else None
     where = f"{grow if _can_grow(parts.place) else be} {parts.place}" if parts.place else None
-    seen = f"seen {parts.near}" if parts.near and "frame" not in parts.near else parts.near
+    is_sight = parts.near and "frame" not in parts.near and not (parts.view or "").startswith("seen")
+    seen = f"seen {parts.near}" if is_sight else parts.near
     told = " and ".join(filter(None, (colour, where)))
     first = _joined(f"{opening} {term.said(parts)}", seen, parts.view, parts.light)
     return f"{first}; {they} {told}" if told else first

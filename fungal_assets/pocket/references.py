@@ -97,9 +97,9 @@ def write_views(work: Path, path: Path, *, tell: Tell) -> int:
     from sklearn.linear_model import LogisticRegression
 
     images, views = [], []
-    for is_snapshot in (False, True):
-        traits = traits_from_all_sides(VIEWED, VIEWED_SEED + is_snapshot)
-        folder = work / ("views_in_clutter" if is_snapshot else "views")
+    for number, is_snapshot in enumerate((False, True)):
+        traits = traits_from_all_sides(VIEWED, VIEWED_SEED + number)
+        folder = work / ("sides_in_clutter" if is_snapshot else "sides")
         seen = render_fungi(
             folder, traits, processes=2, tell=tell, is_snapshot=is_snapshot, size_px=VIEWED_PX
         )

@@ -9,6 +9,8 @@ from fungal_assets.diffusion.base_models import load_pipeline, resolve_base_mode
 from fungal_assets.diffusion.cards import PACKAGE_DIR, cards_of, find_card, licences_of, read_cards
 from fungal_assets.diffusion.devices import deterministic, mixed_precision, pick_device
 from fungal_assets.errors import InputError
+from fungal_assets.forms.guidance import load_guide
+from fungal_assets.galleries.batches import load_sampler
 from fungal_assets.pocket import JUDGE_DIR, MODEL_DIR
 from fungal_assets.store import hash_folder
 
@@ -115,6 +117,20 @@ def test_weights_lie_channels_last_where_avx2_is_the_widest_and_give_the_same_pi
     wide = [kernel for kernel in kernels if min(kernel.shape[1:3]) > 1]
     assert wide and all(kernel.is_contiguous(memory_format=torch.channels_last) == is_last for kernel in wide)
     np.testing.assert_allclose(paint(loaded), before, atol=2 / 255)
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        pytest.param(lambda folder: load_sampler(folder, "DDIMScheduler"), id="gallery"),
+        pytest.param(lambda folder: load_guide(folder).pipeline, id="form"),
+    ],
+)
+def test_what_draws_is_laid_out_as_the_processor_has_it(base_dir, monkeypatch, load):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    for part in (load(base_dir).unet.down_blocks[0], load(base_dir).vae.decoder):
+        kernel = part.resnets[0].conv1.weight if hasattr(part, "resnets") else part.conv_in.weight
+        assert kernel.is_contiguous(memory_format=torch.channels_last) and not kernel.is_contiguous()
 
 
 def paint(pipeline):

@@ -1,6 +1,7 @@
 """The grammar of wordings: many, distinct, true to what is known, the same again."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -79,6 +80,14 @@ def test_wordings_differ_in_more_than_their_order():
         r"; they grow in moss$",
     ):
         assert sum(bool(re.search(pattern, text)) for text in texts) >= 5, pattern
+
+
+def test_what_is_seen_from_above_is_not_said_to_be_seen_twice():
+    above = replace(FULL, view="seen from above")
+    texts = [text for number in range(60) for text in named(above, number)]
+    assert any("it is" in text or "they" in text for text in texts)
+    assert max(text.count("seen") for text in texts) == 1
+    assert any("seen from afar" in text for number in range(60) for text in named(FULL, number))
 
 
 def test_a_group_is_said_in_the_plural_and_one_in_the_singular():
