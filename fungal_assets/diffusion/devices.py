@@ -58,7 +58,8 @@ def suit_attention(denoiser: torch.nn.Module, device: torch.device) -> None:
 def suit_memory(pipeline: DiffusionPipeline) -> None:
     """Lay denoiser and autoencoder out channels last on a CPU whose widest units are AVX2.
 
-    A step of the pocket UNet takes about 0.9 of the time so; with AVX-512 it takes 1.05 (`docs/log.md`).
+    A step of the pocket UNet takes about 0.9 of the time so; with AVX-512 it takes 1.05 (`docs/log.md`). What a gallery
+    draws with is left as it is, so that a plain call of diffusers makes the same picture to the bit.
     """
     import torch
 

@@ -112,10 +112,7 @@ def load_sampler(weights: Path, scheduler: str) -> DiffusionPipeline:
 
 def make_sampler(pipeline: DiffusionPipeline, scheduler: str) -> DiffusionPipeline:
     """The same of a model that is loaded already."""
-    from fungal_assets.diffusion.devices import suit_memory
-
     pipeline = pipeline.to(**_place())
-    suit_memory(pipeline)
     pipeline.scheduler = scheduler_for(pipeline, scheduler)
     return pipeline
 

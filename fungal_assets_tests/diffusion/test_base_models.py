@@ -119,18 +119,16 @@ def test_weights_lie_channels_last_where_avx2_is_the_widest_and_give_the_same_pi
     np.testing.assert_allclose(paint(loaded), before, atol=2 / 255)
 
 
-@pytest.mark.parametrize(
-    "load",
-    [
-        pytest.param(lambda folder: load_sampler(folder, "DDIMScheduler"), id="gallery"),
-        pytest.param(lambda folder: load_guide(folder).pipeline, id="form"),
-    ],
-)
-def test_what_draws_is_laid_out_as_the_processor_has_it(base_dir, monkeypatch, load):
+def test_forms_are_grown_as_the_processor_has_it_and_galleries_drawn_as_diffusers_does(base_dir, monkeypatch):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
-    for part in (load(base_dir).unet.down_blocks[0], load(base_dir).vae.decoder):
-        kernel = part.resnets[0].conv1.weight if hasattr(part, "resnets") else part.conv_in.weight
-        assert kernel.is_contiguous(memory_format=torch.channels_last) and not kernel.is_contiguous()
+    drawing, growing = load_sampler(base_dir, "DDIMScheduler"), load_guide(base_dir).pipeline
+    for pipeline, is_last in ((drawing, False), (growing, True)):
+        for kernel in (
+            pipeline.unet.down_blocks[0].resnets[0].conv1.weight,
+            pipeline.vae.decoder.conv_in.weight,
+        ):
+            assert kernel.is_contiguous(memory_format=torch.channels_last) == is_last
+            assert kernel.is_contiguous() != is_last
 
 
 def paint(pipeline):

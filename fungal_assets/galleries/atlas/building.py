@@ -173,11 +173,10 @@ def _load(weights: Path, scheduler: str) -> DiffusionPipeline:
     import torch
 
     from fungal_assets.diffusion.base_models import load_pipeline
-    from fungal_assets.diffusion.devices import pick_device, suit_memory
+    from fungal_assets.diffusion.devices import pick_device
     from fungal_assets.diffusion.families import UNET, family_of
 
     pipeline = load_pipeline(weights, device=pick_device(), dtype=torch.float32)
-    suit_memory(pipeline)
     family = family_of(pipeline)
     if family.denoiser != UNET:
         raise InputError(
