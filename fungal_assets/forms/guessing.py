@@ -19,6 +19,7 @@ from fungal_assets.forms.guidance import DiffusionGuide
 from fungal_assets.forms.lifting import as_volume, best_lifted, load_lifter
 from fungal_assets.forms.planning import Growth
 from fungal_assets.forms.revolving import LEAST_MERIT, best_silhouette, find_backdrop, revolve
+from fungal_assets.forms.solid import whole_share
 from fungal_assets.forms.volume import Volume
 from fungal_assets.pocket import JUDGE_DIR
 from fungal_assets.pocket.contrasting import ClipJudge
@@ -26,6 +27,8 @@ from fungal_assets.pocket.facts import word_fungus
 from fungal_assets.pocket.fungarium import MORPHOTYPE_TABLE, MORPHOTYPES
 
 _LEAST_AGREEMENT = 0.7
+_LEAST_WHOLE = 0.85
+"""Share of a lifted body's matter that hangs together: a neck of two cells may be cut, and the stem falls off."""
 _TEMPERATURE = 0.05
 """Of the judge's cosines; at its own, which is lower, one text would take all."""
 
@@ -76,10 +79,12 @@ def _guess(pictures: Sequence[np.ndarray], growth: Growth) -> Guess | None:
     grid_size = growth.recipe["grid_size"]
     if growth.first_guess == "lifted":
         likeness = _likeness(pictures, growth.species.get("morphotype"))
-        if found := best_lifted(load_lifter(Path(growth.lifter)), pictures, likeness):
+        if found := best_lifted(load_lifter(Path(growth.lifter)), pictures, likeness, grid_size=grid_size):
             shape, lifted = found
-            if lifted.agreement >= _LEAST_AGREEMENT or shape.merit < LEAST_MERIT:
-                return Guess("lifted", shape.picture, as_volume(lifted, grid_size), shape.middle_shift)
+            volume = as_volume(lifted, grid_size)
+            is_whole = lifted.agreement >= _LEAST_AGREEMENT and whole_share(volume) >= _LEAST_WHOLE
+            if is_whole or shape.merit < LEAST_MERIT:
+                return Guess("lifted", shape.picture, volume, shape.middle_shift)
             return Guess("revolved", shape.picture, revolve(shape, grid_size), shape.middle_shift)
     if growth.first_guess == "revolved" and (turned := best_silhouette(pictures)):
         return Guess("revolved", turned.picture, revolve(turned, grid_size), turned.middle_shift)

@@ -23,7 +23,7 @@ from scipy import ndimage  # noqa: TID253
 from torch import nn  # noqa: TID253
 
 from fungal_assets.forms.revolving import PX_PER_UNIT, Silhouette, find_silhouette, spread
-from fungal_assets.forms.solid import largest_piece, overlap
+from fungal_assets.forms.solid import largest_piece, overlap, whole_share
 from fungal_assets.forms.volume import Volume, density_across
 
 GRID = 32
@@ -328,21 +328,27 @@ def as_volume(lifted: Lifted, grid_size: int) -> Volume:
 
 
 def best_lifted(
-    lifter: PictureLifter, pictures: Sequence[np.ndarray], likeness: Sequence[float]
+    lifter: PictureLifter, pictures: Sequence[np.ndarray], likeness: Sequence[float], *, grid_size: int
 ) -> tuple[Silhouette, Lifted] | None:
     """The subject that is most like what it should be and is lifted best, or None where no picture shows a free one.
+
+    What hangs together in the volume that it becomes is lifted better than what a thin neck would drop.
 
     Args:
         lifter: Lifts.
         pictures: uint8, each (H, W, 3), sRGB, of one subject on a plain ground.
         likeness: How much each picture shows what it should, 0 to 1.
+        grid_size: Samples along each side of that volume.
     """
+
+    def merit(like: float, shape: Silhouette, lifted: Lifted) -> float:
+        whole = whole_share(as_volume(lifted, grid_size))
+        return like * shape.share * whole * min(lifted.agreement, _AGREED) / _AGREED
+
     found = [
         (like, shape, lifter.lift(shape))
         for picture, like in zip(pictures, likeness, strict=True)
         if (shape := find_silhouette(picture))
     ]
-    best = max(
-        found, key=lambda one: one[0] * one[1].share * min(one[2].agreement, _AGREED) / _AGREED, default=None
-    )
+    best = max(found, key=lambda one: merit(*one), default=None)
     return best and best[1:]

@@ -74,6 +74,20 @@ def count_pieces(is_matter: np.ndarray, *, least_share: float = 0.01) -> int:
     return int((sizes >= least_share * max(sizes.sum(), 1)).sum())
 
 
+def whole_share(volume: Volume) -> float:
+    """The share of its matter that `tidy` keeps, 0 to 1: that of its largest piece; 0 where nothing is there."""
+    cell_alpha = volume.cell_alpha().numpy()
+    if cell_alpha.max() < _LEAST_ALPHA:
+        return 0.0
+    return find_largest(_find_matter(cell_alpha))[1]
+
+
+def _find_matter(cell_alpha: np.ndarray) -> np.ndarray:
+    """Opaque cells, and what thin matter hangs on to them: bool, of the same shape."""
+    level = matter_level(cell_alpha)
+    return apply_hysteresis_threshold(cell_alpha, min(_THIN_ALPHA, level / 4), level)
+
+
 def tidy(volume: Volume, *, margin: int = 2) -> Volume:
     """The volume made one body: its largest piece opaque, all that is further than `margin` cells from it emptied.
 
@@ -84,8 +98,7 @@ def tidy(volume: Volume, *, margin: int = 2) -> Volume:
         InputError: The form is empty, or a fog that fills its box.
     """
     cell_alpha = volume.cell_alpha().numpy()
-    level = matter_level(cell_alpha)
-    piece = largest_piece(apply_hysteresis_threshold(cell_alpha, min(_THIN_ALPHA, level / 4), level))
+    piece = largest_piece(_find_matter(cell_alpha))
     if piece.mean() > _MOST_FULL:
         raise InputError(
             f"the form is a fog: it fills {piece.mean():.0%} of its box, expected {_MOST_FULL:.0%} at most. "

@@ -247,9 +247,11 @@ def test_what_loses_a_part_in_being_lifted_is_turned_if_it_is_even_enough(
     growth = _plan(pruned_weights, named_world, first_guess="lifted")[0]
     upright, leaning = mushroom(), mushroom(lean=40)
     assert guessing._guess([upright], growth).road == "lifted"
-    monkeypatch.setattr(guessing, "_LEAST_AGREEMENT", 1.01)
-    assert guessing._guess([upright], growth).road == "revolved"
-    assert guessing._guess([leaning], growth).road == "lifted"
+    for lost in ("_LEAST_AGREEMENT", "_LEAST_WHOLE"):
+        with monkeypatch.context() as patch:
+            patch.setattr(guessing, lost, 1.01)
+            assert guessing._guess([upright], growth).road == "revolved"
+            assert guessing._guess([leaning], growth).road == "lifted"
     assert guessing._guess([np.zeros_like(upright)], growth) is None
 
 

@@ -131,8 +131,8 @@ def test_the_subject_that_is_lifted_best_and_most_alike_is_chosen_and_without_on
     lifter, plain = load_lifter(LIFTER_PATH), np.full((128, 128, 3), 9, dtype=np.uint8)
     torn = mushroom()
     torn[62:72] = 4
-    shape, _ = best_lifted(lifter, [plain, torn, mushroom()], [1.0, 1.0, 1.0])
+    shape, _ = best_lifted(lifter, [plain, torn, mushroom()], [1.0, 1.0, 1.0], grid_size=32)
     assert (shape.picture == mushroom()).all()
-    shape, _ = best_lifted(lifter, [plain, torn, mushroom()], [1.0, 1.0, 0.1])
+    shape, _ = best_lifted(lifter, [plain, torn, mushroom()], [1.0, 1.0, 0.1], grid_size=32)
     assert (shape.picture == torn).all()
-    assert best_lifted(lifter, [plain], [1.0]) is None
+    assert best_lifted(lifter, [plain], [1.0], grid_size=32) is None

@@ -4,7 +4,7 @@ import torch
 
 from fungal_assets.errors import InputError
 from fungal_assets.forms.priors import alpha_entropy, blob, majority, total_variation, touching_the_box
-from fungal_assets.forms.solid import count_pieces, matter_level, solidity, tidy
+from fungal_assets.forms.solid import count_pieces, matter_level, solidity, tidy, whole_share
 from fungal_assets.forms.views import orbit
 from fungal_assets.forms.volume import EMPTY, Volume
 from fungal_assets_tests.forms.shapes import axes, sphere, volume_of
@@ -31,6 +31,19 @@ def test_tidying_keeps_a_thin_stem_and_makes_it_opaque():
     foot = (stem < 0) & (y < 0)
     assert 0.1 < float(thin.cell_alpha()[foot].mean()) < 0.5
     assert float(tidy(thin).cell_alpha()[foot].min()) > 0.6
+
+
+def test_a_body_whose_neck_is_cut_does_not_hang_together():
+    z, y, x = axes(48)
+    cap = (x**2 + (y - 0.4) ** 2 + z**2).sqrt() - 0.3
+    stem = torch.maximum((x**2 + z**2).sqrt() - 0.12, (y + 0.2).abs() - 0.35)
+    whole = volume_of(torch.minimum(cap, stem))
+    cut = volume_of(torch.where((y - 0.05).abs() < 0.05, 1.0, torch.minimum(cap, stem)))
+    assert whole_share(whole) == 1.0
+    matter = cut.cell_alpha().numpy() > 0.5
+    assert whole_share(cut) == pytest.approx((matter & (y > 0.05).numpy()).sum() / matter.sum(), abs=0.03)
+    assert whole_share(cut) < 0.95
+    assert whole_share(Volume(torch.full((8, 8, 8), EMPTY), torch.zeros(3, 8, 8, 8))) == 0.0
 
 
 def test_solidity_tells_a_body_from_a_ghost():
