@@ -315,7 +315,7 @@ def hash_eyes(captioner: str) -> dict[str, str]:
     from fungal_assets.store import hash_file
 
     told_by = {"captioner": find_captioner(captioner).sha256} if captioner else {}
-    return {**{name: hash_file(path) for name, path in weights_of_hints().items()}, **told_by}
+    return {name: hash_file(path) for name, path in weights_of_hints().items()} | told_by
 
 
 @dg.asset(

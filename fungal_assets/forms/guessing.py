@@ -16,7 +16,7 @@ import torch  # noqa: TID253
 from PIL import Image
 
 from fungal_assets.forms.guidance import DiffusionGuide
-from fungal_assets.forms.lifting import as_volume, best_lifted, load_lifter
+from fungal_assets.forms.lifting import best_lifted, load_lifter
 from fungal_assets.forms.planning import Growth
 from fungal_assets.forms.revolving import LEAST_MERIT, best_silhouette, find_backdrop, revolve
 from fungal_assets.forms.solid import whole_share
@@ -80,8 +80,7 @@ def _guess(pictures: Sequence[np.ndarray], growth: Growth) -> Guess | None:
     if growth.first_guess == "lifted":
         likeness = _likeness(pictures, growth.species.get("morphotype"))
         if found := best_lifted(load_lifter(Path(growth.lifter)), pictures, likeness, grid_size=grid_size):
-            shape, lifted = found
-            volume = as_volume(lifted, grid_size)
+            shape, lifted, volume = found
             is_whole = lifted.agreement >= _LEAST_AGREEMENT and whole_share(volume) >= _LEAST_WHOLE
             if is_whole or shape.merit < LEAST_MERIT:
                 return Guess("lifted", shape.picture, volume, shape.middle_shift)

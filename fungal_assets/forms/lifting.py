@@ -329,7 +329,7 @@ def as_volume(lifted: Lifted, grid_size: int) -> Volume:
 
 def best_lifted(
     lifter: PictureLifter, pictures: Sequence[np.ndarray], likeness: Sequence[float], *, grid_size: int
-) -> tuple[Silhouette, Lifted] | None:
+) -> tuple[Silhouette, Lifted, Volume] | None:
     """The subject that is most like what it should be and is lifted best, or None where no picture shows a free one.
 
     What hangs together in the volume that it becomes is lifted better than what a thin neck would drop.
@@ -338,17 +338,17 @@ def best_lifted(
         lifter: Lifts.
         pictures: uint8, each (H, W, 3), sRGB, of one subject on a plain ground.
         likeness: How much each picture shows what it should, 0 to 1.
-        grid_size: Samples along each side of that volume.
+        grid_size: Samples along each side of the volume.
+
+    Returns:
+        The subject, what was lifted, and the volume that it becomes (`as_volume`).
     """
-
-    def merit(like: float, shape: Silhouette, lifted: Lifted) -> float:
-        whole = whole_share(as_volume(lifted, grid_size))
-        return like * shape.share * whole * min(lifted.agreement, _AGREED) / _AGREED
-
-    found = [
-        (like, shape, lifter.lift(shape))
-        for picture, like in zip(pictures, likeness, strict=True)
-        if (shape := find_silhouette(picture))
-    ]
-    best = max(found, key=lambda one: merit(*one), default=None)
-    return best and best[1:]
+    best, found = 0.0, None
+    for picture, like in zip(pictures, likeness, strict=True):
+        if shape := find_silhouette(picture):
+            lifted = lifter.lift(shape)
+            volume = as_volume(lifted, grid_size)
+            merit = like * shape.share * whole_share(volume) * min(lifted.agreement, _AGREED)
+            if found is None or merit > best:
+                best, found = merit, (shape, lifted, volume)
+    return found

@@ -76,14 +76,14 @@ def count_pieces(is_matter: np.ndarray, *, least_share: float = 0.01) -> int:
 
 def whole_share(volume: Volume) -> float:
     """The share of its matter that `tidy` keeps, 0 to 1: that of its largest piece; 0 where nothing is there."""
-    cell_alpha = volume.cell_alpha().numpy()
-    if cell_alpha.max() < _LEAST_ALPHA:
+    try:
+        return find_largest(_find_matter(volume.cell_alpha().numpy()))[1]
+    except InputError:
         return 0.0
-    return find_largest(_find_matter(cell_alpha))[1]
 
 
 def _find_matter(cell_alpha: np.ndarray) -> np.ndarray:
-    """Opaque cells, and what thin matter hangs on to them: bool, of the same shape."""
+    """Opaque cells, and what thin matter hangs on to them: bool, of the same shape; an error where nothing is."""
     level = matter_level(cell_alpha)
     return apply_hysteresis_threshold(cell_alpha, min(_THIN_ALPHA, level / 4), level)
 

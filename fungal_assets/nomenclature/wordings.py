@@ -59,6 +59,11 @@ class Parts:
         near, view = _nearness(attributes), attributes.view
         return cls(colour, attributes.habitat, near, view, attributes.light, attributes.count is not None)
 
+    @property
+    def sight(self) -> str | None:
+        """How it is seen, such as "up close, side view"."""
+        return _joined(self.near, self.view) or None
+
     def thinned(self, rng: Random) -> Parts:
         """The same with some left away, but not both colour and place."""
         parts = (self.colour, self.place, self.near, self.view)
@@ -231,35 +236,27 @@ def _spaced(*parts: str | None) -> str:
 
 
 def _listed(opening: str, term: Term, parts: Parts) -> str:
-    return _joined(
-        f"{opening} {term.said(parts)}", parts.place, parts.colour, parts.near, parts.view, parts.light
-    )
+    return _joined(f"{opening} {term.said(parts)}", parts.place, parts.colour, parts.sight, parts.light)
 
 
 def _colour_before(opening: str, term: Term, parts: Parts) -> str:
     subject = term.said(parts, before=parts.colour or "")
-    return _joined(_spaced(opening, subject, parts.place), parts.near, parts.view, parts.light)
+    return _joined(_spaced(opening, subject, parts.place), parts.sight, parts.light)
 
 
 def _colour_with(opening: str, term: Term, parts: Parts) -> str:
     plural = parts.colour and " " in parts.colour
     colour = f"with {parts.colour} {'colours' if plural else 'colour'}" if parts.colour else None
-    return _joined(
-        _spaced(opening, term.said(parts), colour, parts.light), parts.near, parts.view, parts.place
-    )
+    return _joined(_spaced(opening, term.said(parts), colour, parts.light), parts.sight, parts.place)
 
 
 def _place_first(opening: str, term: Term, parts: Parts) -> str:
-    return _joined(
-        parts.place, f"{opening} {term.said(parts)}", parts.near, parts.view, parts.colour, parts.light
-    )
+    return _joined(parts.place, f"{opening} {term.said(parts)}", parts.sight, parts.colour, parts.light)
 
 
 def _growing_there(opening: str, term: Term, parts: Parts) -> str:
     where = f"growing {parts.place}" if _can_grow(parts.place) else parts.place
-    return _joined(
-        _spaced(opening, term.said(parts), where), parts.near, parts.view, parts.colour, parts.light
-    )
+    return _joined(_spaced(opening, term.said(parts), where), parts.sight, parts.colour, parts.light)
 
 
 def _sentence(opening: str, term: Term, parts: Parts) -> str:

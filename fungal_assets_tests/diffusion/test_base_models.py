@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 
 from fungal_assets.diffusion import devices
 from fungal_assets.diffusion.base_models import load_pipeline, resolve_base_model, working_px
@@ -13,6 +14,7 @@ from fungal_assets.forms.guidance import load_guide
 from fungal_assets.galleries.batches import load_sampler
 from fungal_assets.pocket import JUDGE_DIR, MODEL_DIR
 from fungal_assets.store import hash_folder
+from fungal_assets_tests.diffusion.conftest import SETTINGS, rehearse, tune, write_prompts
 
 
 def test_a_local_folder_is_known_by_its_name_and_the_hash_of_its_files(base_dir):
@@ -129,6 +131,26 @@ def test_forms_are_grown_as_the_processor_has_it_and_galleries_drawn_as_diffuser
         ):
             assert kernel.is_contiguous(memory_format=torch.channels_last) == is_last
             assert kernel.is_contiguous() != is_last
+
+
+def test_what_is_rehearsed_and_what_learns_lies_as_the_processor_has_it(
+    base_dir, dataset_dir, tmp_path, monkeypatch
+):
+    """Looked at where the noise is predicted."""
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    prompts, count = write_prompts(tmp_path / "prompts"), SETTINGS["rehearsal_prompts"]
+    layouts, forward = [], UNet2DConditionModel.forward
+
+    def look(unet, *args, **kwargs):
+        layouts.append(unet.down_blocks[0].resnets[0].conv1.weight.is_contiguous())
+        return forward(unet, *args, **kwargs)
+
+    monkeypatch.setattr(UNet2DConditionModel, "forward", look)
+    rehearse(prompts, str(base_dir), count)
+    assert layouts and not any(layouts)
+    layouts.clear()
+    tune(dataset_dir, prompts, tmp_path / "out", base_model=str(base_dir), **SETTINGS | {"max_steps": 1})
+    assert layouts and not any(layouts)
 
 
 def paint(pipeline):

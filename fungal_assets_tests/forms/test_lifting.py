@@ -20,6 +20,7 @@ from fungal_assets.forms.lifting import (
     window_about,
 )
 from fungal_assets.forms.revolving import PX_PER_UNIT, find_silhouette
+from fungal_assets.forms.solid import whole_share
 from fungal_assets.forms.volume import Camera, render
 from fungal_assets.pocket import LIFTER_PATH
 from fungal_assets_tests.forms.shapes import mushroom
@@ -131,8 +132,30 @@ def test_the_subject_that_is_lifted_best_and_most_alike_is_chosen_and_without_on
     lifter, plain = load_lifter(LIFTER_PATH), np.full((128, 128, 3), 9, dtype=np.uint8)
     torn = mushroom()
     torn[62:72] = 4
-    shape, _ = best_lifted(lifter, [plain, torn, mushroom()], [1.0, 1.0, 1.0], grid_size=32)
+    shape, *_ = best_lifted(lifter, [plain, torn, mushroom()], [1.0, 1.0, 1.0], grid_size=32)
     assert (shape.picture == mushroom()).all()
-    shape, _ = best_lifted(lifter, [plain, torn, mushroom()], [1.0, 1.0, 0.1], grid_size=32)
+    shape, *_ = best_lifted(lifter, [plain, torn, mushroom()], [1.0, 1.0, 0.1], grid_size=32)
     assert (shape.picture == torn).all()
     assert best_lifted(lifter, [plain], [1.0], grid_size=32) is None
+
+
+class CutsOne:
+    """A lifter of blocks, in two pieces of one size where the subject is a certain picture."""
+
+    def __init__(self, cut):
+        self.cut = cut
+
+    def lift(self, shape):
+        block = _lifted_block()
+        if (shape.picture == self.cut).all():
+            block.occupied[16:28, 22:30, 18:30] = 6.0
+        return block
+
+
+@pytest.mark.parametrize(("likeness", "is_cut"), [((1.0, 0.8), False), ((1.0, 0.4), True)], ids=str)
+def test_what_hangs_together_is_chosen_unless_it_is_much_less_alike(likeness, is_cut):
+    first, second = mushroom(), np.ascontiguousarray(mushroom()[:, ::-1])
+    shape, lifted, volume = best_lifted(CutsOne(first), [first, second], likeness, grid_size=48)
+    assert (shape.picture == (first if is_cut else second)).all()
+    assert whole_share(volume) == pytest.approx(0.5 if is_cut else 1.0, abs=0.02)
+    assert torch.equal(volume.density, as_volume(lifted, 48).density)

@@ -10,7 +10,7 @@ from fungal_assets.nomenclature.hints import hint_at
 from fungal_assets.nomenclature.orientation import VIEWS_PATH, likely_views
 from fungal_assets.pocket import SPECIMENS_DIR, references
 from fungal_assets.pocket.corpus import render_pixels
-from fungal_assets.pocket.fungarium import render_snapshot
+from fungal_assets.pocket.fungarium import MORPHOTYPES, render_snapshot, views_of
 
 
 def test_views_are_told_by_the_weights_of_a_softmax():
@@ -21,6 +21,13 @@ def test_views_are_told_by_the_weights_of_a_softmax():
         odds = np.exp(weights @ vectors[index] + bias)
         assert word == words[int(odds.argmax())]
         assert chance == pytest.approx(odds.max() / odds.sum(), rel=1e-5)
+
+
+def test_every_form_is_learnt_from_each_side_that_people_photograph_and_at_an_angle():
+    traits = references.traits_from_all_sides(120, 96_000_000)
+    seen = {name: {one.view for one in traits if one.morphotype == name} for name in MORPHOTYPES}
+    assert seen == {name: {*views_of(name), None} - {"back view"} for name in MORPHOTYPES}
+    assert "front view" in seen["bracket"]
 
 
 def see_from_all_sides(render):
