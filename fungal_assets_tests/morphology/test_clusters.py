@@ -44,6 +44,18 @@ def test_the_summary_says_what_the_tables_say(collection):
     assert [trial["k"] for trial in summary["candidates"]] == [2, 3, 4, 5]
 
 
+def test_the_members_that_are_named_as_farthest_are_no_others_the_outermost_first(collection, tmp_path):
+    """Two clusters of thirty, so that one has more members than are named."""
+    settings = {"algorithm": "kmeans", "min_clusters": 2, "max_clusters": 2, "seed": 0}
+    find_clusters(collection / "feature_vectors", collection / "raw_images", tmp_path, **settings)
+    largest = json.loads((tmp_path / "clusters.json").read_text())["clusters"][0]
+    rows = read_table(tmp_path / "assignments.parquet")
+    own = {row["image_id"]: row["distance"] for row in rows if row["cluster_id"] == 0}
+    named = largest["member_ids_far"]
+    assert largest["size"] >= 15 and len(named) == 5
+    assert [own[one] for one in named] == sorted(own.values(), reverse=True)[:5]
+
+
 def test_the_reason_is_a_sentence_with_the_numbers(collection):
     summary = _summary(collection)
     assert summary["why"].startswith("3 clusters, of 2 to 5 clusters tried: ")

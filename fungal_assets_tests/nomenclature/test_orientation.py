@@ -16,7 +16,9 @@ from fungal_assets.pocket.fungarium import MORPHOTYPES, render_snapshot, views_o
 def test_views_are_told_by_the_weights_of_a_softmax():
     with np.load(VIEWS_PATH) as arrays:
         weights, bias, words = arrays["weights"].astype(float), arrays["bias"], arrays["view"].tolist()
-    vectors = weights / np.linalg.norm(weights, axis=1, keepdims=True)
+    mixed = np.random.default_rng(0).dirichlet(np.ones(len(words)), size=9) @ weights
+    vectors = mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
+    assert len({word for word, _ in likely_views(vectors)}) > 1
     for index, (word, chance) in enumerate(likely_views(vectors)):
         odds = np.exp(weights @ vectors[index] + bias)
         assert word == words[int(odds.argmax())]
