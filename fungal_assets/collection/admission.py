@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -179,8 +180,11 @@ def find_best(journal: Journal, marks_path: Path) -> Best:
     """
     groups = np.full(len(journal), _FAULT, np.int64)
     turned = np.zeros(len(journal), bool)  # about the first of its group
-    best: list[int] = []
-    ranks: list[tuple[int, float]] = []
+    best, pixels, sharpness = (
+        array("q"),
+        array("q"),
+        array("d"),
+    )  # of each group; lists take seven times as much
     seen = SeenImages(marks_path)
     for number, look in enumerate(journal):
         if look.fault or look.marks is None or look.quality is None:
@@ -190,9 +194,10 @@ def find_best(journal: Journal, marks_path: Path) -> Best:
         if match is None:
             match = Match(seen.add(look.marks), is_mirrored=False)
             best.append(number)
-            ranks.append(rank)
-        elif rank > ranks[match.place]:
-            best[match.place], ranks[match.place] = number, rank
+            pixels.append(rank[0])
+            sharpness.append(rank[1])
+        elif rank > (pixels[match.place], sharpness[match.place]):
+            best[match.place], pixels[match.place], sharpness[match.place] = number, *rank
         groups[number], turned[number] = match
     seen.close()
     is_good = groups >= 0

@@ -24,7 +24,7 @@ from fungal_assets.collection.scaling import scale_by_torch, single_thread
 from fungal_assets.collection.shapes import size_for, sizes_at
 from fungal_assets.previews import contact_sheet
 from fungal_assets.progress import Tell, follow, stay_silent
-from fungal_assets.shards import ShardWriter, image_schema, read_rows, shard_count
+from fungal_assets.shards import ShardWriter, count_rows, image_schema, read_rows, shard_count
 from fungal_assets.store import Figures
 
 SCHEMA = image_schema({"image_id": pa.string()})
@@ -61,8 +61,7 @@ def prepare_images(
         InputError: There are no such shapes at this resolution.
     """
     sizes_at(size_px, shape)
-    sizes = [(row["width"], row["height"]) for row in read_rows(raw_images, ["width", "height"])]
-    count = len(sizes)
+    count = count_rows(raw_images)
     for stale in folder.glob("images-*.parquet"):
         stale.unlink()
     tiles: list[Image.Image] = []
@@ -92,7 +91,10 @@ def prepare_images(
     return {
         "images": count,
         "size_px": size_px,
-        "upscaled": sum(_is_enlarged(size, size_px, shape) for size in sizes),
+        "upscaled": sum(
+            _is_enlarged((row["width"], row["height"]), size_px, shape)
+            for row in read_rows(raw_images, ["width", "height"])
+        ),
         "megabytes": round(total_bytes / 1e6, 3),
     }
 
