@@ -16,6 +16,7 @@ import torch  # noqa: TID253
 import torch.nn.functional as F  # noqa: TID253
 
 from fungal_assets.forms.showing import frame
+from fungal_assets.forms.solid import HALF_OPAQUE
 from fungal_assets.forms.views import orbit
 from fungal_assets.forms.volume import Volume, render
 
@@ -50,6 +51,25 @@ def settle(mask: np.ndarray) -> np.ndarray:
     left = (SIDE_PX - width) // 2
     settled[SIDE_PX - height :, left : left + width] = small.numpy() > 0.5
     return settled
+
+
+def proportions(mask: np.ndarray) -> float:
+    """Height over width of a mask's bounding box: bool, shape (H, W), somewhere true."""
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    return float((rows[-1] + 1 - rows[0]) / (columns[-1] + 1 - columns[0]))
+
+
+def proportions_kept(volume: Volume, picture: float) -> float:
+    """How much of its picture's proportions a form has from in front: the lesser over the greater, 0 to 1.
+
+    A cap that lost its stem on the way has half of them or less, however like a fungus it is.
+
+    Args:
+        volume: Somewhere half opaque.
+        picture: Height over width of the subject of the picture that it began as.
+    """
+    own = proportions((volume.cell_alpha() > HALF_OPAQUE).any(0).numpy())
+    return min(own, picture) / max(own, picture)
 
 
 def likeness(shapes: np.ndarray, known: np.ndarray) -> np.ndarray:

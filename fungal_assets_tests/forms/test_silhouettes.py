@@ -4,8 +4,17 @@ import torch
 
 from fungal_assets.forms.checks import LEAST_LIKENESS
 from fungal_assets.forms.known import known_volume
-from fungal_assets.forms.silhouettes import SIDE_PX, draw_known, known_outlines, likeness, outlines, settle
-from fungal_assets.forms.volume import Volume
+from fungal_assets.forms.silhouettes import (
+    SIDE_PX,
+    draw_known,
+    known_outlines,
+    likeness,
+    outlines,
+    proportions,
+    proportions_kept,
+    settle,
+)
+from fungal_assets.forms.volume import EMPTY, Volume
 from fungal_assets.pocket.fungarium import sample_portrait
 
 
@@ -22,6 +31,16 @@ def test_a_mask_is_brought_to_its_box_and_stands_in_the_middle_of_the_lowest_row
     assert settled[:, 12:20].all() and settled.sum() == SIDE_PX * 8
     assert settle(mask.T)[-8:].all() and settle(mask.T).sum() == SIDE_PX * 8
     assert not settle(np.zeros((9, 9), dtype=bool)).any()
+
+
+def test_a_form_as_tall_as_its_picture_keeps_all_proportions_and_a_flatter_one_a_part():
+    mask = np.zeros((50, 80), dtype=bool)
+    mask[5:45, 60:70] = True
+    assert proportions(mask) == 4.0 and proportions(mask.T) == 0.25
+    density = torch.full((20, 20, 20), EMPTY)
+    density[5:15, 2:18, 6:14] = 9.0
+    form = Volume(density, torch.zeros(3, 20, 20, 20))
+    assert [proportions_kept(form, picture) for picture in (2.0, 4.0, 1.0)] == [1.0, 0.5, 0.5]
 
 
 def test_likeness_is_the_best_overlap_with_any_known_one_or_its_mirror_image():

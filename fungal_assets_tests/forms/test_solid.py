@@ -4,7 +4,8 @@ import torch
 
 from fungal_assets.errors import InputError
 from fungal_assets.forms.priors import alpha_entropy, blob, majority, total_variation, touching_the_box
-from fungal_assets.forms.solid import count_pieces, matter_level, solidity, tidy, whole_share
+from fungal_assets.forms.silhouettes import proportions
+from fungal_assets.forms.solid import bridge, count_pieces, matter_level, solidity, tidy, whole_share
 from fungal_assets.forms.views import orbit
 from fungal_assets.forms.volume import EMPTY, Volume
 from fungal_assets_tests.forms.shapes import axes, sphere, volume_of
@@ -33,17 +34,44 @@ def test_tidying_keeps_a_thin_stem_and_makes_it_opaque():
     assert float(tidy(thin).cell_alpha()[foot].min()) > 0.6
 
 
-def test_a_body_whose_neck_is_cut_does_not_hang_together():
+def _toadstool_without(lowest, highest):
+    """A cap on a stem, of which a slice is missing between two heights."""
     z, y, x = axes(48)
     cap = (x**2 + (y - 0.4) ** 2 + z**2).sqrt() - 0.3
     stem = torch.maximum((x**2 + z**2).sqrt() - 0.12, (y + 0.2).abs() - 0.35)
-    whole = volume_of(torch.minimum(cap, stem))
-    cut = volume_of(torch.where((y - 0.05).abs() < 0.05, 1.0, torch.minimum(cap, stem)))
-    assert whole_share(whole) == 1.0
+    return volume_of(torch.where((y > lowest) & (y < highest), 1.0, torch.minimum(cap, stem)))
+
+
+def test_a_body_whose_stem_lies_far_off_does_not_hang_together():
+    _, y, _ = axes(48)
+    cut = _toadstool_without(-0.2, 0.1)
+    assert whole_share(_toadstool_without(9, 9)) == 1.0
     matter = cut.cell_alpha().numpy() > 0.5
-    assert whole_share(cut) == pytest.approx((matter & (y > 0.05).numpy()).sum() / matter.sum(), abs=0.03)
+    assert whole_share(cut) == pytest.approx((matter & (y > 0).numpy()).sum() / matter.sum(), abs=0.03)
     assert whole_share(cut) < 0.95
     assert whole_share(Volume(torch.full((8, 8, 8), EMPTY), torch.zeros(3, 8, 8, 8))) == 0.0
+
+
+def test_a_stem_that_just_misses_its_cap_is_joined_to_it_and_stays():
+    near, far = _toadstool_without(0.0, 0.1), _toadstool_without(-0.2, 0.1)
+    assert count_pieces(near.cell_alpha().numpy() > 0.5) == 2
+    joined, lost = tidy(near), tidy(far)
+    assert count_pieces(joined.cell_alpha().numpy() > 0.5) == 1
+    heights = [proportions((volume.cell_alpha() > 0.5).any(0).numpy()) for volume in (joined, lost)]
+    assert heights[0] > 1.9 > 1.1 > heights[1]
+    whole = tidy(_toadstool_without(9, 9)).cell_alpha() > 0.5
+    assert ((joined.cell_alpha() > 0.5) & ~whole).sum() == 0
+
+
+def test_only_larger_pieces_are_joined_and_a_single_one_is_left_alone():
+    near = np.zeros((40, 40), dtype=bool)
+    near[4:20, 4:20] = near[4:20, 22:36] = True
+    added = bridge(near) & ~near
+    assert added[5:19, 20:22].all() and not added[:4].any() and not added[20:].any() and added.sum() <= 32
+    speck = near.copy()
+    speck[4:20, 22:36], speck[10, 22] = False, True
+    for alone in (speck, np.zeros((5, 5), dtype=bool), np.ones((5, 5), dtype=bool)):
+        assert (bridge(alone) == alone).all()
 
 
 def test_solidity_tells_a_body_from_a_ghost():
