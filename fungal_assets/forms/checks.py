@@ -19,6 +19,7 @@ LEAST_R_PRECISION = 0.6
 MOST_JANUS_SHARE, TWO_FACED = 0.05, 0.25
 LEAST_LIKENESS = 0.55
 """Of outlines: each of 192 known forms is like another by 0.57 at least, two caps on two stems by 0.42 to 0.52."""
+LEAST_PROPORTIONS = 0.65
 
 
 def check_guide(forms_3d: Path, pruned_weights: Path) -> Verdict:
@@ -121,18 +122,29 @@ def check_consistency(forms_3d: Path) -> Verdict:
 
 
 def check_silhouettes(forms_3d: Path) -> Verdict:
-    """The outline of every form is one that a fungus has, from every side."""
+    """The outline of every form is one that a fungus has, from every side, and no part of its picture's is lost."""
 
     def judge() -> Verdict:
-        found = {form["common_name"]: form["silhouette_likeness"] for form in _forms(forms_3d)}
-        odd = [f"{name} ({value:.2f})" for name, value in found.items() if value < LEAST_LIKENESS]
-        finding = f"every outline is like a known one by {min(found.values()):.2f} or more of 1"
+        forms = _forms(forms_3d)
+        likeness = {form["common_name"]: form["silhouette_likeness"] for form in forms}
+        kept = {form["common_name"]: form.get("proportions_kept", 1.0) for form in forms}
+        odd = [f"{name} ({value:.2f})" for name, value in likeness.items() if value < LEAST_LIKENESS]
+        maimed = [f"{name} ({value:.2f})" for name, value in kept.items() if value < LEAST_PROPORTIONS]
+        finding = f"every outline is like a known one by {min(likeness.values()):.2f} or more of 1"
+        faults = []
         if odd:
-            finding = (
-                f"outlines like no known fungus: {', '.join(odd)}; expected {LEAST_LIKENESS} at least. "
-                "Grow these with another seed."
+            faults.append(
+                f"outlines like no known fungus: {', '.join(odd)}; expected {LEAST_LIKENESS} at least"
             )
-        return Verdict(not odd, finding, {"least_likeness": min(found.values()), "odd": len(odd)})
+        if maimed:
+            faults.append(
+                f"a part is lost, such as a stem, of: {', '.join(maimed)}; expected {LEAST_PROPORTIONS} of the "
+                "proportions of the picture that each began as"
+            )
+        if faults:
+            finding = f"{'; '.join(faults)}. Grow these with another seed."
+        figures = {"least_likeness": min(likeness.values()), "odd": len(odd), "maimed": len(maimed)}
+        return Verdict(not faults, finding, figures)
 
     return judged(judge)
 

@@ -186,6 +186,7 @@ def grow_form(guide_folder: Path, folder: Path, growth: Growth) -> dict[str, Any
     from fungal_assets.forms.distillation import Recipe, distill
     from fungal_assets.forms.guessing import find_guess
     from fungal_assets.forms.guidance import load_guide
+    from fungal_assets.forms.silhouettes import proportions_kept
     from fungal_assets.forms.solid import tidy
     from fungal_assets.forms.uploads import load_upload
     from fungal_assets.forms.views import view_prompts
@@ -216,7 +217,11 @@ def grow_form(guide_folder: Path, folder: Path, growth: Growth) -> dict[str, Any
     except InputError as error:
         return {name: growth.species[name] for name in ("common_name", "slug")} | {"fault": str(error)}
     notes = _notes(growth, recipe, volume) | {"began_as": began_as}
-    kept = _keep(place, volume, notes, None if upload or not guess else guess.picture)
+    if upload or not guess:
+        kept = _keep(place, volume, notes, None)
+    else:
+        notes["proportions_kept"] = round(proportions_kept(volume, guess.proportions), 4)
+        kept = _keep(place, volume, notes, guess.picture)
     for path in (resume_path, resume_path.with_suffix(".npz")):
         path.unlink(missing_ok=True)
     return kept

@@ -6,7 +6,7 @@ Belongs here: painting, choosing, and which road is taken from a picture to a vo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +15,22 @@ import numpy as np
 import torch  # noqa: TID253
 from PIL import Image
 
+from fungal_assets.errors import InputError
+from fungal_assets.forms import showing
 from fungal_assets.forms.guidance import DiffusionGuide
 from fungal_assets.forms.lifting import best_lifted, load_lifter
 from fungal_assets.forms.planning import Growth
-from fungal_assets.forms.revolving import LEAST_MERIT, best_silhouette, find_backdrop, revolve
-from fungal_assets.forms.solid import whole_share
+from fungal_assets.forms.recognition import GROUND
+from fungal_assets.forms.revolving import (
+    LEAST_MERIT,
+    Silhouette,
+    best_silhouette,
+    find_backdrop,
+    revolve,
+)
+from fungal_assets.forms.silhouettes import proportions
+from fungal_assets.forms.solid import tidy, whole_share
+from fungal_assets.forms.views import orbit
 from fungal_assets.forms.volume import Volume
 from fungal_assets.pocket import JUDGE_DIR
 from fungal_assets.pocket.contrasting import ClipJudge
@@ -29,6 +40,7 @@ from fungal_assets.pocket.fungarium import MORPHOTYPE_TABLE, MORPHOTYPES
 _LEAST_AGREEMENT = 0.7
 _LEAST_WHOLE = 0.85
 """Share of a lifted body's matter that hangs together: a neck of two cells may be cut, and the stem falls off."""
+_SIDES, _ELEVATION_DEG, _VIEW_PX = 4, 15.0, 128
 _TEMPERATURE = 0.05
 """Of the judge's cosines; at its own, which is lower, one text would take all."""
 
@@ -42,12 +54,14 @@ class Guess:
         picture: uint8, shape (128, 128, 3), sRGB.
         volume: What it became.
         shift: How far the subject's middle lies below the picture's, as a share of the picture's side.
+        proportions: Height over width of the subject in the picture.
     """
 
     road: Literal["lifted", "revolved"]
     picture: np.ndarray
     volume: Volume
     shift: float
+    proportions: float
 
 
 def find_guess(guide: DiffusionGuide, growth: Growth, path: Path) -> tuple[Guess | None, list[torch.Tensor]]:
@@ -78,30 +92,44 @@ def _guess(pictures: Sequence[np.ndarray], growth: Growth) -> Guess | None:
     """
     grid_size = growth.recipe["grid_size"]
     if growth.first_guess == "lifted":
-        likeness = _likeness(pictures, growth.species.get("morphotype"))
-        if found := best_lifted(load_lifter(Path(growth.lifter)), pictures, likeness, grid_size=grid_size):
+        lifter, appraise = load_lifter(Path(growth.lifter)), _appraiser(growth.species.get("morphotype"))
+        if found := best_lifted(lifter, pictures, appraise, grid_size=grid_size):
             shape, lifted, volume = found
             is_whole = lifted.agreement >= _LEAST_AGREEMENT and whole_share(volume) >= _LEAST_WHOLE
             if is_whole or shape.merit < LEAST_MERIT:
-                return Guess("lifted", shape.picture, volume, shape.middle_shift)
-            return Guess("revolved", shape.picture, revolve(shape, grid_size), shape.middle_shift)
+                return _guess_of("lifted", shape, volume)
+            return _guess_of("revolved", shape, revolve(shape, grid_size))
     if growth.first_guess == "revolved" and (turned := best_silhouette(pictures)):
-        return Guess("revolved", turned.picture, revolve(turned, grid_size), turned.middle_shift)
+        return _guess_of("revolved", turned, revolve(turned, grid_size))
     return None
 
 
-def _likeness(pictures: Sequence[np.ndarray], morphotype: str | None) -> list[float]:
-    """How much each picture shows a fungus of that form, and no other, to the pocket model's judge: 0 to 1.
+def _guess_of(road: Literal["lifted", "revolved"], shape: Silhouette, volume: Volume) -> Guess:
+    return Guess(road, shape.picture, volume, shape.middle_shift, proportions(shape.mask))
 
-    Where the form is none of those that the judge knows, 1 for all.
+
+def _appraiser(morphotype: str | None) -> Callable[[Volume], float]:
+    """How much a volume, made one body, is a fungus of that form from all sides, and of no other, 0 to 1.
+
+    The pocket model's judge says so, of what cameras all round see: a picture may show what its body is not. Where the
+    form is none of those that the judge knows, 1 for all.
     """
     if morphotype not in MORPHOTYPES:
-        return [1.0] * len(pictures)
+        return lambda _: 1.0
     judge = ClipJudge.load(JUDGE_DIR / "clip")
-    texts = [word_fungus(kind.words[0]) for kind in MORPHOTYPE_TABLE.values()]
-    seen = judge.embed_images([Image.fromarray(picture) for picture in pictures])
-    shares = (judge.embed_texts(texts) @ seen.T / _TEMPERATURE).softmax(0)
-    return shares[MORPHOTYPES.index(morphotype)].tolist()
+    texts = judge.embed_texts([word_fungus(kind.words[0]) for kind in MORPHOTYPE_TABLE.values()])
+
+    def appraise(volume: Volume) -> float:
+        try:
+            body = tidy(volume)
+        except InputError:
+            return 0.0
+        cameras = orbit(_SIDES, elevation_deg=_ELEVATION_DEG)
+        seen = showing.pictures(body, cameras, _VIEW_PX, ground=GROUND, finer=1)
+        shares = texts @ judge.embed_images([Image.fromarray(view) for view in seen]).T / _TEMPERATURE
+        return float(shares.softmax(0)[MORPHOTYPES.index(morphotype)].mean())
+
+    return appraise
 
 
 def _paint(guide: DiffusionGuide, growth: Growth, path: Path) -> list[np.ndarray]:

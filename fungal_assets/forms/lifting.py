@@ -10,7 +10,7 @@ x right, y up, z towards it. Belongs here: the network, what it is shown, and wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy as np
 import torch  # noqa: TID253
 import torch.nn.functional as F  # noqa: TID253
 from scipy import ndimage  # noqa: TID253
+from skimage.graph import MCP_Geometric  # noqa: TID253
 from torch import nn  # noqa: TID253
 
 from fungal_assets.forms.revolving import PX_PER_UNIT, Silhouette, find_silhouette, spread
@@ -36,6 +37,8 @@ _GROUPS = 8
 _CLEAR = -6.0
 _SURE, _MOST_RAISED = 1.0, 3.0
 """Logit that the likeliest sample behind the mask has at least, and by how much it is raised for that at most."""
+_LEAST_TIED = 0.01
+"""Share of all that is occupied from which on a piece that lies apart is tied to the body."""
 _AGREED = 0.8
 """Agreement from which on more says nothing: lumps agree best."""
 _WIDE = 7
@@ -189,7 +192,7 @@ class Lifter(nn.Module):
         """Lift a subject; only the largest piece is kept.
 
         Where the mask says that there is something and the network is unsure at which depth, as of a thin stem, what
-        it finds likeliest is filled.
+        it finds likeliest is filled; what still lies apart is joined, since the mask is one piece.
         """
         picture = torch.from_numpy(shape.picture).permute(2, 0, 1)[None].float() / 255
         mask, window = torch.from_numpy(shape.mask)[None, None].float(), window_about(shape.mask)
@@ -204,12 +207,53 @@ class Lifter(nn.Module):
         behind = occupied.amax(0)
         missing = ((_SURE - behind).clamp(0, _MOST_RAISED) * shown)[None]
         occupied = occupied + _blurred(missing) / _blurred(shown.float()[None]).clamp(min=0.05)
+        occupied = _joined(occupied, shown)
         is_body = largest_piece((occupied > 0).numpy())
         near = torch.from_numpy(ndimage.binary_dilation(is_body))
         occupied = torch.where(near, occupied, occupied.clamp(max=_CLEAR))
         colours = _row_by_row(occupied, colours, sampled)
         agreement = overlap(torch.from_numpy(is_body).any(0), shown)
         return Lifted(occupied, colours, window.half_px, agreement, close)
+
+
+def _joined(occupied: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
+    """The logits with every larger piece tied to the largest, along what lies between that is likeliest occupied.
+
+    A tie is as thick as the outline is there, and no thicker than what it ties.
+
+    Args:
+        occupied: Logits, float, shape (G, G, G).
+        shown: The outline, bool, shape (G, G); a tie stays within.
+    """
+    logits, outline = occupied.numpy(), shown.numpy()
+    pieces, _ = ndimage.label(logits > 0)
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    order = np.argsort(-sizes)
+    worth = [piece for piece in order[1:] if sizes[piece] > _LEAST_TIED * sizes.sum()]
+    if not worth:
+        return occupied
+    depths = ndimage.distance_transform_edt(outline)
+    path_cost = np.where(outline, np.exp(-logits.clip(-4, 4)), -1.0)  # below 0 no path goes
+    body = pieces == order[0]
+    for piece in worth:
+        paths = MCP_Geometric(path_cost)
+        costs, _ = paths.find_costs(np.argwhere(body))
+        own = pieces == piece
+        end = np.unravel_index(np.where(own, costs, np.inf).argmin(), own.shape)
+        if np.isfinite(costs[end]):
+            body |= own | _thickened(paths.traceback(end), depths, depths[own.any(0)].max()) & outline
+    return torch.where(torch.from_numpy(body), occupied.clamp(min=_SHARPNESS), occupied)
+
+
+def _thickened(path: Sequence[Sequence[int]], depths: np.ndarray, most: float) -> np.ndarray:
+    """A ball about each place (z, y, x) of a path, of the radius that `depths` (G, G) has there, 1 to `most`."""
+    places = np.indices((depths.shape[0], *depths.shape))
+    radii = [min(max(depths[y, x], 1.0), max(most, 1.0)) for _, y, x in path]
+    offsets = [places - np.reshape(place, (3, 1, 1, 1)) for place in path]
+    return np.any(
+        [(step**2).sum(0) <= radius**2 for step, radius in zip(offsets, radii, strict=True)], axis=0
+    )
 
 
 def _at_samples(seen: torch.Tensor) -> torch.Tensor:
@@ -328,27 +372,31 @@ def as_volume(lifted: Lifted, grid_size: int) -> Volume:
 
 
 def best_lifted(
-    lifter: PictureLifter, pictures: Sequence[np.ndarray], likeness: Sequence[float], *, grid_size: int
+    lifter: PictureLifter,
+    pictures: Sequence[np.ndarray],
+    appraise: Callable[[Volume], float],
+    *,
+    grid_size: int,
 ) -> tuple[Silhouette, Lifted, Volume] | None:
-    """The subject that is most like what it should be and is lifted best, or None where no picture shows a free one.
+    """The subject that is lifted best and becomes most what it should, or None where no picture shows a free one.
 
     What hangs together in the volume that it becomes is lifted better than what a thin neck would drop.
 
     Args:
         lifter: Lifts.
         pictures: uint8, each (H, W, 3), sRGB, of one subject on a plain ground.
-        likeness: How much each picture shows what it should, 0 to 1.
+        appraise: How much a volume is what it should be, 0 to 1.
         grid_size: Samples along each side of the volume.
 
     Returns:
         The subject, what was lifted, and the volume that it becomes (`as_volume`).
     """
     best, found = 0.0, None
-    for picture, like in zip(pictures, likeness, strict=True):
+    for picture in pictures:
         if shape := find_silhouette(picture):
             lifted = lifter.lift(shape)
             volume = as_volume(lifted, grid_size)
-            merit = like * shape.share * whole_share(volume) * min(lifted.agreement, _AGREED)
+            merit = shape.share * whole_share(volume) * min(lifted.agreement, _AGREED) * appraise(volume)
             if found is None or merit > best:
                 best, found = merit, (shape, lifted, volume)
     return found

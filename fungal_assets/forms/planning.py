@@ -21,7 +21,7 @@ from fungal_assets.errors import InputError
 from fungal_assets.pocket import LIFTER_PATH
 from fungal_assets.store import hash_file, hash_folder
 
-WORK_VERSION = "10"
+WORK_VERSION = "11"
 """Of the code that grows a form; the asset's code version is the same."""
 NOTES_NAME, LIST_NAME = "form.json", "forms.json"
 _FEW = 2 / 3

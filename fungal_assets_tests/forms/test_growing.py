@@ -17,6 +17,7 @@ from fungal_assets.forms.gltf import write_glb
 from fungal_assets.forms.growing import grow_form, grow_forms
 from fungal_assets.forms.guidance import DiffusionGuide
 from fungal_assets.forms.keeping import list_forms, load_volume, save_volume
+from fungal_assets.forms.known import known_volume
 from fungal_assets.forms.meshing import mesh_volume
 from fungal_assets.forms.planning import (
     choose_species,
@@ -30,7 +31,6 @@ from fungal_assets.forms.planning import (
 )
 from fungal_assets.forms.uploads import load_upload
 from fungal_assets.forms.volume import EMPTY, Volume
-from fungal_assets.pocket.corpus import render_pixels
 from fungal_assets.pocket.fungarium import sample_portrait
 from fungal_assets.store import hash_file
 from fungal_assets_tests.forms.shapes import mushroom, toadstool
@@ -255,12 +255,13 @@ def test_what_loses_a_part_in_being_lifted_is_turned_if_it_is_even_enough(
     assert guessing._guess([np.zeros_like(upright)], growth) is None
 
 
-def test_the_picture_that_shows_the_named_form_is_likest():
-    pictures = [render_pixels(sample_portrait(3, morphotype=name)) for name in ("morel", "puffball")]
+def test_a_body_of_the_named_form_is_likest_and_a_fog_is_like_none():
+    bodies = [known_volume(sample_portrait(3, morphotype=name), 64) for name in ("morel", "puffball")]
+    fog = Volume(torch.full((24, 24, 24), 2.0), torch.zeros(3, 24, 24, 24))
     for place, name in enumerate(("morel", "puffball")):
-        likeness = guessing._likeness(pictures, name)
-        assert likeness[place] > 2 * likeness[1 - place]
-    assert guessing._likeness(pictures, None) == [1.0, 1.0]
+        appraise = guessing._appraiser(name)
+        assert appraise(bodies[place]) > 2 * appraise(bodies[1 - place]) and appraise(fog) == 0
+    assert guessing._appraiser(None)(fog) == 1.0
 
 
 def test_an_egg_is_shown_before_what_is_painted_but_begins_as_none_of_it(
@@ -398,12 +399,13 @@ def test_a_mesh_for_an_unknown_species_or_none_at_all_is_refused(pruned_weights,
         _plan(pruned_weights, named_world, tiny_encoder=str(tmp_path))
 
 
-def _judged(folder, *, janus=(0.0, 0.0), likeness=(0.8, 0.9)):
+def _judged(folder, *, janus=(0.0, 0.0), likeness=(0.8, 0.9), **of_the_first):
     """A folder of two forms with those figures."""
     forms = [
         {"common_name": name, "janus_share": j, "silhouette_likeness": value}
         for name, j, value in zip(("ashen cap", "golden cup"), janus, likeness, strict=True)
     ]
+    forms[0] |= of_the_first
     (folder / "forms.json").write_text(json.dumps({"forms": forms}))
     return folder
 
@@ -414,6 +416,13 @@ def test_a_two_faced_form_fails_its_check_and_a_single_odd_view_of_many_does_not
     assert not verdict.passed and "two-faced: golden cup (50%)" in verdict.finding
     assert check_consistency(_judged(tmp_path, janus=(0.0, 0.1))).passed
     assert not check_consistency(_judged(tmp_path, janus=(0.125, 0.125))).passed
+
+
+def test_a_form_that_lost_a_part_of_its_picture_fails_its_check(tmp_path):
+    assert check_silhouettes(_judged(tmp_path, proportions_kept=0.8)).passed
+    verdict = check_silhouettes(_judged(tmp_path, proportions_kept=0.4))
+    assert not verdict.passed and "a part is lost, such as a stem, of: ashen cap (0.40)" in verdict.finding
+    assert verdict.figures["maimed"] == 1 and verdict.figures["odd"] == 0
 
 
 def test_an_outline_like_no_fungus_fails_its_check(tmp_path):

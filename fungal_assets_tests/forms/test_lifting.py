@@ -12,6 +12,7 @@ from fungal_assets.forms.lifting import (
     REACH,
     Lifted,
     Lifter,
+    _joined,
     as_volume,
     best_lifted,
     load_lifter,
@@ -128,15 +129,57 @@ def test_the_shipped_lifter_makes_a_cap_on_a_stem_of_a_cap_on_a_stem_from_all_si
         assert cap > 2 * np.median(rows[bottom - (bottom - top) // 3 : bottom]) > 0, azimuth
 
 
+class Answers(Lifter):
+    """A lifter whose network says always the same."""
+
+    def __init__(self, occupied):
+        super().__init__()
+        self.occupied = occupied
+
+    def forward(self, seen):
+        return self.occupied[None], torch.zeros(1, 3, GRID, GRID, GRID)
+
+
+def _cap_and_stem(*, gap):
+    """Logits of a cap and, so far below it, a stem: where `mushroom` has them."""
+    occupied = torch.full((GRID, GRID, GRID), -9.0)
+    occupied[8:24, 19:29, 6:26] = 6.0
+    occupied[14:18, 3 : 19 - gap, 14:18] = 6.0
+    return occupied
+
+
+@pytest.mark.parametrize("gap", [1, 4, 8])
+def test_a_stem_that_the_network_left_apart_is_tied_to_its_cap_by_no_more_than_a_stem(gap):
+    shape = find_silhouette(mushroom())
+    whole, tied = (Answers(_cap_and_stem(gap=each)).lift(shape) for each in (0, gap))
+    body = tied.occupied > 0
+    assert body[:, 4].any() and tied.agreement == pytest.approx(whole.agreement, abs=0.05)
+    assert (body & ~(whole.occupied > 0)).sum() <= 0.01 * body.sum()
+    assert whole_share(as_volume(tied, 48)) == 1.0
+
+
+def test_what_the_outline_does_not_tie_stays_apart():
+    occupied, shown = _cap_and_stem(gap=4), torch.ones(GRID, GRID, dtype=torch.bool)
+    shown[16] = False
+    assert torch.equal(_joined(occupied, shown), occupied)
+    assert not torch.equal(_joined(occupied, torch.ones_like(shown)), occupied)
+
+
+def _says(*merits):
+    """What finds so much in the volumes that it is shown one after the other."""
+    told = iter(merits)
+    return lambda volume: next(told)
+
+
 def test_the_subject_that_is_lifted_best_and_most_alike_is_chosen_and_without_one_none_is():
     lifter, plain = load_lifter(LIFTER_PATH), np.full((128, 128, 3), 9, dtype=np.uint8)
     torn = mushroom()
     torn[62:72] = 4
-    shape, *_ = best_lifted(lifter, [plain, torn, mushroom()], [1.0, 1.0, 1.0], grid_size=32)
+    shape, *_ = best_lifted(lifter, [plain, torn, mushroom()], _says(1.0, 1.0), grid_size=32)
     assert (shape.picture == mushroom()).all()
-    shape, *_ = best_lifted(lifter, [plain, torn, mushroom()], [1.0, 1.0, 0.1], grid_size=32)
+    shape, *_ = best_lifted(lifter, [plain, torn, mushroom()], _says(1.0, 0.1), grid_size=32)
     assert (shape.picture == torn).all()
-    assert best_lifted(lifter, [plain], [1.0], grid_size=32) is None
+    assert best_lifted(lifter, [plain], _says(), grid_size=32) is None
 
 
 class CutsOne:
@@ -155,7 +198,7 @@ class CutsOne:
 @pytest.mark.parametrize(("likeness", "is_cut"), [((1.0, 0.8), False), ((1.0, 0.4), True)], ids=str)
 def test_what_hangs_together_is_chosen_unless_it_is_much_less_alike(likeness, is_cut):
     first, second = mushroom(), np.ascontiguousarray(mushroom()[:, ::-1])
-    shape, lifted, volume = best_lifted(CutsOne(first), [first, second], likeness, grid_size=48)
+    shape, lifted, volume = best_lifted(CutsOne(first), [first, second], _says(*likeness), grid_size=48)
     assert (shape.picture == (first if is_cut else second)).all()
     assert whole_share(volume) == pytest.approx(0.5 if is_cut else 1.0, abs=0.02)
     assert torch.equal(volume.density, as_volume(lifted, 48).density)
