@@ -7,6 +7,7 @@ drawing in `maps`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +23,7 @@ from fungal_assets.collection.parallel import map_in_order
 from fungal_assets.errors import InputError
 from fungal_assets.morphology.density import LEAST_SIZES, fit_density, fit_density_again, try_density
 from fungal_assets.morphology.extractors import ABOUT_NAME
-from fungal_assets.morphology.features import read_vectors
+from fungal_assets.morphology.features import VectorBlocks, read_ids
 from fungal_assets.morphology.maps import draw_map, draw_montage, lay_out
 from fungal_assets.morphology.partition import (
     LEAST_CLUSTERS,
@@ -37,7 +38,7 @@ from fungal_assets.morphology.partition import (
     merge_halves,
     try_k,
 )
-from fungal_assets.morphology.projection import Projection, fit_projection, to_unit
+from fungal_assets.morphology.projection import Projection, fit_projection, pick_rows, to_unit
 from fungal_assets.morphology.splits import NEAR, Search, Split, find_creators, measure_traits, summarise
 from fungal_assets.progress import Tell, follow, stay_silent
 from fungal_assets.shards import read_rows, write_table
@@ -87,11 +88,11 @@ def find_clusters(
     from threadpoolctl import threadpool_limits
 
     search = _find_search(algorithm)
-    ids, vectors = read_vectors(feature_vectors)
+    ids, blocks = read_ids(feature_vectors), VectorBlocks(feature_vectors)
     with threadpool_limits(1):  # sums over threads come in any order; one thread keeps the result the same
-        ks = _list_ks(vectors, min_clusters, max_clusters)
-        projection = fit_projection(vectors, seed)
-        points = projection.project(vectors)
+        ks = _list_ks(len(ids), _count_distinct(blocks), min_clusters, max_clusters)
+        projection = fit_projection(pick_rows(blocks, len(ids), seed))
+        points = np.concatenate([projection.project(block) for block in blocks])
         found = search(points, ks, seed, tell)
         split = _order(ids, points, found.labels, found.centroids)
         pictures = _read_pictures(raw_images, split, seed, tell)
@@ -133,17 +134,21 @@ def assign(clusters: Path, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return assign_points(points, np.load(clusters / "centroids.npy", allow_pickle=False))
 
 
-def _list_ks(vectors: np.ndarray, min_clusters: int, max_clusters: int) -> list[int]:
+def _count_distinct(blocks: Iterable[np.ndarray]) -> int:
+    """How many rows of all blocks differ, each of shape (n, d)."""
+    return len({hashlib.sha256(row.tobytes()).digest() for block in blocks for row in block + np.float32(0)})
+
+
+def _list_ks(count: int, distinct: int, min_clusters: int, max_clusters: int) -> list[int]:
     """The numbers of clusters to try: all, or 20 spread evenly by ratio where there are more.
 
-    Where the images are too few for `min_clusters`, fewer are tried.
+    Where the images, of which so many are `distinct`, are too few for `min_clusters`, fewer are tried.
     """
     if not LEAST_CLUSTERS <= min_clusters <= max_clusters:
         raise InputError(
             f"min_clusters is {min_clusters} and max_clusters {max_clusters}; expected 2 or more, the least "
             "first. Change one of them."
         )
-    count, distinct = len(vectors), len(np.unique(vectors, axis=0))
     most = distinct // LEAST_IMAGES_PER_CLUSTER
     if most < LEAST_CLUSTERS:
         raise InputError(

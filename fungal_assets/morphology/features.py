@@ -47,8 +47,8 @@ VECTORS = pa.schema(
 PART_IMAGES = 128
 """About so many images make a part: what a stopped run may lose, and what is held in memory."""
 EMBED_BATCH = 16
-_BLOCK = 512
-"""Vectors read at a time: 2.6 MB of 1280 numbers each."""
+_BLOCK, BLOCK_ROWS = 512, 2048
+"""Vectors read at a time: 2.6 and 10 MB of 1280 numbers each."""
 Item = TypeVar("Item")
 
 
@@ -158,7 +158,7 @@ def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 
 def read_vectors(feature_vectors: Path) -> tuple[list[str], np.ndarray]:
-    """The vectors of an output in the order of its table.
+    """The vectors of an output in the order of its table, all at once: of a collection that fits in memory.
 
     Args:
         feature_vectors: Output of `extract_features`.
@@ -169,16 +169,61 @@ def read_vectors(feature_vectors: Path) -> tuple[list[str], np.ndarray]:
     Raises:
         ProvenanceError: The vectors do not all have one length.
     """
-    table = pq.read_table(feature_vectors / "vectors.parquet")
-    ids = table["image_id"].to_pylist()
-    vectors = table["vector"].combine_chunks()
-    lengths = set(np.diff(vectors.offsets.to_numpy()).tolist())
-    if len(lengths) > 1:
-        raise ProvenanceError(
-            f"{feature_vectors} holds vectors of {sorted(lengths)!r} numbers, expected one length. Grow it "
-            "again."
-        )
-    return ids, vectors.flatten().to_numpy().reshape(len(ids), -1)
+    return read_ids(feature_vectors), np.concatenate(list(VectorBlocks(feature_vectors)))
+
+
+def read_ids(feature_vectors: Path) -> list[str]:
+    """The image ids of an output of `extract_features`, in the order of its vectors."""
+    return pq.read_table(feature_vectors / "vectors.parquet", columns=["image_id"])["image_id"].to_pylist()
+
+
+class VectorBlocks:
+    """The vectors of an output a block at a time, each read from disk whenever it is asked for.
+
+    Args:
+        feature_vectors: Output of `extract_features`.
+        rows: How many vectors make a block, or a few more; the last has what is left.
+    """
+
+    def __init__(self, feature_vectors: Path, rows: int = BLOCK_ROWS):
+        self._folder, self._dimensions = feature_vectors, 0
+        with self._open() as file:
+            sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+        self._groups: list[list[int]] = []
+        held = rows
+        for group, size in enumerate(sizes):
+            if held >= rows:
+                self._groups.append([])
+                held = 0
+            self._groups[-1].append(group)
+            held += size
+
+    def _open(self) -> pq.ParquetFile:
+        return pq.ParquetFile(self._folder / "vectors.parquet", buffer_size=BUFFER_BYTES, pre_buffer=False)
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """One block: float32, shape (n, d).
+
+        Raises:
+            ProvenanceError: Its vectors, or those of a block before, do not all have one length.
+        """
+        groups = self._groups[index]
+        with self._open() as file:
+            vectors = file.read_row_groups(groups, columns=["vector"])["vector"].combine_chunks()
+        lengths = set(np.diff(vectors.offsets.to_numpy()).tolist()) | {self._dimensions} - {0}
+        if len(lengths) > 1:
+            raise ProvenanceError(
+                f"{self._folder} holds vectors of {sorted(lengths)!r} numbers, expected one length. Grow it "
+                "again."
+            )
+        (self._dimensions,) = lengths
+        return vectors.flatten().to_numpy().reshape(len(vectors), -1)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return map(self.__getitem__, range(len(self)))
 
 
 def vectors_by(

@@ -7,6 +7,7 @@ hundreds of directions that no specimen uses does not make every fit of k-means 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,19 +45,35 @@ class Projection:
             return cls(arrays["mean"], arrays["components"])
 
 
-def fit_projection(vectors: np.ndarray, seed: int) -> Projection:
+def fit_projection(vectors: np.ndarray) -> Projection:
     """The principal components of vectors of shape (n, d): one for ten images, 8 to 64, as far as they go."""
     from sklearn.decomposition import PCA
 
     count, dimensions = vectors.shape
     wanted = int(np.clip(count // IMAGES_PER_COMPONENT, FEWEST_COMPONENTS, MOST_COMPONENTS))
     components = min(wanted, count - 1, dimensions)
-    if count > MAX_FIT_IMAGES:
-        picked = np.random.default_rng(seed).choice(count, MAX_FIT_IMAGES, replace=False)
-        vectors = vectors[np.sort(picked)]
-    solver = "covariance_eigh" if len(vectors) > dimensions else "full"
+    solver = "covariance_eigh" if count > dimensions else "full"
     fitted = PCA(components, svd_solver=solver).fit(vectors)
     return Projection(fitted.mean_.astype(np.float32), fitted.components_.astype(np.float32))
+
+
+def pick_rows(blocks: Iterable[np.ndarray], count: int, seed: int) -> np.ndarray:
+    """The rows to fit a projection to: all, or where they are more `MAX_FIT_IMAGES` by chance, in their order.
+
+    Args:
+        blocks: Vectors, each of shape (n, d), one after the other.
+        count: How many rows all blocks have.
+        seed: Of the chance.
+    """
+    picked = np.arange(count)
+    if count > MAX_FIT_IMAGES:
+        picked = np.sort(np.random.default_rng(seed).choice(count, MAX_FIT_IMAGES, replace=False))
+    kept, start = [], 0
+    for block in blocks:
+        within = picked[np.searchsorted(picked, start) : np.searchsorted(picked, start + len(block))]
+        kept.append(block[within - start])
+        start += len(block)
+    return np.concatenate(kept)
 
 
 def to_unit(rows: np.ndarray) -> np.ndarray:

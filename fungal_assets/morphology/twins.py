@@ -13,15 +13,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
 
 from fungal_assets.collection.decoding import SPECIMEN_COLUMNS, read_specimen
 from fungal_assets.morphology.extractors import read_about
-from fungal_assets.morphology.features import read_vectors
+from fungal_assets.morphology.features import VectorBlocks, read_ids
 from fungal_assets.previews import contact_sheet
 from fungal_assets.shards import read_rows, read_table, write_table
 from fungal_assets.store import Figures
@@ -29,7 +29,7 @@ from fungal_assets.store import Figures
 LEAST_COSINE: Mapping[str, float] = {"efficientnet-lite0": 0.9, "efficientnet-lite0-int8": 0.9}
 """By extractor, as measured (docs/log.md, benchmarks/twins.py)."""
 UNMEASURED = 0.95
-BLOCK_ROWS = 2048
+_EXACT_PAIRS = 2048
 SHOWN_PAIRS, TILE_PX = 20, 96
 _MARGIN = 1e-4
 """How much less the cosine of a pair may come out as float32."""
@@ -41,6 +41,16 @@ TWINS = pa.schema(
         ("group_id", pa.string()),
     ]
 )
+
+
+class Blocks(Protocol):
+    """Vectors, float32, a block of shape (n, d) at a time: a list of them, or `features.VectorBlocks` on disk."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> np.ndarray: ...
+
+    def __iter__(self) -> Iterator[np.ndarray]: ...
 
 
 @dataclass(frozen=True)
@@ -69,9 +79,8 @@ def link_twins(raw_images: Path, folder: Path) -> Figures:
     Returns:
         `twins`, how many pictures have one, and `twin_groups`.
     """
-    ids, vectors = read_vectors(folder)
-    name = read_about(folder)["name"]
-    links = find_links(vectors, LEAST_COSINE.get(name, UNMEASURED))
+    ids, name = read_ids(folder), read_about(folder)["name"]
+    links = find_links(VectorBlocks(folder), LEAST_COSINE.get(name, UNMEASURED))
     rows = np.flatnonzero(links.nearest >= 0).tolist()
     write_table(folder / "twins.parquet", (_row(row, ids, links) for row in rows), TWINS)
     (folder / "twins.webp").unlink(missing_ok=True)
@@ -80,44 +89,45 @@ def link_twins(raw_images: Path, folder: Path) -> Figures:
     return {"twins": len(rows), "twin_groups": len(set(links.groups[rows].tolist()))}
 
 
-def find_links(vectors: np.ndarray, least_cosine: float) -> Links:
-    """The links between rows, and the groups that they make.
+def find_links(blocks: Blocks, least_cosine: float) -> Links:
+    """The links between rows, and the groups that they make; two blocks are in memory at once.
 
     Args:
-        vectors: float32, shape (n, d), rows of length 1.
+        blocks: Rows of length 1.
         least_cosine: From which cosine on two rows are linked, -1 to 1.
     """
-    count = len(vectors)
+    count = sum(map(len, blocks))
     nearest, cosines = np.full(count, -1, np.int64), np.full(count, -1.0)
     groups = np.arange(count)
-    for first, second, found in _linked_pairs(vectors, least_cosine):
+    for first, second, found in _linked_pairs(blocks, least_cosine):
         for one, other in ((first, second), (second, first)):
             _keep_nearest(nearest, cosines, one, other, found)
         groups = _join_groups(groups, first, second)
     return Links(nearest, cosines, groups)
 
 
-def _linked_pairs(
-    vectors: np.ndarray, least_cosine: float
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _linked_pairs(blocks: Blocks, least_cosine: float) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Rows of the pairs that are linked, the lower first, and their cosines, block by block.
 
     Sums of float32 come out by the block and the machine; those that may count are taken anew as float64.
     """
-    starts = range(0, len(vectors), BLOCK_ROWS)
-    for top in starts:
-        upper = vectors[top : top + BLOCK_ROWS]
-        for left in range(top, len(vectors), BLOCK_ROWS):
-            is_near = upper @ vectors[left : left + BLOCK_ROWS].T > least_cosine - _MARGIN
-            if left == top:
+    top = 0
+    for index, upper in enumerate(blocks):
+        left = top
+        for other_index in range(index, len(blocks)):
+            lower = upper if other_index == index else blocks[other_index]
+            is_near = upper @ lower.T > least_cosine - _MARGIN
+            if other_index == index:
                 is_near = np.triu(is_near, 1)
             first, second = np.nonzero(is_near)
-            for part in range(0, len(first), BLOCK_ROWS):
-                one, other = first[part : part + BLOCK_ROWS] + top, second[part : part + BLOCK_ROWS] + left
-                exact = np.einsum("nd,nd->n", vectors[one].astype(np.float64), vectors[other])
+            for part in range(0, len(first), _EXACT_PAIRS):
+                one, other = first[part : part + _EXACT_PAIRS], second[part : part + _EXACT_PAIRS]
+                exact = np.einsum("nd,nd->n", upper[one].astype(np.float64), lower[other])
                 is_linked = exact >= least_cosine
                 if is_linked.any():
-                    yield one[is_linked], other[is_linked], exact[is_linked]
+                    yield one[is_linked] + top, other[is_linked] + left, exact[is_linked]
+            left += len(lower)
+        top += len(upper)
 
 
 def _keep_nearest(
@@ -164,7 +174,7 @@ def read_groups(feature_vectors: Path) -> dict[str, str]:
     Returns:
         For each image id that of a picture which stands for its group; its own where it has no twin.
     """
-    ids = pq.read_table(feature_vectors / "vectors.parquet", columns=["image_id"])["image_id"].to_pylist()
+    ids = read_ids(feature_vectors)
     linked = {row["image_id"]: row["group_id"] for row in read_table(feature_vectors / "twins.parquet")}
     return {image_id: linked.get(image_id, image_id) for image_id in ids}
 

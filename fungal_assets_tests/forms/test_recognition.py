@@ -38,7 +38,7 @@ def clusters(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clusters")
     sights = [look_at(_form(kind, 20 + kind)) for kind in KINDS]
     vectors = EfficientNetLite0().embed([picture for sight in sights for picture in sight.pictures])
-    projection = fit_projection(vectors, 0)
+    projection = fit_projection(vectors)
     projection.save(folder / "projection.npz")
     np.save(folder / "centroids.npy", projection.project(vectors).reshape(len(KINDS), VIEWS, -1).mean(1))
     (folder / "extractor.json").write_text(json.dumps(describe_extractor(EfficientNetLite0())))

@@ -70,7 +70,7 @@ def grow_world(root: Path) -> World:
     vectors = np.stack([extractor.embed(list(trained(kind))) for kind in KINDS])
     clusters, dataset = root / "clusters", root / "dataset"
     clusters.mkdir(parents=True)
-    projection = fit_projection(vectors.reshape(-1, vectors.shape[-1]), seed=0)
+    projection = fit_projection(vectors.reshape(-1, vectors.shape[-1]))
     projection.save(clusters / "projection.npz")
     np.save(clusters / "centroids.npy", np.stack([projection.project(each).mean(axis=0) for each in vectors]))
     entries = [{"cluster_id": number, "size": TRAINED} for number in range(len(KINDS))]

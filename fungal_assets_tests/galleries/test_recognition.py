@@ -53,7 +53,7 @@ def world(tmp_path):
         rows.append({"kind": "species", "model": "tuned", "species_id": species, "path": path})
     clusters = write_clusters(tmp_path / "clusters")
     vectors = extractor.embed(pictures)
-    projection = fit_projection(vectors, seed=0)
+    projection = fit_projection(vectors)
     projection.save(clusters / "projection.npz")
     np.save(clusters / "centroids.npy", projection.project(vectors).reshape(3, 2, -1).mean(1))
     (clusters / "extractor.json").write_text(json.dumps(describe_extractor(extractor)))

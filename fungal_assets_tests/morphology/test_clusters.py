@@ -9,7 +9,7 @@ from PIL import Image
 from sklearn.metrics import adjusted_rand_score
 
 from fungal_assets.errors import InputError
-from fungal_assets.morphology.clusters import _list_ks, _order, assign, find_clusters
+from fungal_assets.morphology.clusters import _count_distinct, _list_ks, _order, assign, find_clusters
 from fungal_assets.morphology.features import read_vectors
 from fungal_assets.morphology.splits import Split, find_creators
 from fungal_assets.shards import ShardWriter, image_schema, read_rows, read_table
@@ -161,15 +161,19 @@ def test_impossible_numbers_of_clusters_are_refused(collection, tmp_path, least,
     [pytest.param(30, 11, range(5, 11), id="fewer"), pytest.param(90, 11, range(11, 16), id="as asked")],
 )
 def test_fewer_clusters_are_tried_where_the_images_are_too_few_for_those_asked_for(images, least, tried):
-    vectors = np.random.default_rng(0).normal(size=(images, 4))
-    assert _list_ks(vectors, least, 15) == list(tried)
+    assert _list_ks(images, images, least, 15) == list(tried)
 
 
 def test_five_images_are_too_few_for_any_clusters():
     with pytest.raises(
         InputError, match="5 images .* too few for 2 clusters; expected at least 3 .* 6 in all"
     ):
-        _list_ks(np.random.default_rng(0).normal(size=(5, 4)), 8, 16)
+        _list_ks(5, 5, 8, 16)
+
+
+def test_rows_that_differ_are_counted_once_over_all_blocks():
+    rows = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    assert _count_distinct([rows[:4], rows[2:], -0.0 * rows[:1], 0.0 * rows[:1]]) == 7
 
 
 def test_the_main_creator_of_a_cluster_and_the_share_of_all_are_told(tmp_path):

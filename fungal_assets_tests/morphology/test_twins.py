@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tracemalloc
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +13,9 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from fungal_assets.collection.admission import admit_images
-from fungal_assets.morphology import twins
-from fungal_assets.morphology.features import extract_features
+from fungal_assets.morphology import projection
+from fungal_assets.morphology.clusters import _count_distinct
+from fungal_assets.morphology.features import VECTORS, VectorBlocks, extract_features
 from fungal_assets.morphology.twins import find_links, link_twins, read_groups
 from fungal_assets.shards import count_rows, read_rows, read_table
 from fungal_assets_tests.collection.drawing import LENIENT, encode
@@ -49,11 +51,14 @@ def _by_hand(vectors, least):
     return nearest, groups
 
 
+def _cut(vectors, block_rows):
+    return [vectors[start : start + block_rows] for start in range(0, len(vectors), block_rows)]
+
+
 @pytest.mark.parametrize("block_rows", [7, 64, 300, 5000])
-def test_blocks_of_any_size_find_what_the_whole_matrix_holds(block_rows, monkeypatch):
-    monkeypatch.setattr(twins, "BLOCK_ROWS", block_rows)
+def test_blocks_of_any_size_find_what_the_whole_matrix_holds(block_rows):
     vectors = _planted(300)
-    links = find_links(vectors, 0.8)
+    links = find_links(_cut(vectors, block_rows), 0.8)
     nearest, groups = _by_hand(vectors, 0.8)
     assert (nearest >= 0).sum() > 80
     assert np.array_equal(links.nearest, nearest) and np.array_equal(links.groups, groups)
@@ -61,30 +66,57 @@ def test_blocks_of_any_size_find_what_the_whole_matrix_holds(block_rows, monkeyp
 
 def test_a_chain_is_one_group_though_its_ends_are_far_apart():
     angles = np.deg2rad(np.arange(0, 181, 20))
-    links = find_links(_unit(np.stack([np.cos(angles), np.sin(angles)], axis=1)), np.cos(np.deg2rad(21)))
+    links = find_links([_unit(np.stack([np.cos(angles), np.sin(angles)], axis=1))], np.cos(np.deg2rad(21)))
     assert set(links.groups.tolist()) == {0} and (links.nearest >= 0).all()
 
 
 def test_rows_without_a_twin_stand_alone():
-    links = find_links(np.eye(6, dtype=np.float32), 0.9)
+    links = find_links([np.eye(6, dtype=np.float32)], 0.9)
     assert links.nearest.tolist() == [-1] * 6 and links.groups.tolist() == list(range(6))
 
 
 def test_a_thousand_frames_of_one_thing_are_one_group():
     """Half a million pairs, of which none is held."""
     frames = _unit(np.random.default_rng(0).normal(size=(1, 64)) + np.zeros((1000, 1)))
-    assert set(find_links(frames, 0.9).groups.tolist()) == {0}
+    assert set(find_links([frames], 0.9).groups.tolist()) == {0}
 
 
-def test_memory_does_not_grow_with_the_square(monkeypatch):
-    monkeypatch.setattr(twins, "BLOCK_ROWS", 128)
-    vectors = _planted(3000, dimensions=16)
-    find_links(vectors[:300], 0.95)  # imports
+def _trace(work):
+    """The peak of bytes that numpy and Python hold in a call."""
     tracemalloc.start()
-    find_links(vectors, 0.95)
+    work()
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 3000 * 3000 * 4 / 20
+    return peak
+
+
+def test_memory_does_not_grow_with_the_square():
+    vectors = _planted(3000, dimensions=16)
+    find_links(_cut(vectors[:300], 128), 0.95)  # imports
+    assert _trace(lambda: find_links(_cut(vectors, 128), 0.95)) < 3000 * 3000 * 4 / 20
+
+
+def test_vectors_on_disk_are_never_all_in_memory(tmp_path):
+    """Of twelve megabytes of vectors, in blocks of half a one, linking, counting and projecting hold four at most."""
+    vectors = _planted(6000, dimensions=512)
+    columns = [[f"{row:04d}" for row in range(6000)], list(vectors), [None] * 6000]
+    table = pa.table(columns, schema=VECTORS)
+    pq.write_table(table, tmp_path / "vectors.parquet", row_group_size=64, compression="NONE")
+    blocks = VectorBlocks(tmp_path, 256)
+    assert [len(block) for block in blocks] == [256] * 23 + [112]
+    assert np.array_equal(np.concatenate(list(blocks)), vectors)
+    expected = find_links(_cut(vectors, 1500), 0.9)
+
+    def work():
+        assert np.array_equal(find_links(blocks, 0.9).nearest, expected.nearest)
+        assert _count_distinct(blocks) == 6000
+        with mock.patch.object(projection, "MAX_FIT_IMAGES", 200):
+            fitted = projection.fit_projection(projection.pick_rows(blocks, 6000, 0))
+        assert len(np.concatenate([fitted.project(block) for block in blocks])) == 6000
+
+    work()  # imports
+    arrow_bytes = pa.total_allocated_bytes()
+    assert _trace(work) < vectors.nbytes / 3 and pa.total_allocated_bytes() == arrow_bytes
 
 
 @pytest.fixture(scope="module")
