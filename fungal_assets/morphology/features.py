@@ -3,8 +3,9 @@
 Belongs here: running an extractor over the specimens, and reading the vectors back. What an extractor is, stands in
 `extractors`.
 
-Vectors are kept in parts while they are made, so that a stopped run goes on behind its last whole part; at the end the
-parts become one table. Neither holds more than a part in memory, however many specimens there are.
+Vectors are kept in parts while they are made, so that a stopped run makes only what is not whole; at the end the parts
+become one table. Neither holds more than a part in memory, however many specimens there are. The parts of a large
+collection may be made by the machines of a cluster (`compute`), each by one that sees the store.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import functools
 import itertools
 import json
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from fungal_assets import compute
 from fungal_assets.collection.decoding import SPECIMEN_COLUMNS, read_specimen
 from fungal_assets.collection.parallel import map_in_order
 from fungal_assets.errors import ProvenanceError
@@ -45,7 +47,7 @@ VECTORS = pa.schema(
     ]
 )
 PART_IMAGES = 128
-"""About so many images make a part: what a stopped run may lose, and what is held in memory."""
+"""So many images make a part: what a stopped run may lose, memory holds, and a worker of a cluster makes at once."""
 EMBED_BATCH = 16
 _BLOCK, BLOCK_ROWS = 512, 2048
 """Vectors read at a time: 2.6 and 10 MB of 1280 numbers each."""
@@ -77,7 +79,7 @@ def extract_features(
     found = find_extractor(extractor)
     parts = folder / ".parts" / found.sha256[:16]
     _fill_parts(raw_images, parts, found, batch_size, tell)
-    images = _join_parts(_whole_parts(parts), folder / "vectors.parquet")
+    images = _join_parts(_list_parts(parts, count_rows(raw_images)), folder / "vectors.parquet")
     write_atomically(folder / ABOUT_NAME, json.dumps(describe_extractor(found), indent=1))
     twins = link_twins(raw_images, folder)
     shutil.rmtree(parts.parent)
@@ -85,31 +87,89 @@ def extract_features(
 
 
 def _fill_parts(raw_images: Path, parts: Path, extractor: Extractor, batch_size: int, tell: Tell) -> None:
-    """Write the parts that are not there yet, each of as many whole batches as make about `PART_IMAGES`."""
+    """Write the parts that are not there yet: in this process, or one by one where a cluster is asked for."""
     parts.mkdir(parents=True, exist_ok=True)
-    whole = _whole_parts(parts)
-    done = sum(pq.read_metadata(path).num_rows for path in whole)
-    rows = read_rows(raw_images, ["image_id", *SPECIMEN_COLUMNS], start=done)
-    embed = functools.partial(_embed_batch, extractor=extractor, classifier=_classifier_beside(extractor))
-    ticker = Ticker(tell, "feature vectors", count_rows(raw_images), done=done)
-    tables = _told(map_in_order(embed, in_batches(rows, batch_size)), ticker, done)
-    for number, batches in enumerate(in_batches(tables, max(1, PART_IMAGES // batch_size)), len(whole)):
-        temporary = parts / f".{_part_name(number)}"
-        pq.write_table(pa.concat_tables(batches), temporary, compression="NONE")
-        temporary.replace(parts / _part_name(number))
+    count = count_rows(raw_images)
+    missing = [
+        number
+        for number, path in enumerate(_list_parts(parts, count))
+        if not _is_whole(path, _rows_of(number, count))
+    ]
+    fill = functools.partial(_fill, raw_images, parts, batch_size=batch_size, part_images=PART_IMAGES)
+    if not missing:
+        return
+    if compute.ray_address() is None:
+        done = count - sum(_rows_of(number, count) for number in missing)
+        fill(
+            missing,
+            extractor=extractor,
+            tick=Ticker(tell, "feature vectors", count, done=done).tick,
+            done=done,
+        )
+        return
+    compute.map(
+        functools.partial(_fill_elsewhere, fill, extractor.name),
+        missing,
+        processes=1,
+        name=lambda number: f"feature vectors from image {number * PART_IMAGES} on",
+        tell=tell,
+    )
 
 
-def _told(tables: Iterable[pa.Table], ticker: Ticker, done: int) -> Iterator[pa.Table]:
-    for table in tables:
-        done += table.num_rows
-        ticker.tick(done)
-        yield table
+def _fill_elsewhere(fill: Callable[..., None], extractor_name: str, number: int) -> None:
+    """Write one part on a worker of a cluster, which has one thread and loads the extractor itself."""
+    fill([number], extractor=find_extractor(extractor_name), map_batches=map)
 
 
-def _whole_parts(parts: Path) -> list[Path]:
-    """The parts from the first on, as far as there is no gap."""
-    paths = (parts / _part_name(number) for number in itertools.count())
-    return list(itertools.takewhile(Path.exists, paths))
+def _fill(
+    raw_images: Path,
+    parts: Path,
+    numbers: Sequence[int],
+    *,
+    extractor: Extractor,
+    batch_size: int,
+    part_images: int,
+    tick: Callable[[int], object] = lambda _: None,
+    done: int = 0,
+    map_batches: Callable[..., Iterable[Any]] | None = None,
+) -> None:
+    """Write the parts of these ascending numbers, each of `part_images` specimens; tells how many are done."""
+    first, wanted = numbers[0] * part_images, set(numbers)
+    rows = enumerate(read_rows(raw_images, ["image_id", *SPECIMEN_COLUMNS], start=first), first)
+    within = itertools.takewhile(lambda pair: pair[0] // part_images <= numbers[-1], rows)
+    batches = (
+        (number, batch)
+        for number, pairs in itertools.groupby(within, lambda pair: pair[0] // part_images)
+        if number in wanted
+        for batch in in_batches((row for _, row in pairs), batch_size)
+    )
+    embed = functools.partial(_embed_of_part, extractor=extractor, classifier=_classifier_beside(extractor))
+    tables = (map_batches or map_in_order)(embed, batches)
+    for number, found in itertools.groupby(tables, lambda pair: pair[0]):
+        made = []
+        for _, table in found:
+            made.append(table)
+            done += table.num_rows
+            tick(done)
+        path = parts / _part_name(number)
+        temporary = path.with_name(f".{path.name}")
+        pq.write_table(pa.concat_tables(made), temporary, compression="NONE")
+        temporary.replace(path)
+
+
+def _list_parts(parts: Path, count: int) -> list[Path]:
+    """Where the parts of so many specimens lie, or will, in order."""
+    return [parts / _part_name(number) for number in range(-(-count // PART_IMAGES))]
+
+
+def _rows_of(number: int, count: int) -> int:
+    """How many of `count` specimens the part of that number has."""
+    return min(PART_IMAGES, count - number * PART_IMAGES)
+
+
+def _is_whole(path: Path, expected_rows: int) -> bool:
+    """Whether a part is there, and as long as it should be."""
+    return path.exists() and pq.read_metadata(path).num_rows == expected_rows
 
 
 def _part_name(number: int) -> str:
@@ -131,6 +191,13 @@ def _join_parts(parts: Sequence[Path], path: Path) -> int:
 def _classifier_beside(extractor: Extractor) -> EfficientNetLite0:
     """What says how likely a fungus is: the extractor itself where it can."""
     return extractor if isinstance(extractor, EfficientNetLite0) else EfficientNetLite0()
+
+
+def _embed_of_part(
+    numbered: tuple[int, list[dict[str, Any]]], *, extractor: Extractor, classifier: EfficientNetLite0
+) -> tuple[int, pa.Table]:
+    number, rows = numbered
+    return number, _embed_batch(rows, extractor=extractor, classifier=classifier)
 
 
 def _embed_batch(

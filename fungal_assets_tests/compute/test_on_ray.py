@@ -8,8 +8,12 @@ import sys
 import pytest
 
 from fungal_assets import compute
+from fungal_assets.collection.admission import admit_images
 from fungal_assets.errors import FungalError
+from fungal_assets.morphology import features
+from fungal_assets_tests.collection.drawing import LENIENT
 from fungal_assets_tests.compute import jobs
+from fungal_assets_tests.morphology.conftest import draw_specimen
 
 
 def test_an_item_whose_worker_is_lost_is_run_once_more(on_ray, tmp_path):
@@ -54,6 +58,26 @@ def test_a_function_that_the_workers_cannot_import_is_an_error_that_says_so(on_r
         match="^1: a worker of the Ray cluster could not run it: .*No module named 'only_here'.*one image",
     ):
         compute.map(double, [1], processes=1)
+
+
+def test_feature_vectors_are_made_by_the_workers_a_part_each_and_are_those_of_this_machine(
+    on_ray, tmp_path, monkeypatch
+):
+    (tmp_path / "source").mkdir()
+    for number in range(7):
+        draw_specimen("star", number).save(tmp_path / "source" / f"{number}.png")
+    for name in ("raw", "there", "here"):
+        (tmp_path / name).mkdir()
+    admit_images(tmp_path / "raw", source=str(tmp_path / "source"), **LENIENT)
+    monkeypatch.setattr(features, "PART_IMAGES", 3)
+    told = []
+    making = {"extractor": "efficientnet-lite0", "batch_size": 2}
+    features.extract_features(tmp_path / "raw", tmp_path / "there", **making, tell=told.append)
+    assert sum("feature vectors from image" in line for line in told) >= 3
+    monkeypatch.setenv("FUNGAL_COMPUTE", "local")
+    features.extract_features(tmp_path / "raw", tmp_path / "here", **making)
+    there, here = ((tmp_path / name / "vectors.parquet").read_bytes() for name in ("there", "here"))
+    assert there == here
 
 
 def test_a_cluster_that_the_caller_joined_stays_joined_and_its_signals_are_left_alone(on_ray):

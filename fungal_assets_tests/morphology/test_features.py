@@ -130,10 +130,23 @@ def test_what_is_whole_is_not_made_again_and_half_a_part_is(
     features._fill_parts(rows, parts, find_extractor(dinov2), 4, lambda _: None)
     assert [pq.read_metadata(path).num_rows for path in sorted(parts.iterdir())] == [8, 8, 8, 6]
     (parts / "part-000002.parquet").rename(parts / ".part-000002.parquet")
+    extract(collection, tmp_path / "fresh", dinov2)
     seen, told = stop_after(monkeypatch, 31), []
     extract(collection, tmp_path / "out", dinov2, tell=told.append)
-    assert len(seen) == 14 and told[-1].startswith("feature vectors: 30 of 30")
+    assert len(seen) == 8 and told[-1].startswith("feature vectors: 30 of 30")
     assert check_vectors(tmp_path / "out", rows).passed
+    assert np.array_equal(read_vectors(tmp_path / "out")[1], read_vectors(tmp_path / "fresh")[1])
+
+
+def test_a_part_of_another_length_is_made_again(collection, tmp_path, small_parts, dinov2, monkeypatch):
+    found = find_extractor(dinov2)
+    parts = tmp_path / "out" / ".parts" / found.sha256[:16]
+    features._fill_parts(collection / "raw_images", parts, found, 4, lambda _: None)
+    cut = pq.read_table(parts / "part-000001.parquet").slice(0, 5)
+    pq.write_table(cut, parts / "part-000001.parquet")
+    seen = stop_after(monkeypatch, 31)
+    extract(collection, tmp_path / "out", dinov2)
+    assert len(seen) == 8 and check_vectors(tmp_path / "out", collection / "raw_images").passed
 
 
 def test_parts_of_another_extractor_are_not_taken(collection, tmp_path, small_parts, dinov2):
