@@ -16,7 +16,7 @@ import torch  # noqa: TID253
 import torch.nn.functional as F  # noqa: TID253
 
 from fungal_assets.forms.showing import frame
-from fungal_assets.forms.solid import HALF_OPAQUE
+from fungal_assets.forms.solid import matter_level
 from fungal_assets.forms.views import orbit
 from fungal_assets.forms.volume import Volume, render
 
@@ -65,10 +65,11 @@ def proportions_kept(volume: Volume, picture: float) -> float:
     A cap that lost its stem on the way has half of them or less, however like a fungus it is.
 
     Args:
-        volume: Somewhere half opaque.
+        volume: The form, not empty (`solid.matter_level`).
         picture: Height over width of the subject of the picture that it began as.
     """
-    own = proportions((volume.cell_alpha() > HALF_OPAQUE).any(0).numpy())
+    cell_alpha = volume.cell_alpha().numpy()
+    own = proportions((cell_alpha >= matter_level(cell_alpha)).any(0))
     return min(own, picture) / max(own, picture)
 
 

@@ -41,6 +41,8 @@ def test_a_form_as_tall_as_its_picture_keeps_all_proportions_and_a_flatter_one_a
     density[5:15, 2:18, 6:14] = 9.0
     form = Volume(density, torch.zeros(3, 20, 20, 20))
     assert [proportions_kept(form, picture) for picture in (2.0, 4.0, 1.0)] == [1.0, 0.5, 0.5]
+    glassy = Volume(torch.where(density > 0, -1.0, EMPTY), form.colour)
+    assert float(glassy.cell_alpha().max()) < 0.5 and proportions_kept(glassy, 2.0) == 1.0
 
 
 def test_likeness_is_the_best_overlap_with_any_known_one_or_its_mirror_image():
