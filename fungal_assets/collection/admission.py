@@ -180,11 +180,8 @@ def find_best(journal: Journal, marks_path: Path) -> Best:
     """
     groups = np.full(len(journal), _FAULT, np.int64)
     turned = np.zeros(len(journal), bool)  # about the first of its group
-    best, pixels, sharpness = (
-        array("q"),
-        array("q"),
-        array("d"),
-    )  # of each group; lists take seven times as much
+    # Of each group; lists would take seven times the memory.
+    best, pixels, sharpness = array("q"), array("q"), array("d")
     seen = SeenImages(marks_path)
     for number, look in enumerate(journal):
         if look.fault or look.marks is None or look.quality is None:
