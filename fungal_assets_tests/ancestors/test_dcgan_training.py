@@ -178,21 +178,26 @@ class Thumbnails:
 
 
 def test_training_brings_the_pictures_of_an_easy_set_much_nearer(dcgan_squares, tmp_path):
-    """Nearer than untrained; from look to look the distance goes up and down as chance, and rounding, will have it."""
-    given = {"max_steps": 80, "watch_every_steps": 20, "batch_size": 8, "width": 8, "watched_pictures": 24}
+    """Nearer than untrained, by most seeds: how far a single run comes is as chance, and rounding, will have it."""
+    given = {"max_steps": 120, "watch_every_steps": 20, "batch_size": 8, "width": 8, "watched_pictures": 24}
     given |= {"has_spectral_norm": False, "loss": "logistic", "augmentation": ""}
-    recipe, extractor, device = dataclasses.replace(RECIPE, **given), Thumbnails(), torch.device("cpu")
+    extractor, device = Thumbnails(), torch.device("cpu")
     squares = read_squares(dcgan_squares, tmp_path / "cache", size_px=SIDE_PX, tell=lambda _: None)
     seen, held_out = part(squares.image_ids, 0.3)
     vectors = embed_images(squares.pictures(squares.rows(held_out)), extractor)
-    real = RealBatches(squares, squares.rows(seen), recipe.batch_size, recipe.flips, recipe.seed, device)
-    look = Looks(recipe, SIDE_PX, vectors, extractor, tmp_path).at
-    pair = Adversaries(recipe, SIDE_PX, device)
-    untrained = look(pair.averaged(), 0)["kid"]
-    progress = DcganLoop(pair, real, recipe, look, tmp_path / "states", "key", 1e9).run(
-        lambda _: None, lambda *_: None
-    )
-    assert best_look(progress.looks)["kid"] < 0.1 * untrained
+    left = []
+    for seed in (3, 4, 5):
+        recipe, folder = dataclasses.replace(RECIPE, **given, seed=seed), tmp_path / str(seed)
+        folder.mkdir()
+        real = RealBatches(squares, squares.rows(seen), recipe.batch_size, recipe.flips, recipe.seed, device)
+        look = Looks(recipe, SIDE_PX, vectors, extractor, folder).at
+        pair = Adversaries(recipe, SIDE_PX, device)
+        untrained = look(pair.averaged(), 0)["kid"]
+        progress = DcganLoop(pair, real, recipe, look, folder / "states", "key", 1e9).run(
+            lambda _: None, lambda *_: None
+        )
+        left.append(best_look(progress.looks)["kid"] / untrained)
+    assert np.median(left) < 0.1
 
 
 def test_training_ends_where_looks_find_nothing_nearer(dcgan_squares, tmp_path):
