@@ -238,6 +238,7 @@ def test_a_form_begins_as_a_picture_that_its_guide_paints(
     notes = json.loads((whole / "form.json").read_text())
     decided = [notes[name] for name in ("began_as", "iterations", "start", "density_rate", "colour_rate")]
     assert decided == [road, *((1, 0.3, 0.04, 0.002) if road == "lifted" else (4, 0.55, 0.04, 0.004))]
+    assert 0 < notes["proportions_kept"] <= 1
     assert not list((tmp_path / "broken" / ".resume").glob("*.npz"))
 
 
