@@ -335,11 +335,9 @@ def vector_blocks(
         Image ids, and float32 vectors of shape (n, d).
     """
     if read_about(feature_vectors)["sha256"] == extractor.sha256:
-        path = feature_vectors / "vectors.parquet"
-        with pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False) as file:
-            for block in file.iter_batches(_BLOCK, columns=["image_id", "vector"]):
-                ids = block["image_id"].to_pylist()
-                yield ids, block["vector"].flatten().to_numpy().reshape(len(ids), -1)
+        ids = iter(read_ids(feature_vectors))
+        for vectors in VectorBlocks(feature_vectors, _BLOCK):
+            yield list(itertools.islice(ids, len(vectors))), vectors
         return
     rows = read_rows(raw_images, ["image_id", *SPECIMEN_COLUMNS])
     asked = (row for row in rows if image_ids is None or row["image_id"] in image_ids)
