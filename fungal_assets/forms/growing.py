@@ -217,11 +217,11 @@ def grow_form(guide_folder: Path, folder: Path, growth: Growth) -> dict[str, Any
     except InputError as error:
         return {name: growth.species[name] for name in ("common_name", "slug")} | {"fault": str(error)}
     notes = _notes(growth, recipe, volume) | {"began_as": began_as}
-    if upload or not guess:
-        kept = _keep(place, volume, notes, None)
-    else:
+    picture = None
+    if guess and not upload:
+        picture = guess.picture
         notes["proportions_kept"] = round(proportions_kept(volume, guess.proportions), 4)
-        kept = _keep(place, volume, notes, guess.picture)
+    kept = _keep(place, volume, notes, picture)
     for path in (resume_path, resume_path.with_suffix(".npz")):
         path.unlink(missing_ok=True)
     return kept

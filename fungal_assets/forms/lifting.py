@@ -24,7 +24,7 @@ from skimage.graph import MCP_Geometric  # noqa: TID253
 from torch import nn  # noqa: TID253
 
 from fungal_assets.forms.revolving import PX_PER_UNIT, Silhouette, find_silhouette, spread
-from fungal_assets.forms.solid import largest_piece, overlap, whole_share
+from fungal_assets.forms.solid import LEAST_PIECE, label_pieces, largest_piece, overlap, whole_share
 from fungal_assets.forms.volume import Volume, density_across
 
 GRID = 32
@@ -37,8 +37,6 @@ _GROUPS = 8
 _CLEAR = -6.0
 _SURE, _MOST_RAISED = 1.0, 3.0
 """Logit that the likeliest sample behind the mask has at least, and by how much it is raised for that at most."""
-_LEAST_TIED = 0.01
-"""Share of all that is occupied from which on a piece that lies apart is tied to the body."""
 _AGREED = 0.8
 """Agreement from which on more says nothing: lumps agree best."""
 _WIDE = 7
@@ -226,11 +224,9 @@ def _joined(occupied: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
         shown: The outline, bool, shape (G, G); a tie stays within.
     """
     logits, outline = occupied.numpy(), shown.numpy()
-    pieces, _ = ndimage.label(logits > 0)
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
+    pieces, sizes = label_pieces(logits > 0)
     order = np.argsort(-sizes)
-    worth = [piece for piece in order[1:] if sizes[piece] > _LEAST_TIED * sizes.sum()]
+    worth = [piece for piece in order[1:] if sizes[piece] > LEAST_PIECE * sizes.sum()]
     if not worth:
         return occupied
     depths = ndimage.distance_transform_edt(outline)

@@ -23,8 +23,10 @@ NEARLY_OPAQUE = 0.9
 _LEAST_ALPHA = 0.05
 _THIN_ALPHA = 0.12
 _OPAQUE = 2.5
-_LEAST_PIECE, _REACH = 0.01, 1 / 24
-"""Share of the matter from which on a piece is worth a bridge, and half of the longest bridge, as a share of a side."""
+LEAST_PIECE = 0.01
+"""Share of the matter from which on a piece counts; less is a speck."""
+_REACH = 1 / 24
+"""Half of the longest bridge, as a share of a side."""
 _MOST_FULL = 0.6
 """Of its box: the share that no body fills, which stays clear of the sides, but a fog does."""
 
@@ -57,11 +59,18 @@ def largest_piece(is_matter: np.ndarray) -> np.ndarray:
 
 def find_largest(is_matter: np.ndarray) -> tuple[np.ndarray, float]:
     """The largest face-connected piece of a mask, bool, of the mask's shape, and its share of the matter; 0 of none."""
-    pieces, count = ndimage.label(is_matter)
-    if count == 0:
+    pieces, sizes = label_pieces(is_matter)
+    if not sizes.any():
         return is_matter, 0.0
-    sizes = np.bincount(pieces.ravel())[1:]
-    return pieces == 1 + int(sizes.argmax()), float(sizes.max() / sizes.sum())
+    return pieces == int(sizes.argmax()), float(sizes.max() / sizes.sum())
+
+
+def label_pieces(is_matter: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The face-connected pieces of a mask, numbered from 1, int, of its shape; and by number their cells, 0 of 0."""
+    pieces, _ = ndimage.label(is_matter)
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    return pieces, sizes
 
 
 def bridge(is_matter: np.ndarray) -> np.ndarray:
@@ -75,10 +84,8 @@ def bridge(is_matter: np.ndarray) -> np.ndarray:
     Returns:
         bool, of the same shape: all matter, and the bridges.
     """
-    pieces, _ = ndimage.label(is_matter)
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    is_large = (sizes >= _LEAST_PIECE * sizes.sum()) & (sizes > 0)
+    pieces, sizes = label_pieces(is_matter)
+    is_large = (sizes >= LEAST_PIECE * sizes.sum()) & (sizes > 0)
     if is_large.sum() < 2:
         return is_matter
     reach = max(1, round(_REACH * max(is_matter.shape)))
@@ -109,11 +116,10 @@ def overlap(one: Mask, other: Mask) -> float:
     return int((one & other).sum()) / max(int((one | other).sum()), 1)
 
 
-def count_pieces(is_matter: np.ndarray, *, least_share: float = 0.01) -> int:
+def count_pieces(is_matter: np.ndarray, *, least_share: float = LEAST_PIECE) -> int:
     """How many face-connected pieces of a mask hold at least `least_share` of its matter."""
-    pieces, _ = ndimage.label(is_matter)
-    sizes = np.bincount(pieces.ravel())[1:]
-    return int((sizes >= least_share * max(sizes.sum(), 1)).sum())
+    _, sizes = label_pieces(is_matter)
+    return int((sizes[1:] >= least_share * max(sizes.sum(), 1)).sum())
 
 
 def whole_share(volume: Volume) -> float:
