@@ -68,6 +68,9 @@ def test_only_larger_pieces_are_joined_and_a_single_one_is_left_alone():
     near[4:20, 4:20] = near[4:20, 22:36] = True
     added = bridge(near) & ~near
     assert added[5:19, 20:22].all() and not added[:4].any() and not added[20:].any() and added.sum() <= 32
+    notched = near.copy()
+    notched[10:12, 4:8] = False
+    assert bridge(notched)[5:19, 20:22].all() and not bridge(notched)[10:12, 4:8].any()
     speck = near.copy()
     speck[4:20, 22:36], speck[10, 22] = False, True
     for alone in (speck, np.zeros((5, 5), dtype=bool), np.ones((5, 5), dtype=bool)):
